@@ -1,0 +1,123 @@
+//! Admission: is an alert ours to send, or was it dealt with before?
+
+use std::time::Duration;
+
+use crate::fingerprint::Fingerprint;
+use crate::record::{Looked, State};
+use crate::time::UnixMillis;
+
+/// What the ledger's records say of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It is ours to send.
+    Ours,
+    /// This very event was settled before.
+    Settled,
+    /// Its alert key was delivered within the window, or is in flight under another event.
+    Repeat,
+}
+
+/// Decides admission.
+///
+/// An operator's replay goes round the window, once per replay: it passes a dead letter of an earlier journey and
+/// another event's alert key, but never the delivery of its own event.
+#[must_use]
+pub fn admit(
+    event: Fingerprint,
+    replay: Option<UnixMillis>,
+    looked: &Looked,
+    window: Duration,
+    now: UnixMillis,
+) -> Admission {
+    if let Some(own) = &looked.by_event {
+        match own.state {
+            State::Delivered { .. } => return Admission::Settled,
+            // `None` is less than any replay: a copy from an earlier journey stays settled.
+            State::Dead { .. } if replay <= own.replay => return Admission::Settled,
+            State::Dead { .. } | State::InFlight { .. } => {}
+        }
+    }
+    if replay.is_some() {
+        return Admission::Ours;
+    }
+    let Some(last) = &looked.by_alert else { return Admission::Ours };
+    match last.state {
+        State::Delivered { at, .. } if now < at.after(window) => Admission::Repeat,
+        State::InFlight { until } if last.event != event && now < until => Admission::Repeat,
+        State::Delivered { .. } | State::InFlight { .. } | State::Dead { .. } => Admission::Ours,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dead::Reason;
+    use crate::record::Record;
+
+    const A: Fingerprint = Fingerprint([1; 16]);
+    const B: Fingerprint = Fingerprint([2; 16]);
+    const NOW: UnixMillis = UnixMillis(10_000_000);
+    const WINDOW: Duration = Duration::from_secs(60);
+
+    fn record(event: Fingerprint, replay: Option<u64>, state: State) -> Option<Record> {
+        Some(Record { event, replay: replay.map(UnixMillis), state, repeats: 0, last_repeat: None })
+    }
+
+    fn delivered(ago_s: u64) -> State {
+        State::Delivered { at: UnixMillis(NOW.0 - ago_s * 1000), request_id: None }
+    }
+
+    const DEAD: State = State::Dead { at: NOW, reason: Reason::Refused };
+    const WAITING: State = State::InFlight { until: UnixMillis(NOW.0 + 1) };
+    const LOST: State = State::InFlight { until: NOW };
+
+    #[track_caller]
+    fn check(by_event: Option<Record>, by_alert: Option<Record>, replay: Option<u64>, want: Admission) {
+        let looked = Looked { by_event, by_alert };
+        assert_eq!(admit(A, replay.map(UnixMillis), &looked, WINDOW, NOW), want);
+    }
+
+    #[test]
+    fn the_unknown_is_ours() {
+        check(None, None, None, Admission::Ours);
+    }
+
+    #[test]
+    fn a_settled_event_stays_settled() {
+        check(record(A, None, delivered(9_000)), None, None, Admission::Settled);
+        check(record(A, None, DEAD), None, None, Admission::Settled);
+    }
+
+    #[test]
+    fn an_alert_key_delivered_within_the_window_is_a_repeat() {
+        check(None, record(B, None, delivered(59)), None, Admission::Repeat);
+        check(None, record(B, None, delivered(60)), None, Admission::Ours);
+    }
+
+    #[test]
+    fn an_alert_key_in_flight_under_another_event_is_a_repeat_until_its_claim_ends() {
+        check(None, record(B, None, WAITING), None, Admission::Repeat);
+        check(None, record(B, None, LOST), None, Admission::Ours);
+        check(record(A, None, WAITING), record(A, None, WAITING), None, Admission::Ours);
+    }
+
+    #[test]
+    fn a_dead_alert_suppresses_no_other() {
+        check(None, record(B, None, DEAD), None, Admission::Ours);
+    }
+
+    #[test]
+    fn a_replay_goes_round_the_window_once() {
+        check(record(A, None, DEAD), record(B, None, delivered(1)), Some(5), Admission::Ours);
+        check(record(A, None, DEAD), record(B, None, WAITING), Some(5), Admission::Ours);
+        check(record(A, Some(5), DEAD), None, Some(5), Admission::Settled);
+        check(record(A, Some(5), DEAD), None, Some(6), Admission::Ours);
+        check(record(A, Some(5), DEAD), None, Some(4), Admission::Settled);
+        check(record(A, Some(5), DEAD), None, None, Admission::Settled);
+    }
+
+    #[test]
+    fn a_replay_never_repeats_a_delivery_of_its_own_event() {
+        check(record(A, None, delivered(9_000)), None, Some(5), Admission::Settled);
+    }
+}

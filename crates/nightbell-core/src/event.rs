@@ -1,0 +1,161 @@
+//! Events: what a producer publishes, one result of one test.
+
+mod read;
+mod when;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use self::read::{BadEvent, read};
+pub use self::when::When;
+
+/// One result of one test, as JSON. Unknown fields are ignored; `null` counts as absent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "Nightbell event")]
+pub struct Event {
+    /// The project that the test belongs to; alert groups route by it.
+    #[schemars(length(min = 1))]
+    pub project: String,
+    /// The test's name.
+    #[schemars(length(min = 1))]
+    pub test: String,
+    /// The event's identity; default: the AMQP `message-id`. The same id is never delivered twice to one connector
+    /// within `dedup.retention`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// How the test ended; default `failed`.
+    #[serde(default, deserialize_with = "or_default")]
+    pub status: Status,
+    /// How grave it is; default `high`.
+    #[serde(default, deserialize_with = "or_default")]
+    pub severity: Severity,
+    /// One line that says what went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The long text: a stack trace, an output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<String>,
+    /// The suite that the test belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suite: Option<String>,
+    /// Where the test ran: `production`, `staging`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// The run that the result belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// When it happened: RFC 3339, the same with an offset like `+0000`, or epoch milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<When>,
+    /// A whole link to the report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report_url: Option<String>,
+    /// The report's path, joined to the configuration's `report_base_url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report_path: Option<String>,
+    /// Tags to route by.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Labels to route by, and to show.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Overrides the computed alert key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedup_key: Option<String>,
+}
+
+/// How a test ended.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It found the product wrong.
+    #[default]
+    Failed,
+    /// It could not run to its end.
+    Error,
+    /// It found the product right.
+    Passed,
+}
+
+/// How grave an event is, from least to most.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth a note.
+    Minimal,
+    /// Can wait for days.
+    Low,
+    /// Can wait for the morning.
+    Medium,
+    /// Wakes somebody.
+    #[default]
+    High,
+    /// Wakes somebody first.
+    Critical,
+}
+
+impl Status {
+    /// The word used in events, configuration and payloads.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Error => "error",
+            Self::Passed => "passed",
+        }
+    }
+}
+
+impl Severity {
+    /// The word used in events, configuration and payloads.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl Event {
+    /// An event with the two required fields; all others have their defaults.
+    #[must_use]
+    pub fn new(project: impl Into<String>, test: impl Into<String>) -> Self {
+        Self {
+            project: project.into(),
+            test: test.into(),
+            id: None,
+            status: Status::default(),
+            severity: Severity::default(),
+            message: None,
+            details: None,
+            suite: None,
+            environment: None,
+            run_id: None,
+            occurred_at: None,
+            report_url: None,
+            report_path: None,
+            tags: Vec::new(),
+            labels: BTreeMap::new(),
+            dedup_key: None,
+        }
+    }
+}
+
+/// Takes `null` for the default.
+fn or_default<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
+}

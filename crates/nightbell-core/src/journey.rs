@@ -1,0 +1,238 @@
+//! What an alert has been through, as it travels in our own headers. RabbitMQ's `x-death` is not used for it: its
+//! counts do not survive a client's re-publish on 4.x (rabbitmq-server 4.0.1 release notes).
+
+use serde::{Deserialize, Serialize};
+
+use crate::connector::Connector;
+use crate::dead::Reason;
+use crate::limits::{DETAIL_BYTES_MAX, HISTORY_MAX};
+use crate::message::{HeaderValue, Headers};
+use crate::outcome::{Outcome, OutcomeKind};
+use crate::time::UnixMillis;
+
+/// How many attempts were spent.
+pub const ATTEMPTS: &str = "nightbell-attempts";
+/// When the alert was accepted, in epoch milliseconds.
+pub const SINCE: &str = "nightbell-since";
+/// When it may be tried again, in epoch milliseconds.
+pub const DUE: &str = "nightbell-due";
+/// The replay that brought it, by its start in epoch milliseconds.
+pub const REPLAY: &str = "nightbell-replay";
+/// The latest attempts, as JSON.
+pub const HISTORY: &str = "nightbell-history";
+/// The connector that a dead letter belongs to.
+pub const CONNECTOR: &str = "nightbell-connector";
+/// Why it is a dead letter.
+pub const REASON: &str = "nightbell-reason";
+/// More about why, for a person.
+pub const DETAIL: &str = "nightbell-detail";
+/// When it became a dead letter, in epoch milliseconds.
+pub const DIED_AT: &str = "nightbell-died-at";
+
+const ALL: [&str; 9] = [ATTEMPTS, SINCE, DUE, REPLAY, HISTORY, CONNECTOR, REASON, DETAIL, DIED_AT];
+
+/// What an alert has been through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Journey {
+    /// Attempts spent.
+    pub attempts: u32,
+    /// When the alert was accepted; its age counts from here. A replay begins anew.
+    pub since: Option<UnixMillis>,
+    /// When it may be tried again.
+    pub due: Option<UnixMillis>,
+    /// The replay that brought it, by its start.
+    pub replay: Option<UnixMillis>,
+    /// The latest attempts, the oldest first.
+    pub history: Vec<Attempted>,
+    /// How it ended, if it is a dead letter.
+    pub death: Option<Death>,
+}
+
+/// One attempt, as the history keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempted {
+    /// When its answer came, or failed to.
+    pub at: UnixMillis,
+    /// What it came to.
+    pub outcome: OutcomeKind,
+    /// One line about it.
+    pub detail: String,
+}
+
+/// How an alert became a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Death {
+    /// The connector; none for an event that no queue was bound for.
+    pub connector: Option<Connector>,
+    /// Why.
+    pub reason: Reason,
+    /// More about why, for a person.
+    pub detail: String,
+    /// When; none where the broker did it and did not say.
+    pub at: Option<UnixMillis>,
+}
+
+impl Journey {
+    /// Reads our headers. What is missing, forged or broken has its default: a header never makes a message unreadable.
+    #[must_use]
+    pub fn read(headers: &Headers) -> Self {
+        let number = |name| match headers.get(name) {
+            Some(HeaderValue::Number(number)) => u64::try_from(*number).ok(),
+            Some(HeaderValue::Text(_) | HeaderValue::Flag(_)) | None => None,
+        };
+        let time = |name| number(name).map(UnixMillis);
+        let history =
+            text(headers, HISTORY).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        Self {
+            attempts: number(ATTEMPTS).and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
+            since: time(SINCE),
+            due: time(DUE),
+            replay: time(REPLAY),
+            history,
+            death: text(headers, REASON).and_then(|reason| reason.parse().ok()).map(|reason| Death {
+                connector: text(headers, CONNECTOR).and_then(|name| name.parse().ok()),
+                reason,
+                detail: text(headers, DETAIL).unwrap_or_default().to_owned(),
+                at: time(DIED_AT),
+            }),
+        }
+    }
+
+    /// Writes our headers, in place of those of ours that were there. Foreign headers stay.
+    pub fn write(&self, headers: &mut Headers) {
+        headers.retain(|name, _| !ALL.contains(&name.as_str()));
+        let mut set = |name: &str, value| drop(headers.insert(name.to_owned(), value));
+        set(ATTEMPTS, HeaderValue::Number(i64::from(self.attempts)));
+        let times = [(SINCE, self.since), (DUE, self.due), (REPLAY, self.replay)];
+        for (name, time) in times {
+            if let Some(value) = time.and_then(header_time) {
+                set(name, value);
+            }
+        }
+        if !self.history.is_empty() {
+            let json = serde_json::to_string(&self.history).expect("a history is plain data");
+            set(HISTORY, HeaderValue::Text(json));
+        }
+        if let Some(death) = &self.death {
+            set(REASON, HeaderValue::Text(death.reason.as_str().to_owned()));
+            set(DETAIL, HeaderValue::Text(cut(&death.detail, DETAIL_BYTES_MAX)));
+            if let Some(connector) = &death.connector {
+                set(CONNECTOR, HeaderValue::Text(connector.to_string()));
+            }
+            if let Some(value) = death.at.and_then(header_time) {
+                set(DIED_AT, value);
+            }
+        }
+    }
+
+    /// Adds an attempt to the history and drops the oldest beyond [`HISTORY_MAX`].
+    pub fn remember(&mut self, outcome: &Outcome, at: UnixMillis) {
+        /// Twenty details of this length, JSON-escaped, stay far under the frame of 128 KiB.
+        const LINE_BYTES_MAX: usize = 200;
+        let detail = cut(&outcome.detail(), LINE_BYTES_MAX);
+        self.history.push(Attempted { at, outcome: outcome.kind(), detail });
+        let over = self.history.len().saturating_sub(HISTORY_MAX);
+        self.history.drain(..over);
+    }
+}
+
+fn text<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
+    match headers.get(name) {
+        Some(HeaderValue::Text(text)) => Some(text),
+        Some(HeaderValue::Number(_) | HeaderValue::Flag(_)) | None => None,
+    }
+}
+
+fn header_time(time: UnixMillis) -> Option<HeaderValue> {
+    i64::try_from(time.0).ok().map(HeaderValue::Number)
+}
+
+/// At most `bytes_max` bytes of `text`, on a character boundary, with a mark where it was cut.
+#[must_use]
+pub fn cut(text: &str, bytes_max: usize) -> String {
+    const MARK: &str = "…";
+    if text.len() <= bytes_max {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(bytes_max.saturating_sub(MARK.len()));
+    format!("{}{MARK}", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn journey() -> Journey {
+        let mut journey = Journey {
+            attempts: 2,
+            since: Some(UnixMillis(1)),
+            due: Some(UnixMillis(2)),
+            replay: Some(UnixMillis(3)),
+            history: Vec::new(),
+            death: Some(Death {
+                connector: Some("sre".parse().unwrap()),
+                reason: Reason::Refused,
+                detail: "HTTP 400".into(),
+                at: Some(UnixMillis(4)),
+            }),
+        };
+        journey.remember(&Outcome::TimedOut, UnixMillis(2));
+        journey
+    }
+
+    #[test]
+    fn it_reads_what_it_writes_and_leaves_foreign_headers() {
+        let foreign = ("traceparent".to_owned(), HeaderValue::Text("00-1".into()));
+        let mut headers = Headers::from([foreign.clone(), (REASON.into(), HeaderValue::Text("old".into()))]);
+        journey().write(&mut headers);
+        assert_eq!(Journey::read(&headers), journey());
+        assert_eq!(headers.get(&foreign.0), Some(&foreign.1));
+        Journey::default().write(&mut headers);
+        assert_eq!(headers.len(), 2);
+    }
+
+    #[test]
+    fn the_history_keeps_the_latest_attempts_only() {
+        let mut journey = Journey::default();
+        for at in 0..30 {
+            journey.remember(&Outcome::TimedOut, UnixMillis(at));
+        }
+        assert_eq!(journey.history.len(), HISTORY_MAX);
+        assert_eq!(journey.history[0].at, UnixMillis(10));
+    }
+
+    #[test]
+    fn all_headers_of_the_worst_journey_fit_one_frame() {
+        let body = "\u{1}".repeat(100_000);
+        let mut journey = journey();
+        for _ in 0..30 {
+            journey.remember(&Outcome::Refused { status: 400, body: body.clone() }, UnixMillis(u64::MAX / 2));
+        }
+        journey.death = journey.death.map(|death| Death { detail: body, ..death });
+        let mut headers = Headers::new();
+        journey.write(&mut headers);
+        let bytes: usize = headers
+            .iter()
+            .map(|(name, value)| {
+                name.len() + if let HeaderValue::Text(text) = value { text.len() } else { 9 }
+            })
+            .sum();
+        assert!(bytes < 64 * 1024, "{bytes}");
+    }
+
+    #[test]
+    fn a_text_is_cut_on_a_character_boundary_with_a_mark() {
+        assert_eq!(cut("abc", 3), "abc");
+        assert_eq!(cut("ääääää", 8), "ää…");
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_it_panic(name in proptest::sample::select(&ALL[..]), text in ".{0,40}", number in any::<i64>()) {
+            for value in [HeaderValue::Text(text), HeaderValue::Number(number), HeaderValue::Flag(true)] {
+                drop(Journey::read(&Headers::from([(name.to_owned(), value)])));
+            }
+        }
+    }
+}

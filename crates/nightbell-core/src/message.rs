@@ -1,0 +1,88 @@
+//! A message as a queue hands it over, free of any queue's own types.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::fingerprint::Fingerprint;
+use crate::time::UnixMillis;
+
+/// A header's value. Kinds that a queue knows beyond these are not carried on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HeaderValue {
+    /// Text.
+    Text(String),
+    /// A whole number.
+    Number(i64),
+    /// Yes or no.
+    Flag(bool),
+}
+
+/// Headers by name.
+pub type Headers = BTreeMap<String, HeaderValue>;
+
+/// A message: the producer's bytes, untouched, and what travels with them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Message {
+    /// The original bytes.
+    pub body: Bytes,
+    /// The producer's id of the message; the default of an event's `id`.
+    pub message_id: Option<String>,
+    /// The media type of the body.
+    pub content_type: Option<String>,
+    /// The producer's correlation id.
+    pub correlation_id: Option<String>,
+    /// The producer's name for this kind of message.
+    pub kind: Option<String>,
+    /// The producing application.
+    pub app_id: Option<String>,
+    /// When it was published, by the queue's own field.
+    pub published_at: Option<UnixMillis>,
+    /// The routing key it came with.
+    pub routing_key: String,
+    /// All headers, foreign ones and our own (see [`crate::journey`]).
+    pub headers: Headers,
+}
+
+/// Where an event's identity comes from, which decides how long it is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventId {
+    /// The producer gave it: remembered for `dedup.retention`.
+    Given(Fingerprint),
+    /// The body's hash: remembered for `dedup.window` only, since a producer that repeats a body means a new failure.
+    Hashed(Fingerprint),
+}
+
+impl EventId {
+    /// The identity: the event's own id, else the message's, else the hash of the body.
+    #[must_use]
+    pub fn of(own: Option<&str>, message: &Message) -> Self {
+        match own.or(message.message_id.as_deref()).filter(|id| !id.is_empty()) {
+            Some(id) => Self::Given(Fingerprint::of([b"id".as_slice(), id.as_bytes()])),
+            None => Self::Hashed(Fingerprint::of([b"body".as_slice(), &message.body])),
+        }
+    }
+
+    /// Its fingerprint.
+    #[must_use]
+    pub fn fingerprint(self) -> Fingerprint {
+        match self {
+            Self::Given(name) | Self::Hashed(name) => name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_events_own_id_comes_first_then_the_messages_then_the_bodys_hash() {
+        let bare = Message { body: Bytes::from_static(b"{}"), ..Message::default() };
+        let named = Message { message_id: Some("m".into()), ..bare.clone() };
+        assert_eq!(EventId::of(Some("m"), &bare), EventId::of(None, &named));
+        assert_ne!(EventId::of(Some("e"), &named), EventId::of(None, &named));
+        assert!(matches!(EventId::of(None, &bare), EventId::Hashed(_)));
+        assert!(matches!(EventId::of(Some(""), &bare), EventId::Hashed(_)));
+    }
+}

@@ -1,0 +1,133 @@
+//! What an attempt came to, and what follows.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dead::Reason;
+use crate::time::UnixMillis;
+
+/// What one POST came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// 2xx. xMatters has taken it; whether it pages is decided there.
+    Accepted {
+        /// The `requestId` of the answer, if it could be read.
+        request_id: Option<String>,
+    },
+    /// 429: over the plan's requests per minute; the request was not queued.
+    Throttled {
+        /// The answer's `Retry-After`, counted from its arrival.
+        retry_after: Option<Duration>,
+    },
+    /// 408, 425, 5xx, and connection or TLS failures.
+    Unavailable {
+        /// What happened, free of the URL and of secrets.
+        detail: String,
+        /// The answer's `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// No whole answer within the time-out. It may have been taken.
+    TimedOut,
+    /// 401, 403, 404: the destination is misconfigured, the alert is not at fault.
+    Unauthorized {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// 3xx and all other 4xx: this alert will never be taken.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The start of the answer's body, free of secrets.
+        body: String,
+    },
+}
+
+/// An outcome's name alone: metric label, log field and history entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeKind {
+    /// See [`Outcome::Accepted`].
+    Accepted,
+    /// See [`Outcome::Throttled`].
+    Throttled,
+    /// See [`Outcome::Unavailable`].
+    Unavailable,
+    /// See [`Outcome::TimedOut`].
+    TimedOut,
+    /// See [`Outcome::Unauthorized`].
+    Unauthorized,
+    /// See [`Outcome::Refused`].
+    Refused,
+}
+
+impl OutcomeKind {
+    /// All kinds, so that every series can be present from the start.
+    pub const ALL: [Self; 6] = [
+        Self::Accepted,
+        Self::Throttled,
+        Self::Unavailable,
+        Self::TimedOut,
+        Self::Unauthorized,
+        Self::Refused,
+    ];
+
+    /// The word used in metrics, logs and headers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::TimedOut => "timed_out",
+            Self::Unauthorized => "unauthorized",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl Outcome {
+    /// The name alone.
+    #[must_use]
+    pub fn kind(&self) -> OutcomeKind {
+        match self {
+            Self::Accepted { .. } => OutcomeKind::Accepted,
+            Self::Throttled { .. } => OutcomeKind::Throttled,
+            Self::Unavailable { .. } => OutcomeKind::Unavailable,
+            Self::TimedOut => OutcomeKind::TimedOut,
+            Self::Unauthorized { .. } => OutcomeKind::Unauthorized,
+            Self::Refused { .. } => OutcomeKind::Refused,
+        }
+    }
+
+    /// One line about it for a history, a dead letter or a log; free of URLs and secrets.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Accepted { request_id: Some(id) } => format!("requestId {id}"),
+            Self::Accepted { request_id: None } => "no requestId".into(),
+            Self::Throttled { retry_after: Some(wait) } => {
+                format!("HTTP 429, Retry-After {} s", wait.as_secs())
+            }
+            Self::Throttled { retry_after: None } => "HTTP 429".into(),
+            Self::Unavailable { detail, .. } => detail.clone(),
+            Self::TimedOut => "no whole answer within the time-out".into(),
+            Self::Unauthorized { status } => format!("HTTP {status}"),
+            Self::Refused { status, body } if body.is_empty() => format!("HTTP {status}"),
+            Self::Refused { status, body } => format!("HTTP {status}: {body}"),
+        }
+    }
+}
+
+/// What follows an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is delivered.
+    Done,
+    /// Try again then; the attempt counts.
+    RetryAt(UnixMillis),
+    /// Wait until the destination is put right; the attempt does not count.
+    Wait,
+    /// Do not try again by ourselves.
+    DeadLetter(Reason),
+}

@@ -1,0 +1,115 @@
+//! The gate: whether the owner may send now.
+
+use crate::breaker::{Breaker, Passage};
+use crate::outcome::Outcome;
+use crate::pace::{Pace, Rate};
+use crate::policy::believed;
+use crate::time::UnixMillis;
+
+use super::Settings;
+
+/// Breaker, pause, slots and pace of one connector.
+#[derive(Debug)]
+pub(super) struct Gate {
+    breaker: Breaker,
+    paused_until: Option<UnixMillis>,
+    attempting: usize,
+    in_flight_max: usize,
+    rate: Option<Rate>,
+    pace: Option<Pace>,
+    /// When the pace lets the next one go, if it held one back.
+    paced_until: Option<UnixMillis>,
+}
+
+impl Gate {
+    pub(super) fn new(settings: &Settings, now: UnixMillis) -> Self {
+        Self {
+            breaker: Breaker::default(),
+            paused_until: None,
+            attempting: 0,
+            in_flight_max: settings.in_flight_max,
+            rate: settings.rate,
+            pace: settings.rate.map(|rate| Pace::new(rate, now)),
+            paced_until: None,
+        }
+    }
+
+    /// Takes over new settings. Breaker and pause stay, and so does a pace that did not change.
+    pub(super) fn configure(&mut self, settings: &Settings, now: UnixMillis) {
+        self.in_flight_max = settings.in_flight_max;
+        if self.rate != settings.rate {
+            self.rate = settings.rate;
+            self.pace = settings.rate.map(|rate| Pace::new(rate, now));
+            self.paced_until = None;
+        }
+    }
+
+    /// Takes the right to make one attempt now, if there is one. The attempt's end must be told to [`Gate::ended`].
+    pub(super) fn pass(&mut self, now: UnixMillis) -> bool {
+        self.paused_until = self.paused_until.filter(|until| now < *until);
+        self.paced_until = self.paced_until.filter(|until| now < *until);
+        if self.attempting >= self.in_flight_max || self.paused_until.is_some() || self.paced_until.is_some()
+        {
+            return false;
+        }
+        let passage = self.breaker.passage(now);
+        match passage {
+            Passage::ClosedUntil(_) | Passage::ProbeOut => return false,
+            Passage::Free | Passage::Probe => {}
+        }
+        if let Some(Err(until)) = self.pace.as_mut().map(|pace| pace.take(now)) {
+            self.paced_until = Some(until);
+            return false;
+        }
+        if passage == Passage::Probe {
+            self.breaker.probe_sent();
+        }
+        self.attempting += 1;
+        true
+    }
+
+    /// Takes note of an attempt's end.
+    pub(super) fn ended(&mut self, outcome: &Outcome, now: UnixMillis) {
+        self.attempting = self.attempting.saturating_sub(1);
+        self.breaker.heard(outcome.kind(), now);
+    }
+
+    /// xMatters asked for a pause: the whole connector waits.
+    pub(super) fn pause(&mut self, until: UnixMillis) {
+        self.paused_until = self.paused_until.max(Some(until));
+    }
+
+    /// When it will open by itself; none while it is open, or waits for an attempt to end.
+    pub(super) fn opens_at(&self) -> Option<UnixMillis> {
+        let breaker = match self.breaker {
+            Breaker::Open { until, probing: false, .. } => Some(until),
+            Breaker::Open { .. } | Breaker::Closed { .. } => None,
+        };
+        [breaker, self.paused_until, self.paced_until].into_iter().flatten().max()
+    }
+
+    pub(super) fn attempting(&self) -> usize {
+        self.attempting
+    }
+
+    pub(super) fn breaker(&self) -> Breaker {
+        self.breaker
+    }
+
+    pub(super) fn paused_until(&self) -> Option<UnixMillis> {
+        self.paused_until
+    }
+}
+
+/// Until when a throttled connector waits: as long as the retry, at least.
+pub(super) fn pause_of(outcome: &Outcome, retry_at: UnixMillis, now: UnixMillis) -> Option<UnixMillis> {
+    match outcome {
+        Outcome::Throttled { retry_after: Some(hint) } => Some(now.after(believed(Some(*hint)))),
+        Outcome::Throttled { retry_after: None } => Some(retry_at),
+        Outcome::Accepted { .. }
+        | Outcome::Unavailable { .. }
+        | Outcome::TimedOut
+        | Outcome::Unauthorized { .. }
+        | Outcome::Refused { .. } => None,
+    }
+}

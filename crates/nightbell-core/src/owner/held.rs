@@ -1,0 +1,95 @@
+//! One delivery in hand.
+
+use std::sync::Arc;
+
+use crate::dead::Reason;
+use crate::event::Event;
+use crate::fingerprint::Fingerprint;
+use crate::journey::Journey;
+use crate::message::{EventId, Message};
+use crate::time::UnixMillis;
+
+use super::Tag;
+
+/// A delivery in hand, and all that is known of it.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) message: Message,
+    pub(super) journey: Journey,
+    pub(super) event_id: EventId,
+    pub(super) alert_key: Fingerprint,
+    /// When the alert was accepted into the queue.
+    pub(super) since: UnixMillis,
+    /// When it came into this hand.
+    pub(super) held_since: UnixMillis,
+    pub(super) fate: Fate,
+    pub(super) stage: Stage,
+    /// Whether the ledger was asked, and it is ours.
+    pub(super) admitted: bool,
+    /// Further deliveries of the same event; they are settled with this one.
+    pub(super) twins: Vec<Tag>,
+    /// Deliveries of other events with the same alert key, until it is known whether this one is ours.
+    pub(super) followers: Vec<Tag>,
+    /// Repeats that were suppressed because of this one.
+    pub(super) repeats: u32,
+    /// Publishes in a row that were not confirmed.
+    pub(super) unconfirmed: u32,
+    /// When it may be published again after one that was not confirmed.
+    pub(super) publish_after: UnixMillis,
+}
+
+/// What is to become of a delivery, if it is ours.
+#[derive(Debug, Clone)]
+pub(super) enum Fate {
+    Deliver(Arc<Event>),
+    Die { reason: Reason, detail: String },
+}
+
+/// What is being done for a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The ledger was asked about it.
+    Looking,
+    /// It waits for the lookup of another delivery with its alert key.
+    Following,
+    /// It is ours and waits for the gate, or for its time.
+    Waiting,
+    /// It was sent.
+    Attempting,
+    /// It was accepted, and that is being recorded.
+    RecordingDelivery,
+    /// It goes to a retry queue, and that is being recorded.
+    Claiming { spent: bool },
+    /// It is being published to a retry queue.
+    PublishingRetry { spent: bool },
+    /// It waits until it can be published as a dead letter again.
+    DeadLetterAt,
+    /// It is being published as a dead letter.
+    PublishingDead,
+    /// It is a dead letter, and that is being recorded.
+    RecordingDeath,
+}
+
+impl Held {
+    /// Whether nothing is on its way for it, so that it can be given back at any time.
+    pub(super) fn is_idle(&self) -> bool {
+        match self.stage {
+            Stage::Looking | Stage::Following | Stage::Waiting | Stage::DeadLetterAt => true,
+            Stage::Attempting
+            | Stage::RecordingDelivery
+            | Stage::Claiming { .. }
+            | Stage::PublishingRetry { .. }
+            | Stage::PublishingDead
+            | Stage::RecordingDeath => false,
+        }
+    }
+
+    pub(super) fn may_be_parked(&self, now: UnixMillis) -> bool {
+        matches!(self.stage, Stage::Waiting) && self.publish_after <= now
+    }
+
+    /// Whether it stands for its alert key: a replay goes round the window, and so claims no key.
+    pub(super) fn claims_alert_key(&self) -> bool {
+        matches!(self.fate, Fate::Deliver(_)) && self.journey.replay.is_none()
+    }
+}

@@ -1,0 +1,204 @@
+//! One owner's loop: wait, decide (core), perform.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use nightbell_core::connector::Connector;
+use nightbell_core::fingerprint::Fingerprint;
+use nightbell_core::owner::{Input, Owner, Settings, Tag, View};
+use nightbell_core::ports::{Clock, Incoming, Ledger, Outlet, Sender, Subscription};
+use nightbell_core::time::UnixMillis;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::crash::{self, After};
+use crate::perform::Performer;
+use crate::telemetry;
+
+/// What all owners share.
+#[derive(Debug, Clone)]
+pub struct Ports<O, L, C> {
+    /// The way into the queues.
+    pub outlet: O,
+    /// The ledger.
+    pub ledger: L,
+    /// The clock.
+    pub clock: C,
+}
+
+/// What an owner can be told.
+#[derive(Debug)]
+pub enum Control<S> {
+    /// Work by these settings and send by this sender from now on.
+    Reload(Box<Settings>, S),
+    /// Finish what is being attempted within `grace`, hand the rest back, and end.
+    Stop {
+        /// How long the attempts on their way may take.
+        grace: Duration,
+    },
+}
+
+/// An owner at work.
+#[derive(Debug)]
+pub struct OwnerHandle<S> {
+    /// Its connector.
+    pub connector: Connector,
+    /// The way to tell it something.
+    pub control: mpsc::Sender<Control<S>>,
+    /// What it is doing, a second old at the most.
+    pub view: watch::Receiver<View>,
+    /// Its end, with what became of all that it held.
+    pub ended: JoinHandle<Drained>,
+}
+
+/// What became of an owner's work when it ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Deliveries settled since the stop.
+    pub finished: usize,
+    /// Deliveries handed back to the queue since the stop.
+    pub returned: usize,
+    /// Alerts whose attempt had no answer: they may have arrived, and are sent again with the same alert id.
+    pub uncertain: Vec<Fingerprint>,
+}
+
+/// The most controls that wait for an owner.
+const CONTROLS_MAX: usize = 8;
+
+/// How often an owner says what it is doing.
+const VIEW_EVERY: Duration = Duration::from_secs(1);
+
+/// Starts an owner. It ends when it is told to stop; when its ledger failed, it stays, leaves its queue and does nothing.
+pub fn spawn<Q, O, L, S, C>(settings: Settings, queue: Q, sender: S, ports: Ports<O, L, C>) -> OwnerHandle<S>
+where
+    Q: Subscription,
+    O: Outlet,
+    L: Ledger,
+    S: Sender,
+    C: Clock,
+{
+    let connector = settings.connector.clone();
+    let (control, controls) = mpsc::channel(CONTROLS_MAX);
+    let owner = Owner::new(settings, ports.clock.now());
+    let (view, views) = watch::channel(owner.view());
+    let performer = Performer {
+        connector: connector.clone(),
+        ports,
+        sender,
+        settlers: std::collections::HashMap::new(),
+        answers: futures::stream::FuturesUnordered::new(),
+        finished: 0,
+        returned: 0,
+    };
+    let task = Task { owner, queue, performer, controls, view, tags: 0, stop_at: None, halted: false };
+    OwnerHandle { connector, control, view: views, ended: tokio::spawn(task.run()) }
+}
+
+struct Task<Q: Subscription, O, L, S, C> {
+    owner: Owner,
+    queue: Q,
+    performer: Performer<Q::Settler, O, L, S, C>,
+    controls: mpsc::Receiver<Control<S>>,
+    view: watch::Sender<View>,
+    tags: u64,
+    /// When the grace period ends, once it was told to stop.
+    stop_at: Option<Instant>,
+    halted: bool,
+}
+
+impl<Q, O, L, S, C> Task<Q, O, L, S, C>
+where
+    Q: Subscription,
+    O: Outlet,
+    L: Ledger,
+    S: Sender,
+    C: Clock,
+{
+    async fn run(mut self) -> Drained {
+        let mut views = tokio::time::interval(VIEW_EVERY);
+        views.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.is_drained() {
+            let wake = self.owner.wake_at().map(|at| self.now().until(at));
+            let grace = self.stop_at.map(|at| at.saturating_duration_since(Instant::now()));
+            let input = tokio::select! {
+                Some(answer) = self.performer.answers.next() => answer,
+                incoming = self.queue.next(), if self.is_consuming() => Some(self.take(incoming)),
+                Some(control) = self.controls.recv() => self.obey(control),
+                () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => Some(Input::Tick),
+                () = tokio::time::sleep(grace.unwrap_or_default()), if grace.is_some() => break,
+                _ = views.tick() => {
+                    self.say_view();
+                    None
+                }
+            };
+            if let Some(input) = input {
+                self.handle(input).await;
+            }
+        }
+        let uncertain = self.owner.uncertain();
+        self.queue.leave().await;
+        self.say_view();
+        Drained { finished: self.performer.finished, returned: self.performer.returned, uncertain }
+    }
+
+    async fn handle(&mut self, input: Input) {
+        let now = self.now();
+        for step in self.owner.handle(input, now) {
+            if !self.performer.perform(step) {
+                self.halted = true;
+                self.queue.leave().await;
+                self.say_view();
+            }
+        }
+    }
+
+    fn take(&mut self, incoming: Incoming<Q::Settler>) -> Input {
+        match incoming {
+            Incoming::Lost => {
+                self.performer.settlers.clear();
+                Input::Lost
+            }
+            Incoming::Delivery(message, settler) => {
+                telemetry::received(&self.performer.connector);
+                crash::point(After::Received);
+                self.tags += 1;
+                let tag = Tag(self.tags);
+                self.performer.settlers.insert(tag, settler);
+                Input::Received { tag, message }
+            }
+        }
+    }
+
+    fn obey(&mut self, control: Control<S>) -> Option<Input> {
+        match control {
+            Control::Reload(settings, sender) => {
+                self.performer.sender = sender;
+                Some(Input::Configured(settings))
+            }
+            Control::Stop { grace } => {
+                self.stop_at = Some(Instant::now() + grace);
+                (self.performer.finished, self.performer.returned) = (0, 0);
+                Some(Input::Stop)
+            }
+        }
+    }
+
+    fn is_consuming(&self) -> bool {
+        self.stop_at.is_none() && !self.halted
+    }
+
+    fn is_drained(&self) -> bool {
+        self.stop_at.is_some() && self.owner.is_empty() && self.performer.answers.is_empty()
+    }
+
+    fn say_view(&self) {
+        let view = self.owner.view();
+        telemetry::viewed(&self.performer.connector, &view, self.now());
+        self.view.send_replace(view);
+    }
+
+    fn now(&self) -> UnixMillis {
+        self.performer.ports.clock.now()
+    }
+}

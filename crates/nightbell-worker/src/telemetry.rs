@@ -1,0 +1,219 @@
+//! Every metric of the worker, and the log lines that go with them. One function per fact emits both, so that they
+//! can't drift apart.
+
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use nightbell_core::connector::Connector;
+use nightbell_core::dead::Reason;
+use nightbell_core::fingerprint::Fingerprint;
+use nightbell_core::outcome::{Outcome, OutcomeKind};
+use nightbell_core::owner::{Ending, View};
+use nightbell_core::ports::{PublishError, SettleError};
+use nightbell_core::time::UnixMillis;
+use tracing::{debug, error, info, warn};
+
+/// The buckets of `attempt_duration_seconds` and `ledger_commit_duration_seconds`, in seconds: half a millisecond to
+/// the longest time-out.
+pub const DURATION_BUCKETS: [f64; 16] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 30.0, 120.0];
+
+/// The buckets of `delivery_latency_seconds`, in seconds: milliseconds to the day after which an alert is given up.
+pub const LATENCY_BUCKETS: [f64; 17] = [
+    0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 28_800.0,
+    86_400.0,
+];
+
+/// The results of `alerts_settled_total`.
+const RESULTS: [&str; 4] = ["delivered", "duplicate", "filtered", "dead"];
+
+/// Describes every metric, so that each has its help text and unit.
+pub fn describe() {
+    describe_counter!(
+        "nightbell_events_received_total",
+        "Messages that the connector's queue delivered, redeliveries included"
+    );
+    describe_counter!("nightbell_alerts_settled_total", "Deliveries that were settled, by how they ended");
+    describe_counter!("nightbell_attempts_total", "POSTs to xMatters, by what they came to");
+    describe_histogram!(
+        "nightbell_attempt_duration_seconds",
+        Unit::Seconds,
+        "Time from the start of a POST to its outcome"
+    );
+    describe_histogram!(
+        "nightbell_delivery_latency_seconds",
+        Unit::Seconds,
+        "Time from an event's publishing to its acceptance by xMatters"
+    );
+    describe_counter!(
+        "nightbell_retries_scheduled_total",
+        "Attempts that failed and were put into a retry queue"
+    );
+    describe_counter!("nightbell_dead_letters_total", "Alerts that became dead letters, by reason");
+    describe_gauge!("nightbell_dead_letters", "Dead letters that wait for an operator");
+    describe_gauge!(
+        "nightbell_queue_depth",
+        "Messages that wait in the connector's queue, those in hand not included"
+    );
+    describe_gauge!("nightbell_queue_oldest_seconds", Unit::Seconds, "Age of the oldest alert in hand");
+    describe_gauge!("nightbell_in_flight", "POSTs that wait for their answer");
+    describe_gauge!("nightbell_breaker_open", "1 while the connector's breaker is open");
+    describe_gauge!("nightbell_ledger_entries", "Records in the ledger");
+    describe_histogram!(
+        "nightbell_ledger_commit_duration_seconds",
+        Unit::Seconds,
+        "Time to make a group of records durable"
+    );
+    describe_counter!("nightbell_ledger_reset_total", "Ledgers that would not open and were begun anew");
+    describe_gauge!("nightbell_broker_connected", "1 while the queue is connected and its topology is right");
+    describe_gauge!(
+        "nightbell_config_last_reload_successful",
+        "1 if the configuration in use is the file's, 0 if its last reload failed"
+    );
+    describe_gauge!("nightbell_build_info", "1, labelled with the version");
+}
+
+/// Touches every series that belongs to no connector, so that each is there from the start.
+pub fn begin(version: &'static str) {
+    counter!("nightbell_ledger_reset_total").increment(0);
+    gauge!("nightbell_ledger_entries").set(0.0);
+    gauge!("nightbell_dead_letters").set(0.0);
+    gauge!("nightbell_broker_connected").set(0.0);
+    gauge!("nightbell_build_info", "version" => version).set(1.0);
+    config_reloaded(true);
+}
+
+/// Touches every series of a connector, so that each is there from the start.
+pub fn begin_connector(connector: &Connector) {
+    let name = label(connector);
+    counter!("nightbell_events_received_total", "connector" => name.clone()).increment(0);
+    counter!("nightbell_retries_scheduled_total", "connector" => name.clone()).increment(0);
+    for result in RESULTS {
+        settled(connector, result, 0);
+    }
+    for outcome in OutcomeKind::ALL {
+        attempts(connector, outcome, 0);
+    }
+    for reason in Reason::ALL {
+        died(connector, reason, 0);
+    }
+    for gauge in [
+        "nightbell_queue_depth",
+        "nightbell_queue_oldest_seconds",
+        "nightbell_in_flight",
+        "nightbell_breaker_open",
+    ] {
+        gauge!(gauge, "connector" => name.clone()).set(0.0);
+    }
+}
+
+/// Whether the last reload of the configuration succeeded.
+pub fn config_reloaded(successful: bool) {
+    gauge!("nightbell_config_last_reload_successful").set(if successful { 1.0 } else { 0.0 });
+}
+
+pub(crate) fn received(connector: &Connector) {
+    counter!("nightbell_events_received_total", "connector" => label(connector)).increment(1);
+}
+
+/// One wide line and all metrics of one attempt.
+pub(crate) struct DeliveryAttempted<'a> {
+    pub(crate) connector: &'a Connector,
+    pub(crate) alert_id: Fingerprint,
+    pub(crate) attempt: u32,
+    pub(crate) outcome: &'a Outcome,
+    pub(crate) took: Duration,
+}
+
+impl DeliveryAttempted<'_> {
+    pub(crate) fn emit(&self) {
+        let Self { connector, alert_id, attempt, outcome, took } = self;
+        let kind = outcome.kind();
+        attempts(connector, kind, 1);
+        histogram!("nightbell_attempt_duration_seconds", "connector" => label(connector))
+            .record(took.as_secs_f64());
+        let (kind_text, detail, took_ms) = (kind.as_str(), outcome.detail(), took.as_millis());
+        match kind {
+            OutcomeKind::Accepted => {
+                info!(%connector, %alert_id, attempt, outcome = kind_text, took_ms, detail, "delivery attempted");
+            }
+            OutcomeKind::Throttled
+            | OutcomeKind::Unavailable
+            | OutcomeKind::TimedOut
+            | OutcomeKind::Refused => {
+                warn!(%connector, %alert_id, attempt, outcome = kind_text, took_ms, detail, "delivery attempted");
+            }
+            OutcomeKind::Unauthorized => {
+                error!(
+                    %connector, %alert_id, attempt, outcome = kind_text, took_ms, detail,
+                    "delivery attempted: xMatters does not accept this connector's credentials or trigger; its alerts \
+                     wait until that is put right"
+                );
+            }
+        }
+    }
+}
+
+pub(crate) fn ended(connector: &Connector, ending: Ending, now: UnixMillis) {
+    match ending {
+        Ending::Delivered { since } => {
+            settled(connector, "delivered", 1);
+            let latency = now.since(since).as_secs_f64();
+            histogram!("nightbell_delivery_latency_seconds", "connector" => label(connector)).record(latency);
+        }
+        Ending::Duplicate => settled(connector, "duplicate", 1),
+        Ending::Filtered => settled(connector, "filtered", 1),
+        Ending::Dead(reason) => {
+            settled(connector, "dead", 1);
+            died(connector, reason, 1);
+            warn!(%connector, %reason, "an alert became a dead letter");
+        }
+        Ending::Retried => {
+            counter!("nightbell_retries_scheduled_total", "connector" => label(connector)).increment(1);
+        }
+        Ending::Parked => debug!(%connector, "an alert was parked"),
+    }
+}
+
+pub(crate) fn not_published(connector: &Connector, error: &PublishError) {
+    warn!(%connector, %error, "a copy was not confirmed; the alert stays in hand");
+}
+
+pub(crate) fn not_settled(connector: &Connector, error: SettleError) {
+    debug!(%connector, %error, "a delivery was not settled; it comes again, and the ledger knows it");
+}
+
+pub(crate) fn halted(connector: &Connector) {
+    error!(
+        %connector,
+        "the ledger failed: the owner stops without acknowledging anything; free the disk or replace it, and start anew"
+    );
+}
+
+pub(crate) fn viewed(connector: &Connector, view: &View, now: UnixMillis) {
+    let name = label(connector);
+    let oldest = view.oldest_since.map_or(0.0, |since| now.since(since).as_secs_f64());
+    gauge!("nightbell_queue_oldest_seconds", "connector" => name.clone()).set(oldest);
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred at the most")]
+    gauge!("nightbell_in_flight", "connector" => name.clone()).set(view.attempting as f64);
+    gauge!("nightbell_breaker_open", "connector" => name).set(if view.breaker.is_open() { 1.0 } else { 0.0 });
+}
+
+fn settled(connector: &Connector, result: &'static str, count: u64) {
+    counter!("nightbell_alerts_settled_total", "connector" => label(connector), "result" => result)
+        .increment(count);
+}
+
+fn attempts(connector: &Connector, outcome: OutcomeKind, count: u64) {
+    counter!("nightbell_attempts_total", "connector" => label(connector), "outcome" => outcome.as_str())
+        .increment(count);
+}
+
+fn died(connector: &Connector, reason: Reason, count: u64) {
+    counter!("nightbell_dead_letters_total", "connector" => label(connector), "reason" => reason.as_str())
+        .increment(count);
+}
+
+fn label(connector: &Connector) -> String {
+    connector.as_str().to_owned()
+}
