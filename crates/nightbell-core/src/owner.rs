@@ -188,7 +188,7 @@ pub enum Ending {
 pub struct View {
     /// Deliveries in hand.
     pub held: usize,
-    /// Attempts on their way.
+    /// Attempts on their way, and accepted ones that are not recorded yet.
     pub attempting: usize,
     /// The breaker.
     pub breaker: Breaker,
@@ -314,10 +314,10 @@ impl Owner {
         self.held.is_empty()
     }
 
-    /// The alerts whose attempt is on its way: if the worker ends now, whether they arrive is uncertain.
+    /// The alerts whose attempt is not settled in the ledger: if the worker ends now, they may be sent twice.
     #[must_use]
     pub fn uncertain(&self) -> Vec<Fingerprint> {
-        let attempting = |held: &&Held| matches!(held.stage, Stage::Attempting);
+        let attempting = |held: &&Held| matches!(held.stage, Stage::Attempting | Stage::RecordingDelivery);
         self.held.values().filter(attempting).map(|held| self.alert_id(held)).collect()
     }
 

@@ -56,7 +56,7 @@ pub fn describe() {
         "Messages that wait in the connector's queue, those in hand not included"
     );
     describe_gauge!("nightbell_queue_oldest_seconds", Unit::Seconds, "Age of the oldest alert in hand");
-    describe_gauge!("nightbell_in_flight", "POSTs that wait for their answer");
+    describe_gauge!("nightbell_in_flight", "POSTs that wait for their answer, or for its record");
     describe_gauge!("nightbell_breaker_open", "1 while the connector's breaker is open");
     describe_gauge!("nightbell_ledger_entries", "Records in the ledger");
     describe_histogram!(
@@ -79,6 +79,8 @@ pub fn begin(version: &'static str) {
     gauge!("nightbell_ledger_entries").set(0.0);
     gauge!("nightbell_dead_letters").set(0.0);
     gauge!("nightbell_broker_connected").set(0.0);
+    // Naming a histogram is enough for it to be shown, empty.
+    let _ = histogram!("nightbell_ledger_commit_duration_seconds");
     gauge!("nightbell_build_info", "version" => version).set(1.0);
     config_reloaded(true);
 }
@@ -88,6 +90,9 @@ pub fn begin_connector(connector: &Connector) {
     let name = label(connector);
     counter!("nightbell_events_received_total", "connector" => name.clone()).increment(0);
     counter!("nightbell_retries_scheduled_total", "connector" => name.clone()).increment(0);
+    for histogram in ["nightbell_attempt_duration_seconds", "nightbell_delivery_latency_seconds"] {
+        let _ = histogram!(histogram, "connector" => name.clone());
+    }
     for result in RESULTS {
         settled(connector, result, 0);
     }

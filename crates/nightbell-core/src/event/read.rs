@@ -213,7 +213,7 @@ mod tests {
         check(
             r#"{"project":"p","test":"t","occurred_at":"soon"}"#,
             "field `occurred_at`: invalid value: string \"soon\", expected a time as RFC 3339 (2026-11-21T03:00:00Z) or \
-             epoch milliseconds at line 1 column 47",
+             epoch milliseconds at line 1 column 46",
         );
     }
 

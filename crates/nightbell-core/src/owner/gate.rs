@@ -44,7 +44,7 @@ impl Gate {
         }
     }
 
-    /// Takes the right to make one attempt now, if there is one. The attempt's end must be told to [`Gate::ended`].
+    /// Takes the right to make one attempt now, if there is one. Its slot must be given back by [`Gate::release`].
     pub(super) fn pass(&mut self, now: UnixMillis) -> bool {
         self.paused_until = self.paused_until.filter(|until| now < *until);
         self.paced_until = self.paced_until.filter(|until| now < *until);
@@ -68,10 +68,15 @@ impl Gate {
         true
     }
 
-    /// Takes note of an attempt's end.
-    pub(super) fn ended(&mut self, outcome: &Outcome, now: UnixMillis) {
-        self.attempting = self.attempting.saturating_sub(1);
+    /// Takes note of an attempt's outcome.
+    pub(super) fn heard(&mut self, outcome: &Outcome, now: UnixMillis) {
         self.breaker.heard(outcome.kind(), now);
+    }
+
+    /// Gives the slot of an attempt back. One that was accepted keeps it until that is recorded, so that a crash can
+    /// send no more alerts twice than there are slots.
+    pub(super) fn release(&mut self) {
+        self.attempting = self.attempting.saturating_sub(1);
     }
 
     /// xMatters asked for a pause: the whole connector waits.

@@ -24,7 +24,10 @@ impl Owner {
         now: UnixMillis,
         steps: &mut Vec<Step>,
     ) {
-        self.gate.ended(outcome, now);
+        self.gate.heard(outcome, now);
+        if !matches!(outcome, Outcome::Accepted { .. }) {
+            self.gate.release();
+        }
         let Some(held) = self.held.get_mut(&tag) else { return };
         let attempts = held.journey.attempts.saturating_add(1);
         let verdict = self.settings.policy.decide(outcome, attempts, held.since, now, chance);
@@ -71,6 +74,7 @@ impl Owner {
         match held.stage {
             Stage::RecordingDelivery => {
                 let since = held.since;
+                self.gate.release();
                 self.finish(tag, Ending::Delivered { since }, now, steps);
             }
             Stage::Claiming { spent } => {

@@ -301,6 +301,8 @@ fn no_more_attempts_are_made_at_a_time_than_there_are_slots() {
     let (third, _) = rig.receive(message("c", "c"));
     assert_eq!(rig.looked(third, Looked::default()), []);
     let steps = rig.attempted(first, accepted());
+    assert!(matches!(steps[..], [Step::Record { .. }]), "it keeps its slot until it is recorded: {steps:?}");
+    let steps = rig.recorded(first);
     assert!(matches!(steps[1], Step::Attempt { tag, .. } if tag == third), "{steps:?}");
 }
 

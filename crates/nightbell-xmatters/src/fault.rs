@@ -1,0 +1,161 @@
+//! Why no answer came, in a few words that never name the URL or the host.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::io::{self, ErrorKind};
+
+use nightbell_core::outcome::Outcome;
+use rustls::CertificateError;
+use rustls::pki_types::InvalidDnsNameError;
+
+const CLOSED_EARLY: &str = "connection closed before the whole answer";
+
+/// What a failed request came to. reqwest's own text names the URL and hides the cause, so neither it nor any text of
+/// an inner error is passed on; what is known of the cause is put in our own words.
+pub(crate) fn outcome(error: &reqwest::Error) -> Outcome {
+    let unavailable =
+        |detail: Cow<'_, str>| Outcome::Unavailable { detail: detail.into_owned(), retry_after: None };
+    match (error.is_timeout(), error.is_connect()) {
+        // Nothing was sent yet, so xMatters can't have taken it.
+        (true, true) => unavailable("connecting took too long".into()),
+        (true, false) => Outcome::TimedOut,
+        (false, _) if error.is_dns() => unavailable("host name not found".into()),
+        (false, true) => unavailable(cause(error).unwrap_or("connection failed".into())),
+        (false, false) => unavailable(cause(error).unwrap_or("request failed".into())),
+    }
+}
+
+/// The first error of the chain that says something definite.
+fn cause(error: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
+    let mut error = Some(error);
+    while let Some(link) = error {
+        if let Some(words) = definite(link) {
+            return Some(words);
+        }
+        error = link.source();
+    }
+    None
+}
+
+fn definite(error: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        Some(tls(error))
+    } else if let Some(error) = error.downcast_ref::<io::Error>() {
+        io(error)
+    } else if let Some(error) = error.downcast_ref::<hyper::Error>() {
+        http(error).map(Cow::Borrowed)
+    } else if error.is::<InvalidDnsNameError>() {
+        Some(Cow::Borrowed("the host name is too long or has characters that no host name has"))
+    } else {
+        None
+    }
+}
+
+fn http(error: &hyper::Error) -> Option<&'static str> {
+    if error.is_parse() {
+        Some("the answer is no HTTP")
+    } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+        Some(CLOSED_EARLY)
+    } else {
+        None
+    }
+}
+
+fn io(error: &io::Error) -> Option<Cow<'static, str>> {
+    const KINDS: [(ErrorKind, &str); 9] = [
+        (ErrorKind::ConnectionRefused, "connection refused"),
+        (ErrorKind::ConnectionReset, "connection reset"),
+        (ErrorKind::ConnectionAborted, "connection reset"),
+        (ErrorKind::BrokenPipe, "connection reset"),
+        (ErrorKind::HostUnreachable, "host unreachable"),
+        (ErrorKind::NetworkUnreachable, "network unreachable"),
+        (ErrorKind::NetworkDown, "network down"),
+        (ErrorKind::AddrNotAvailable, "no local port left"),
+        (ErrorKind::UnexpectedEof, CLOSED_EARLY),
+    ];
+    // An I/O error's `source` leaves out the error that it wraps itself.
+    if let Some(wrapped) = error.get_ref().and_then(|wrapped| cause(wrapped)) {
+        return Some(wrapped);
+    }
+    if let Some((_, words)) = KINDS.iter().find(|(kind, _)| *kind == error.kind()) {
+        return Some(Cow::Borrowed(words));
+    }
+    // The system's own words for its error number: never a URL.
+    let number = error.raw_os_error()?;
+    Some(Cow::Owned(io::Error::from_raw_os_error(number).to_string()))
+}
+
+fn tls(error: &rustls::Error) -> Cow<'static, str> {
+    if let rustls::Error::InvalidCertificate(error) = error {
+        Cow::Owned(format!("certificate not trusted: {}", certificate(error)))
+    } else if let rustls::Error::AlertReceived(alert) = error {
+        Cow::Owned(format!("TLS failed: the server sent the alert {alert:?}"))
+    } else if matches!(error, rustls::Error::InvalidMessage(_)) {
+        Cow::Borrowed("TLS failed: the server does not speak TLS")
+    } else {
+        Cow::Borrowed("TLS failed")
+    }
+}
+
+/// What is wrong with a certificate. rustls' own words may name hosts.
+fn certificate(error: &CertificateError) -> &'static str {
+    use CertificateError as E;
+
+    if matches!(error, E::UnknownIssuer) {
+        "its issuer is not known"
+    } else if matches!(error, E::Expired | E::ExpiredContext { .. }) {
+        "it has expired"
+    } else if matches!(error, E::NotValidYet | E::NotValidYetContext { .. }) {
+        "it is not valid yet"
+    } else if matches!(error, E::NotValidForName | E::NotValidForNameContext { .. }) {
+        "it is made out to another name"
+    } else if matches!(error, E::Revoked) {
+        "it was revoked"
+    } else {
+        "it is not valid"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(error: impl Error + 'static, want: Option<&str>) {
+        assert_eq!(cause(&error).as_deref(), want, "{error:?}");
+    }
+
+    fn in_io(error: rustls::Error) -> io::Error {
+        io::Error::new(ErrorKind::InvalidData, error)
+    }
+
+    #[test]
+    fn a_system_error_has_plain_words() {
+        check(io::Error::from(ErrorKind::ConnectionRefused), Some("connection refused"));
+        check(io::Error::other(io::Error::from(ErrorKind::BrokenPipe)), Some("connection reset"));
+        check(io::Error::from_raw_os_error(24), Some("Too many open files (os error 24)"));
+        check(io::Error::other("https://acme.example/?apiKey=s3cret"), None);
+    }
+
+    #[test]
+    fn a_certificate_error_says_what_to_look_at() {
+        let wrong = |error| in_io(rustls::Error::InvalidCertificate(error));
+        check(wrong(CertificateError::Expired), Some("certificate not trusted: it has expired"));
+        check(
+            wrong(CertificateError::UnknownIssuer),
+            Some("certificate not trusted: its issuer is not known"),
+        );
+        check(
+            wrong(CertificateError::NotValidForName),
+            Some("certificate not trusted: it is made out to another name"),
+        );
+        check(wrong(CertificateError::BadSignature), Some("certificate not trusted: it is not valid"));
+    }
+
+    #[test]
+    fn other_tls_errors_never_repeat_foreign_text() {
+        check(in_io(rustls::Error::General("s3cret".into())), Some("TLS failed"));
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
+        check(in_io(alert), Some("TLS failed: the server sent the alert HandshakeFailure"));
+    }
+}

@@ -1,0 +1,28 @@
+//! Requests to xMatters: what is posted, how it is sent, and what the answer means.
+//!
+//! Building a request ([`render`]) and reading an answer ([`classify`]) are pure functions; [`Xmatters`] is the thin
+//! part that sends. This is the only crate that names reqwest.
+//!
+//! It must never follow a redirect, retry by itself, use a proxy that it was not told of, read an answer without
+//! bound, or let a trigger URL, a key or a password into a log, an error or an outcome.
+
+mod classify;
+mod excerpt;
+mod fault;
+mod form;
+mod link;
+mod render;
+mod retry_after;
+mod secrets;
+mod send;
+mod settings;
+mod target;
+mod text;
+
+pub use self::classify::{Answer, REQUEST_ID_BYTES_MAX, classify};
+pub use self::excerpt::EXCERPT_CHARS_MAX;
+pub use self::render::render;
+pub use self::secrets::Secrets;
+pub use self::send::{POOL_IDLE_TIMEOUT, RESPONSE_BYTES_MAX, Xmatters};
+pub use self::settings::{Auth, CONNECT_TIMEOUT, DestinationSettings, Payload, SetupError, TIMEOUT};
+pub use self::text::TEXT_CHARS_MAX;

@@ -1,0 +1,10 @@
+//! Bodies compared with files, and attempts against a stand-in xMatters.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod answers;
+mod common;
+mod golden;
+mod setup;
+mod tls;
+mod trouble;
