@@ -6,8 +6,10 @@ use proptest::prelude::*;
 
 use super::super::*;
 use super::{message, settings};
+use crate::alert::alert_key;
 use crate::event;
-use crate::record::{Record, RecordKey};
+use crate::message::EventId;
+use crate::record::{Record, RecordKey, State};
 
 /// What the owner asked for and has no answer to yet.
 #[derive(Debug, Clone)]
@@ -69,7 +71,10 @@ impl World {
                 Step::Publish { tag, to, message } => {
                     self.pending.push(Pending::Publish(tag, to, Box::new(message)));
                 }
-                Step::Ack { tag, .. } => self.settle(tag),
+                Step::Ack { tag, ending } => {
+                    self.check_ack(tag, ending);
+                    self.settle(tag);
+                }
                 Step::HandBack { tag } => {
                     let message = self.unacked.get(&tag).cloned();
                     self.settle(tag);
@@ -84,6 +89,39 @@ impl World {
     fn settle(&mut self, tag: Tag) {
         assert!(self.settled.insert(tag), "{tag:?} was settled twice");
         self.unacked.remove(&tag);
+    }
+
+    /// Something else keeps the event when its delivery is acknowledged.
+    fn check_ack(&self, tag: Tag, ending: Ending) {
+        // Of a lost subscription: the broker has the message again, and the ack goes nowhere.
+        let Some(message) = self.unacked.get(&tag) else { return };
+        let event = event::read(&message.body).unwrap();
+        let event_key = RecordKey::Event(EventId::of(event.id.as_deref(), message).fingerprint());
+        let alert_key = RecordKey::Alert(alert_key(&event, &settings().by));
+        let state = |key| self.ledger.get(&key).map(|record| &record.state);
+        let delivered = |key| matches!(state(key), Some(State::Delivered { .. }));
+        let copied = self.rungs.iter().any(|(_, copy)| copy.body == message.body);
+        let buried = self.dead.iter().any(|letter| letter.body == message.body);
+        let same_alert = |other: &Message| event::read(&other.body).unwrap().test == event.test;
+        let elsewhere = || {
+            let others = self.unacked.iter().filter(|(other, _)| **other != tag).map(|(_, held)| held);
+            others.chain(&self.queue).any(same_alert)
+        };
+        let kept = match ending {
+            Ending::Delivered { .. } => delivered(event_key),
+            Ending::Dead(_) => buried && matches!(state(event_key), Some(State::Dead { .. })),
+            Ending::Retried | Ending::Parked => copied,
+            Ending::Duplicate => {
+                delivered(event_key)
+                    || delivered(alert_key)
+                    || copied
+                    || buried
+                    || elsewhere()
+                    || matches!(state(alert_key), Some(State::InFlight { .. }))
+            }
+            Ending::Filtered => false,
+        };
+        assert!(kept, "{tag:?} was acknowledged as {ending:?}, and nothing keeps it");
     }
 
     fn apply(&mut self, changes: &[Change]) {
@@ -237,6 +275,15 @@ proptest! {
         }
         world.settle_down();
         world.check();
+    }
+
+    /// Invariant 2: at every ack, something durable keeps the event.
+    #[test]
+    fn no_ack_leaves_before_its_record_or_copy(ops in proptest::collection::vec(any::<(u8, u8)>(), 0..200)) {
+        let mut world = World::new();
+        for (op, x) in ops {
+            world.act(op, x);
+        }
     }
 
     /// Invariant 1: core reads no clock and draws no randomness.

@@ -1,0 +1,216 @@
+//! The handle that everybody holds, and the life of the threads behind it.
+
+use std::convert::Infallible;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use nightbell_core::connector::Connector;
+use nightbell_core::fingerprint::Fingerprint;
+use nightbell_core::ports::{Clock, Ledger, LedgerError};
+use nightbell_core::record::{Change, Looked, RecordKey};
+use nightbell_core::time::UnixMillis;
+
+use crate::disk::Disk;
+use crate::fault::{self, Fault};
+use crate::group::KeyedChange;
+use crate::keys;
+use crate::lane::{Lane, Sent};
+use crate::open::{self, LedgerSettings, OpenError, Opened, Store};
+use crate::place::{self, Lock};
+use crate::reader::{LOOKS_WAITING_MAX, Look, Reader};
+use crate::shared::Shared;
+use crate::telemetry::{self, CloseTimedOut};
+use crate::writer::{COMMITS_WAITING_MAX, Commit, Writer};
+
+/// How long closing waits for the threads. The writer may have a full queue before it, on a slow disk.
+const CLOSE_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// The ledger on sled. Clones are handles of the same store.
+///
+/// A request waits as long as the disk takes, because a write that has begun can't be called off;
+/// [`LedgerStore::health`] says when it takes too long.
+///
+/// When the last handle is dropped, the ledger is closed as by [`LedgerStore::close`], and the dropping thread waits for
+/// it. Close it before where that matters.
+#[derive(Debug, Clone)]
+pub struct LedgerStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    writer: Lane<Commit>,
+    reader: Lane<Look>,
+    shared: Arc<Shared>,
+    threads: Mutex<Option<Threads>>,
+}
+
+#[derive(Debug)]
+struct Threads {
+    handles: Vec<JoinHandle<()>>,
+    /// Hangs up when all threads have ended.
+    ended: Receiver<Infallible>,
+}
+
+/// What a thread holds until its end. The lock goes first: whoever learns of the end can open the ledger again.
+#[derive(Clone)]
+struct Stay {
+    _lock: Arc<Lock>,
+    _ending: Sender<Infallible>,
+}
+
+impl LedgerStore {
+    /// Opens the ledger, or begins one; a damaged one is moved aside to `NAME.broken-UNIX_MILLIS` beside it and a new one
+    /// begun. `clock` tells the time by which records are swept.
+    ///
+    /// It blocks while sled reads what it has: call it before the runtime starts or from `spawn_blocking`.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the ledger is in use, or the system does not let us open or write it. It was left as it was.
+    pub fn open<C: Clock>(settings: &LedgerSettings, clock: C) -> Result<(Self, Opened), OpenError> {
+        telemetry::describe();
+        let (store, opened) = open::open(settings, clock.now())?;
+        let Store { db, file, lock, entries } = store;
+        let shared = Arc::new(Shared::new(settings.path.clone()));
+        shared.set_entries(entries);
+        let ledger = Self::start(db, file, lock, shared, Box::new(move || clock.now()))
+            .map_err(|source| OpenError::io("start a thread for", &settings.path, source))?;
+        Ok((ledger, opened))
+    }
+
+    pub(crate) fn start<D: Disk>(
+        db: sled::Db,
+        disk: D,
+        lock: Lock,
+        shared: Arc<Shared>,
+        clock: Box<dyn Fn() -> UnixMillis + Send>,
+    ) -> io::Result<Self> {
+        let (ending, ended) = channel();
+        let stay = Stay { _lock: Arc::new(lock), _ending: ending };
+        let (writer, commits) = Lane::new(COMMITS_WAITING_MAX);
+        let (reader, looks) = Lane::new(LOOKS_WAITING_MAX);
+        let reading = Reader { db: db.clone(), shared: Arc::clone(&shared) };
+        let writing = Writer::new(db, disk, Arc::clone(&shared), clock);
+        let handles = vec![
+            spawn("ledger-writer", &shared, stay.clone(), commits, |commits| writing.run(commits))?,
+            spawn("ledger-reader", &shared, stay, looks, move |looks| reading.run(looks))?,
+        ];
+        let threads = Mutex::new(Some(Threads { handles, ended }));
+        Ok(Self { inner: Arc::new(Inner { writer, reader, shared, threads }) })
+    }
+
+    /// The number of records, those included that have expired and are not swept yet.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.inner.shared.entries()
+    }
+
+    /// Whether the ledger is well. It does not wait for anything.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: it has failed for good, or was closed, or a write has been under way for half a minute.
+    pub fn health(&self) -> Result<(), LedgerError> {
+        self.inner.shared.health()
+    }
+
+    /// The number of commits that are not answered yet.
+    #[cfg(test)]
+    pub(crate) fn commits_waiting(&self) -> usize {
+        COMMITS_WAITING_MAX - self.inner.writer.places_free()
+    }
+
+    /// Finishes the requests sent before, makes everything durable and lets go of the store. Later requests fail. It
+    /// blocks, for half a minute at most: call it from `spawn_blocking` or after the runtime's end.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: the ledger had failed, or did not end in time.
+    pub fn close(&self) -> Result<(), LedgerError> {
+        self.inner.close()
+    }
+}
+
+impl Ledger for LedgerStore {
+    fn look(
+        &self,
+        connector: &Connector,
+        event: Fingerprint,
+        alert: Fingerprint,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<Looked, LedgerError>> + Send + 'static {
+        let inner = Arc::clone(&self.inner);
+        let event = keys::record(connector, RecordKey::Event(event));
+        let alert = keys::record(connector, RecordKey::Alert(alert));
+        async move { inner.reader.ask(&inner.shared, |answer| Look { event, alert, now, answer }).await }
+    }
+
+    fn commit(
+        &self,
+        connector: &Connector,
+        changes: Vec<Change>,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send + 'static {
+        let inner = Arc::clone(&self.inner);
+        let keyed = |Change { key, happening, keep }| {
+            let key = keys::record(connector, key);
+            KeyedChange { key, happening, keep }
+        };
+        let changes = changes.into_iter().map(keyed).collect();
+        async move { inner.writer.ask(&inner.shared, |answer| Commit { changes, now, answer }).await }
+    }
+}
+
+impl Inner {
+    fn close(&self) -> Result<(), LedgerError> {
+        // A second closer waits here for the first.
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Threads { handles, ended }) = threads.take() else { return Ok(()) };
+        self.writer.close();
+        self.reader.close();
+        if let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(CLOSE_WAIT_MAX) {
+            CloseTimedOut(CLOSE_WAIT_MAX).emit();
+            let late = io::Error::from(io::ErrorKind::TimedOut);
+            self.shared.fail("failed to close", &Fault::System(late));
+        } else {
+            for handle in handles {
+                // A thread that panicked has made that the sticky failure.
+                let _panicked = handle.join();
+            }
+            place::wait_until_released(self.shared.folder());
+        }
+        let failure = self.shared.failure();
+        self.shared.closed();
+        failure
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Whoever wants to know how it went closes it before.
+        let _failure = self.close();
+    }
+}
+
+/// Starts a thread that works on what comes out of a lane. If it panics, that becomes the sticky failure before the
+/// waiters learn that they will have no answer.
+fn spawn<T: Send + 'static>(
+    name: &str,
+    shared: &Arc<Shared>,
+    stay: Stay,
+    requests: Receiver<Sent<T>>,
+    work: impl FnOnce(&Receiver<Sent<T>>) + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let (shared, thread) = (Arc::clone(shared), name.to_owned());
+    Builder::new().name(name.to_owned()).spawn(move || {
+        let caught = catch_unwind(AssertUnwindSafe(|| work(&requests)));
+        if let Err(panic) = caught {
+            let problem = fault::panic_text(panic.as_ref());
+            shared.fail(&format!("a panic in {thread}"), &Fault::Damaged(problem.to_owned()));
+        }
+        drop(requests);
+        drop(stay);
+    })
+}

@@ -1,0 +1,207 @@
+//! Opening the ledger: alone, checked, and never in vain.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nightbell_core::time::UnixMillis;
+
+use crate::disk::{DatabaseFile, Disk};
+use crate::fault::{self, Fault, caught};
+use crate::keys;
+use crate::place::{self, Lock};
+use crate::telemetry::{BrokenKept, Reset};
+
+/// The default bound of sled's page cache, in bytes. sled counts the bytes on disk; in memory they take more.
+pub const CACHE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+
+/// The store's format: the keys, and where they are.
+const FORMAT: u8 = 1;
+
+/// Where the ledger is, and how much memory it may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerSettings {
+    /// The ledger's folder. It and its parents are made if they are missing. Beside it stand a lock file `NAME.lock` and
+    /// whatever was moved aside.
+    pub path: PathBuf,
+    /// The bound of the page cache in bytes; [`CACHE_BYTES_DEFAULT`] is meant for all but tests.
+    pub cache_bytes: u64,
+}
+
+impl LedgerSettings {
+    /// A ledger in this folder with the default cache.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), cache_bytes: CACHE_BYTES_DEFAULT }
+    }
+}
+
+/// What opening the ledger came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// There was none; a new one was begun.
+    Fresh,
+    /// It was there.
+    Found {
+        /// The number of its records.
+        entries: u64,
+    },
+    /// It was damaged; it was moved aside and a new one begun. The log and the metrics say so too.
+    Reset {
+        /// Where the damaged one is now.
+        moved_to: PathBuf,
+        /// What was wrong with it.
+        problem: String,
+    },
+}
+
+/// The ledger can't be opened. It was left as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("the ledger `{}` is in use by another process", path.display())]
+    Locked {
+        /// The ledger's folder.
+        path: PathBuf,
+    },
+    /// The system did not let us: a missing permission, a full disk, a path that is no folder.
+    #[error("failed to {doing} `{}`", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// With which file or folder.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// It is damaged, and a new one can't be begun in its place either.
+    #[error("the ledger `{}` is damaged and a new one can't be begun: {problem}", path.display())]
+    Unusable {
+        /// The ledger's folder.
+        path: PathBuf,
+        /// What was wrong with the new one.
+        problem: String,
+    },
+}
+
+impl OpenError {
+    pub(crate) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { doing, path: path.to_owned(), source }
+    }
+}
+
+/// An open store, and the right to it.
+pub(crate) struct Store {
+    pub(crate) db: sled::Db,
+    pub(crate) file: DatabaseFile,
+    pub(crate) lock: Lock,
+    pub(crate) entries: u64,
+}
+
+/// Opens the store; see [`crate::LedgerStore::open`].
+pub(crate) fn open(settings: &LedgerSettings, now: UnixMillis) -> Result<(Store, Opened), OpenError> {
+    let path = settings.path.as_path();
+    let lock = Lock::take(path)?;
+    let (Checked { db, file, entries, .. }, opened) = match attempt(settings)? {
+        Attempt::Good(checked) if checked.fresh => (checked, Opened::Fresh),
+        Attempt::Good(checked) => {
+            let entries = checked.entries;
+            (checked, Opened::Found { entries })
+        }
+        Attempt::Damaged(problem) => reset(settings, now, problem)?,
+    };
+    let broken = place::broken(path).map_err(|source| OpenError::io("list the folder of", path, source))?;
+    if let Some(latest) = broken.last() {
+        BrokenKept { count: broken.len(), latest }.emit();
+    }
+    Ok((Store { db, file, lock, entries }, opened))
+}
+
+/// A store that opened and passed its check.
+struct Checked {
+    db: sled::Db,
+    file: DatabaseFile,
+    entries: u64,
+    fresh: bool,
+}
+
+enum Attempt {
+    Good(Checked),
+    Damaged(String),
+}
+
+fn attempt(settings: &LedgerSettings) -> Result<Attempt, OpenError> {
+    let path = settings.path.as_path();
+    let failed = |doing| move |source| OpenError::io(doing, path, source);
+    fs::create_dir_all(path).map_err(failed("make the folder"))?;
+    if let Some(problem) = fault::noted(path).map_err(failed("read the note of damage in"))? {
+        return Ok(Attempt::Damaged(problem));
+    }
+    place::remove_half_snapshots(path).map_err(failed("remove half-written snapshots from"))?;
+    let name = path.join(place::DATABASE);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = options.open(&name).map_err(|source| OpenError::io("open for writing", &name, source))?;
+    match caught(|| checked(settings, DatabaseFile(file))) {
+        Ok(checked) => {
+            place::sync_folders(path).map_err(failed("sync the folder"))?;
+            Ok(Attempt::Good(checked))
+        }
+        Err(Fault::Damaged(problem)) => Ok(Attempt::Damaged(problem)),
+        Err(Fault::Locked) => Err(OpenError::Locked { path: path.to_owned() }),
+        Err(Fault::System(source)) => Err(OpenError::io("open", path, source)),
+    }
+}
+
+/// Opens sled and reads what every store of ours has: its format, and the number of its records.
+fn checked(settings: &LedgerSettings, mut file: DatabaseFile) -> Result<Checked, Fault> {
+    let db = sled::Config::new().path(&settings.path).cache_capacity(settings.cache_bytes).open()?;
+    let Some(format) = db.get(keys::FORMAT)? else {
+        if db.iter().next().transpose()?.is_some() {
+            return Err(Fault::Damaged("it has records and no format".into()));
+        }
+        begin(&db, &mut file)?;
+        return Ok(Checked { db, file, entries: 0, fresh: true });
+    };
+    if *format != [FORMAT] {
+        let format = format.escape_ascii().to_string();
+        return Err(Fault::Damaged(format!(
+            "its format is `{format}`; this version knows `\\x{FORMAT:02x}`"
+        )));
+    }
+    let entries =
+        db.get(keys::ENTRIES)?.and_then(|value| value.as_ref().try_into().ok().map(u64::from_be_bytes));
+    let entries =
+        entries.ok_or_else(|| Fault::Damaged("it does not know the number of its records".into()))?;
+    Ok(Checked { db, file, entries, fresh: false })
+}
+
+fn begin(db: &sled::Db, file: &mut DatabaseFile) -> Result<(), Fault> {
+    let mut batch = sled::Batch::default();
+    batch.insert(keys::FORMAT, &[FORMAT]);
+    batch.insert(keys::ENTRIES, &0_u64.to_be_bytes());
+    db.apply_batch(batch)?;
+    file.sync(db)
+}
+
+/// Moves a damaged store aside and begins a new one. If that can't be done, the damaged one is moved back.
+fn reset(
+    settings: &LedgerSettings,
+    now: UnixMillis,
+    problem: String,
+) -> Result<(Checked, Opened), OpenError> {
+    let path = settings.path.as_path();
+    let failed = |doing| move |source| OpenError::io(doing, path, source);
+    let moved_to = place::move_aside(path, now).map_err(failed("move aside"))?;
+    let unusable = match attempt(settings) {
+        Ok(Attempt::Good(checked)) => {
+            Reset { moved_to: &moved_to, problem: &problem }.emit();
+            return Ok((checked, Opened::Reset { moved_to, problem }));
+        }
+        Ok(Attempt::Damaged(problem)) => OpenError::Unusable { path: path.to_owned(), problem },
+        Err(error) => error,
+    };
+    fs::remove_dir_all(path).map_err(failed("remove the new ledger"))?;
+    fs::rename(&moved_to, path).map_err(failed("move back"))?;
+    Err(unusable)
+}

@@ -1,0 +1,338 @@
+//! The command line, as people type it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use nightbell_core::connector::Connector;
+use nightbell_core::dead::Reason;
+use nightbell_core::event::{Severity, Status};
+use nightbell_core::time::UnixMillis;
+use secrecy::SecretString;
+
+/// A durable queued delivery worker: failing tests in, xMatters alerts out.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, propagate_version = true)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, short, global = true, value_name = "FILE", default_value = crate::config::FILE, env = "NIGHTBELL_CONFIG")]
+    pub config: PathBuf,
+
+    /// How log lines look; they go to standard error.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Human, env = "NIGHTBELL_LOG_FORMAT")]
+    pub log_format: LogFormat,
+
+    /// What is logged: error, warn, info, debug, trace, or a filter such as `nightbell_amqp=debug`.
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info", env = "NIGHTBELL_LOG")]
+    pub log: String,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One readable line each.
+    Human,
+    /// One JSON object each.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the worker: consume, drop repeats, deliver, retry, keep dead letters.
+    Run,
+    /// Write a commented starter configuration.
+    Init(Init),
+    /// Validate the configuration and print it as resolved, secrets masked.
+    Check(Check),
+    /// Publish events: one from flags, many from standard input (NDJSON), or a report's failures (--junit).
+    Publish(Box<Publish>),
+    /// List, read, replay, discard and export dead letters.
+    #[command(subcommand)]
+    Dead(Dead),
+    /// Show queues, owners, breakers and ledger.
+    Status(AsJson),
+    /// Say where an event would go, its alert key, and the body that would be posted.
+    Route(Route),
+    /// Print RabbitMQ definitions for an administrator to load.
+    Topology(Topology),
+    /// Print the event's JSON Schema.
+    Schema,
+}
+
+/// Whether to print JSON.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct AsJson {
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nightbell init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Overwrite a file that is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `nightbell check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Also try the broker, its topology, and each destination's TCP and TLS; nothing is published or posted.
+    #[arg(long)]
+    pub online: bool,
+}
+
+/// `nightbell publish`.
+#[derive(Debug, Args)]
+pub struct Publish {
+    /// Publish the failures of these JUnit XML reports.
+    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with_all = ["test", "id", "status", "message", "details", "dedup_key"])]
+    pub junit: Vec<PathBuf>,
+    /// The RabbitMQ to publish to, without a configuration file: `amqp://user:password@host:5672/%2f`.
+    #[arg(long, value_name = "URL", env = "NIGHTBELL_QUEUE_URL", hide_env_values = true, value_parser = secret)]
+    pub queue_url: Option<SecretString>,
+    /// What the names of exchanges and queues begin with; only with --queue-url.
+    #[arg(long, default_value = "nightbell", requires = "queue_url")]
+    pub prefix: String,
+    /// How long to try while the broker is down.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+    /// Print one JSON document with the ids.
+    #[arg(long)]
+    pub json: bool,
+    /// The event, or what reports leave open.
+    #[command(flatten)]
+    pub event: EventFlags,
+}
+
+/// An event's fields as flags.
+#[derive(Debug, Args)]
+pub struct EventFlags {
+    /// The project.
+    #[arg(long)]
+    pub project: Option<String>,
+    /// The test's name; makes one event from flags.
+    #[arg(long, requires = "project")]
+    pub test: Option<String>,
+    /// The event's id; the same id is never delivered twice.
+    #[arg(long, requires = "test")]
+    pub id: Option<String>,
+    /// failed, error or passed.
+    #[arg(long, value_parser = word::<Status>, requires = "test")]
+    pub status: Option<Status>,
+    /// critical, high, medium, low or minimal.
+    #[arg(long, value_parser = word::<Severity>)]
+    pub severity: Option<Severity>,
+    /// One line that says what went wrong.
+    #[arg(long, requires = "test")]
+    pub message: Option<String>,
+    /// The long text.
+    #[arg(long, requires = "test")]
+    pub details: Option<String>,
+    /// The suite.
+    #[arg(long)]
+    pub suite: Option<String>,
+    /// Where the test ran.
+    #[arg(long)]
+    pub environment: Option<String>,
+    /// The run; part of the ids that are made for a report.
+    #[arg(long)]
+    pub run_id: Option<String>,
+    /// A link to the report.
+    #[arg(long)]
+    pub report_url: Option<String>,
+    /// A tag; may be given several times.
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// A label; may be given several times.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub labels: Vec<(String, String)>,
+    /// Overrides the computed alert key.
+    #[arg(long, requires = "test")]
+    pub dedup_key: Option<String>,
+}
+
+/// `nightbell dead …`.
+#[derive(Debug, Subcommand)]
+pub enum Dead {
+    /// List dead letters.
+    List {
+        /// Which.
+        #[command(flatten)]
+        selector: Selector,
+        /// As what.
+        #[command(flatten)]
+        as_json: AsJson,
+    },
+    /// Count dead letters by connector, reason and what was answered.
+    Groups {
+        /// Which.
+        #[command(flatten)]
+        selector: Selector,
+        /// As what.
+        #[command(flatten)]
+        as_json: AsJson,
+    },
+    /// Show dead letters whole: history, headers, body.
+    Show {
+        /// Their ids, or the start of them.
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// As what.
+        #[command(flatten)]
+        as_json: AsJson,
+    },
+    /// Publish dead letters again, each round the dedup window once.
+    Replay {
+        /// Which.
+        #[command(flatten)]
+        selector: Selector,
+        /// Only show what would be done.
+        #[arg(long)]
+        dry_run: bool,
+        /// As what.
+        #[command(flatten)]
+        as_json: AsJson,
+    },
+    /// Remove dead letters for good.
+    Discard {
+        /// Which.
+        #[command(flatten)]
+        selector: Selector,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+        /// As what.
+        #[command(flatten)]
+        as_json: AsJson,
+    },
+    /// Write dead letters as NDJSON, bodies included; they stay where they are.
+    Export {
+        /// Which.
+        #[command(flatten)]
+        selector: Selector,
+    },
+}
+
+/// Which dead letters; every condition that is given must hold.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Selector {
+    /// Of this connector.
+    #[arg(long)]
+    pub connector: Option<Connector>,
+    /// For this reason: invalid, expired, refused, unrouted or `delivery_limit`.
+    #[arg(long)]
+    pub reason: Option<Reason>,
+    /// Of this project; `*` stands for any characters.
+    #[arg(long, value_name = "PATTERN")]
+    pub project: Option<String>,
+    /// Dead since this time (RFC 3339), or for no longer than this duration (`2h`).
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Moment>,
+    /// Dead until this time (RFC 3339), or for at least this duration (`2h`).
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Moment>,
+    /// With this id, or an id that begins so; may be given several times.
+    #[arg(long, value_name = "ID")]
+    pub id: Vec<String>,
+    /// At most so many, the longest dead first.
+    #[arg(long, value_name = "COUNT")]
+    pub limit: Option<usize>,
+}
+
+/// A point in time, or a time before now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// A point in time.
+    At(UnixMillis),
+    /// So long ago.
+    Ago(Duration),
+}
+
+impl Moment {
+    /// The point in time, seen from `now`.
+    #[must_use]
+    pub fn seen_from(self, now: UnixMillis) -> UnixMillis {
+        match self {
+            Self::At(time) => time,
+            Self::Ago(ago) => UnixMillis(now.0.saturating_sub(nightbell_core::time::millis(ago))),
+        }
+    }
+}
+
+impl std::str::FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(ago) = humantime::parse_duration(text) {
+            return Ok(Self::Ago(ago));
+        }
+        let time: jiff::Timestamp = text.parse().map_err(|_| {
+            format!("`{text}` is neither a time like 2026-11-21T03:00:00Z nor a duration like 2h")
+        })?;
+        Ok(Self::At(UnixMillis(u64::try_from(time.as_millisecond()).unwrap_or_default())))
+    }
+}
+
+/// `nightbell route`.
+#[derive(Debug, Args)]
+pub struct Route {
+    /// A file with one event as JSON; `-` is standard input.
+    pub file: PathBuf,
+    /// As what.
+    #[command(flatten)]
+    pub as_json: AsJson,
+}
+
+/// `nightbell topology`.
+#[derive(Debug, Args)]
+pub struct Topology {
+    /// The virtual host; by default that of the configuration's queue.url.
+    #[arg(long)]
+    pub vhost: Option<String>,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "clap wants a parser that can fail")]
+fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
+    Ok(SecretString::from(text))
+}
+
+/// Reads a word that an event knows.
+fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    let value = serde_json::Value::String(text.to_owned());
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_moment_is_a_time_or_a_duration_before_now() {
+        let now = UnixMillis(10_000_000);
+        let seen = |text: &str| text.parse::<Moment>().unwrap().seen_from(now);
+        assert_eq!(seen("2h"), UnixMillis(2_800_000));
+        assert_eq!(seen("1970-01-01T00:00:05Z"), UnixMillis(5_000));
+        assert!("soon".parse::<Moment>().is_err());
+    }
+}

@@ -1,0 +1,11 @@
+//! One module per command; each takes its flags and prints its result.
+
+pub mod check;
+pub mod dead;
+pub mod init;
+pub mod publish;
+pub mod route;
+pub mod run;
+pub mod schema;
+pub mod status;
+pub mod topology;

@@ -1,0 +1,93 @@
+//! `nightbell status`: what a running worker is doing; without one, what the broker knows.
+
+use nightbell_amqp::{AmqpError, QueueReport, queue_report};
+use nightbell_http::{BreakerState, ClientError, ConnectorStatus, Status};
+use serde_json::json;
+
+use crate::cli::AsJson;
+use crate::config::Config;
+use crate::exit::{Code, Failure, OrFail as _};
+use crate::output::{print_json, print_line, print_table, table};
+use crate::wiring;
+
+/// Prints the running worker's state. Where no worker listens, prints the queues' and fails with 69.
+///
+/// # Errors
+/// There is no worker, or it can't be asked.
+pub async fn status(config: &Config, flags: AsJson) -> Result<(), Failure> {
+    let token = config.http.admin_token.as_ref();
+    match nightbell_http::get(config.http.listen, "/v1/status", token).await {
+        Ok(body) => show(&serde_json::from_slice(&body).or_fail(Code::Unavailable)?, flags),
+        Err(error @ ClientError::NoWorker(_)) => {
+            queues(config, flags).await?;
+            Err(Failure::new(Code::Unavailable, error))
+        }
+        Err(error) => Err(Failure::new(Code::Unavailable, error)),
+    }
+}
+
+fn show(status: &Status, flags: AsJson) -> Result<(), Failure> {
+    if flags.json {
+        return print_json(status);
+    }
+    let yes_no = |yes, word: &str| if yes { word.to_owned() } else { format!("not {word}") };
+    print_line(&format!("worker   {} ({})", yes_no(status.ready, "ready"), status.version))?;
+    for missing in &status.missing {
+        print_line(&format!("missing  {missing}"))?;
+    }
+    let dead = status.queue.dead_letters.map_or("unknown".to_owned(), |count| count.to_string());
+    print_line(&format!(
+        "queue    {}, {}; dead letters: {dead}",
+        status.queue.at,
+        yes_no(status.queue.connected, "connected")
+    ))?;
+    print_line(&format!("ledger   {} records", status.ledger.entries))?;
+    let mut rows =
+        table(&["connector", "waiting", "in hand", "in flight", "breaker", "paused until", "oldest"]);
+    for connector in &status.connectors {
+        rows.add_row(row(connector));
+    }
+    print_table(&rows)
+}
+
+fn row(connector: &ConnectorStatus) -> [String; 7] {
+    let breaker = match connector.breaker {
+        BreakerState::Closed if connector.halted => "stopped: the ledger failed",
+        BreakerState::Closed => "closed",
+        BreakerState::Open => "open",
+        BreakerState::Probing => "probing",
+    };
+    [
+        connector.name.clone(),
+        connector.depth.map_or("?".to_owned(), |depth| depth.to_string()),
+        connector.in_hand.to_string(),
+        connector.in_flight.to_string(),
+        breaker.to_owned(),
+        connector.paused_until.clone().unwrap_or("-".to_owned()),
+        connector.oldest_seconds.map_or("-".to_owned(), |seconds| format!("{seconds} s")),
+    ]
+}
+
+/// The queues as the broker knows them.
+async fn queues(config: &Config, flags: AsJson) -> Result<(), Failure> {
+    let settings = wiring::configured_broker(config)?;
+    let names = settings.names.clone();
+    let mut queues: Vec<String> =
+        wiring::connectors(config).iter().map(|connector| names.connector_queue(connector)).collect();
+    queues.push(names.dead());
+    let reports: Result<Vec<QueueReport>, AmqpError> = queue_report(&settings, &queues).await;
+    let reports = reports.or_fail(Code::Unavailable)?;
+    if flags.json {
+        let rows: Vec<_> = reports
+            .iter()
+            .map(|report| json!({ "queue": report.name, "ready": report.ready, "consumers": report.consumers }))
+            .collect();
+        return print_json(&json!({ "worker": null, "queues": rows }));
+    }
+    let mut rows = table(&["queue", "waiting", "consumers"]);
+    for report in reports {
+        let ready = report.ready.map_or("missing".to_owned(), |ready| ready.to_string());
+        rows.add_row([report.name, ready, report.consumers.to_string()]);
+    }
+    print_table(&rows)
+}

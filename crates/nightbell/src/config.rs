@@ -1,0 +1,254 @@
+//! The configuration: what `nightbell.toml` says, checked, with every default filled in.
+//!
+//! It yields plain data and secrets; nothing here opens a connection. All problems of a file are found in one
+//! go, each with its line and its cure, and no secret ever shows in one.
+
+mod connector;
+mod document;
+mod problem;
+mod sections;
+mod substitute;
+mod table;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nightbell_core::alert::KeyPart;
+use nightbell_core::connector::Connector;
+use nightbell_core::event::{Severity, Status};
+use secrecy::SecretString;
+use toml::de::DeTable;
+use url::Url;
+
+pub use self::problem::{ConfigError, Problem};
+pub use self::substitute::{Lookup, System};
+
+use self::document::Document;
+
+/// The configuration file that is read when none is named.
+pub const FILE: &str = "nightbell.toml";
+
+/// A commented configuration to begin with; `nightbell init` writes it.
+pub const STARTER: &str = include_str!("config/starter.toml");
+
+/// The longest configuration file that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A whole, checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the ledger and the embedded queue live, relative to the working directory.
+    pub data_dir: PathBuf,
+    /// What an event's `report_path` is joined to.
+    pub report_base_url: Option<Url>,
+    /// Where events go that no alert group wants. When the file has neither this key nor an alert group, all
+    /// connectors.
+    pub default_connectors: Vec<Connector>,
+    /// The RabbitMQ to use; none for the embedded queue.
+    pub queue: Option<QueueConfig>,
+    /// The HTTP listener.
+    pub http: HttpConfig,
+    /// What counts as a repeat.
+    pub dedup: DedupConfig,
+    /// How failed attempts are repeated.
+    pub retry: RetryConfig,
+    /// How the worker stops.
+    pub worker: WorkerConfig,
+    /// The destinations, at least one, no two of one name.
+    pub connectors: Vec<ConnectorConfig>,
+    /// Which events go where. Every connector named here and in `default_connectors` is one of `connectors`.
+    pub alert_groups: Vec<AlertGroupConfig>,
+    masked: String,
+}
+
+/// `[queue]`: RabbitMQ.
+#[derive(Debug, Clone)]
+pub struct QueueConfig {
+    /// `amqp://…` or `amqps://…`, with a host.
+    pub url: SecretString,
+    /// What all queue and exchange names begin with: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    pub prefix: String,
+    /// How many unsettled messages one connector may hold, 1 to 2000.
+    pub prefetch: u16,
+    /// Whether the worker declares queues, or only checks them.
+    pub declare: bool,
+}
+
+/// `[http]`: the listener for metrics, health, ingest and administration.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// Where it listens. Beyond loopback both tokens are there.
+    pub listen: SocketAddr,
+    /// What a producer must present.
+    pub ingest_token: Option<SecretString>,
+    /// What an operator must present.
+    pub admin_token: Option<SecretString>,
+}
+
+/// `[dedup]`: what counts as a repeat, and how long it is remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DedupConfig {
+    /// How long a delivered alert suppresses its repeats; zero turns that off.
+    pub window: Duration,
+    /// How long event ids are remembered, never shorter than `window`.
+    pub retention: Duration,
+    /// What the alert key is computed from.
+    pub by: Vec<KeyPart>,
+}
+
+/// `[retry]`: how failed attempts are repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryConfig {
+    /// The first delay, never longer than `max`.
+    pub initial: Duration,
+    /// The longest delay.
+    pub max: Duration,
+    /// The age at which an alert becomes a dead letter.
+    pub give_up_after: Duration,
+}
+
+/// `[worker]`: how the worker stops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerConfig {
+    /// How long attempts in flight may take to finish when the worker is asked to stop.
+    pub shutdown_grace: Duration,
+}
+
+/// One of `[[connectors]]`: an xMatters destination.
+#[derive(Debug, Clone)]
+pub struct ConnectorConfig {
+    /// Its name.
+    pub name: Connector,
+    /// Where alerts are posted: https, or http to this machine and private addresses, or http anywhere if
+    /// `allow_insecure`.
+    pub trigger_url: SecretString,
+    /// How it authenticates.
+    pub auth: Auth,
+    /// Whom it alerts; empty only if the file says so.
+    pub recipients: Vec<String>,
+    /// The shape of the body.
+    pub payload: Payload,
+    /// The longest that one attempt may take.
+    pub timeout: Duration,
+    /// The longest that connecting may take, never longer than `timeout`.
+    pub connect_timeout: Duration,
+    /// How many attempts may be in flight, 1 to 1000 and never more than the queue's `prefetch`.
+    pub max_in_flight: u16,
+    /// The most attempts in a time; none for no limit.
+    pub rate_limit: Option<RateLimit>,
+    /// Whether plain http to a public address is allowed.
+    pub allow_insecure: bool,
+}
+
+/// How a connector authenticates.
+#[derive(Debug, Clone)]
+pub enum Auth {
+    /// HTTP basic authentication.
+    Basic {
+        /// The user, or the API key.
+        username: String,
+        /// The password, or the API key's secret.
+        password: SecretString,
+    },
+    /// The trigger URL carries the `apiKey`.
+    Url,
+}
+
+/// The shape of the body that is posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payload {
+    /// xMatters' form: `properties`, `recipients`, `priority`.
+    Form,
+}
+
+/// The most attempts in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// How many, at least one.
+    pub count: u32,
+    /// In which time: a second, a minute or an hour.
+    pub per: Duration,
+}
+
+/// One of `[[alert_groups]]`: which events go to which connectors. A condition that is empty or none holds
+/// for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertGroupConfig {
+    /// Its name; no two groups share one.
+    pub name: String,
+    /// Glob patterns, one of which must match the project; not compiled yet.
+    pub projects: Vec<String>,
+    /// Where the events go; at least one.
+    pub connectors: Vec<Connector>,
+    /// The least severity.
+    pub severity_at_least: Option<Severity>,
+    /// The statuses, one of which the event must have.
+    pub statuses: Vec<Status>,
+    /// Tags, one of which the event must have.
+    pub tags: Vec<String>,
+    /// Labels, all of which the event must have.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Config {
+    /// Reads the file at `path`, or [`FILE`], with the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: the file is not there, can't be read, or has problems.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = path.unwrap_or(Path::new(FILE));
+        let text = read_bounded(path, FILE_BYTES_MAX).map_err(|source| {
+            let file = path.to_owned();
+            if source.kind() == io::ErrorKind::NotFound {
+                ConfigError::NotFound { file }
+            } else {
+                ConfigError::Unreadable { file, source }
+            }
+        })?;
+        Self::parse(&text, path, &System)
+    }
+
+    /// Reads a configuration from its text. `file` is named in errors, and its folder is where relative
+    /// `${file:PATH}` begin.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with every problem of the text.
+    pub fn parse(text: &str, file: &Path, lookup: &dyn Lookup) -> Result<Self, ConfigError> {
+        let mut document = Document::new(text, file, lookup);
+        let (root, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            errors.iter().for_each(|error| document.syntax_error(error));
+            return Err(document.into_error());
+        }
+        let config = sections::root(&mut document, root.get_ref());
+        if document.is_sound() {
+            Ok(Self { masked: document.masked(), ..config })
+        } else {
+            Err(document.into_error())
+        }
+    }
+
+    /// The effective configuration as TOML, with all defaults filled in and every secret replaced by `***`.
+    #[must_use]
+    pub fn masked(&self) -> &str {
+        &self.masked
+    }
+}
+
+/// Reads a text file of at most `bytes_max` bytes.
+fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(bytes_max + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > bytes_max {
+        let problem = format!("it is longer than {bytes_max} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(text)
+}

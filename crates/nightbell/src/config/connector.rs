@@ -1,0 +1,229 @@
+//! `[[connectors]]`, `[[alert_groups]]`, and the names that tie them together.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use nightbell_core::connector::Connector;
+use nightbell_core::event::{Severity, Status};
+use nightbell_core::limits::HELD_MAX;
+
+use super::document::Placed;
+use super::problem::nearest;
+use super::table::Table;
+use super::values::{self, TriggerUrl, show_duration};
+use super::{AlertGroupConfig, Auth, ConnectorConfig, Payload};
+
+/// What is left of [`HELD_MAX`] for recording and settling when an attempt took its longest.
+const SETTLE_TIME: Duration = Duration::from_secs(10);
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=HELD_MAX.saturating_sub(SETTLE_TIME);
+const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+const IN_FLIGHT: RangeInclusive<u16> = 1..=1_000;
+const IN_FLIGHT_DEFAULT: u16 = 16;
+
+/// The words for severities, the gravest first.
+const SEVERITIES: [(&str, Severity); 5] = [
+    ("critical", Severity::Critical),
+    ("high", Severity::High),
+    ("medium", Severity::Medium),
+    ("low", Severity::Low),
+    ("minimal", Severity::Minimal),
+];
+const STATUSES: [(&str, Status); 3] =
+    [("failed", Status::Failed), ("error", Status::Error), ("passed", Status::Passed)];
+
+/// A connector as far as it could be read: other parts of the file may name it even if the rest of it is not
+/// sound.
+pub(super) struct Draft {
+    name: Option<Placed<Connector>>,
+    whole: Option<ConnectorConfig>,
+}
+
+/// An alert group whose connectors are still to be looked up.
+pub(super) struct GroupDraft {
+    name: Option<Placed<String>>,
+    connectors: Vec<Placed<Connector>>,
+    group: AlertGroupConfig,
+}
+
+/// The connectors of a file.
+pub(super) struct Connectors {
+    /// All names, also those of connectors that are not sound.
+    names: Vec<Placed<Connector>>,
+    /// The sound ones.
+    pub(super) sound: Vec<ConnectorConfig>,
+}
+
+/// Reads one of `[[connectors]]`. `prefetch` is the queue's, if there is one.
+pub(super) fn connector(table: &mut Table<'_, '_>, prefetch: Option<u16>) -> Draft {
+    let name = table.text("name", values::connector);
+    table.require("name", "write 1 to 32 of the characters a-z, 0-9 and -, like \"payments\"");
+    let name = name.map(|value| Placed { value, place: table.place_of("name") });
+    let with_key =
+        table.text_or("auth", "basic", |text| values::word(text, &[("basic", false), ("url", true)]));
+    let allow_insecure = table.flag_or("allow_insecure", false);
+    let form = TriggerUrl { with_key, allow_insecure };
+    let trigger_url = table.secret("trigger_url", |text| form.check(text));
+    table.require("trigger_url", "copy it from the HTTP trigger in xMatters");
+    let auth = auth(table, with_key);
+    let recipients = table.texts("recipients", values::filled).unwrap_or_default();
+    let cure =
+        "name users or groups, like [\"payments-primary\"], or write [] if the flow or the URL names them";
+    table.require("recipients", cure);
+    let payload = table.text_or("payload", "form", payload);
+    let (timeout, connect_timeout) = timeouts(table);
+    let max_in_flight = max_in_flight(table, prefetch);
+    let rate_limit = table.text_or("rate_limit", "none", values::rate_limit);
+    let whole = name.as_ref().zip(trigger_url).zip(auth).map(|((name, trigger_url), auth)| ConnectorConfig {
+        name: name.value.clone(),
+        trigger_url,
+        auth,
+        recipients: recipients.into_iter().map(|placed| placed.value).collect(),
+        payload,
+        timeout,
+        connect_timeout,
+        max_in_flight,
+        rate_limit,
+        allow_insecure,
+    });
+    Draft { name, whole }
+}
+
+fn auth(table: &mut Table<'_, '_>, with_key: bool) -> Option<Auth> {
+    let username = table.text("username", values::filled);
+    let password = table.secret("password", values::password);
+    for key in ["username", "password"] {
+        if !with_key {
+            table.require(key, "`auth = \"basic\"` needs it; set it, or set `auth = \"url\"`");
+        } else if table.has(key) {
+            table.problem(key, "`auth = \"url\"` does not use it; remove it, or set `auth = \"basic\"`");
+        }
+    }
+    if with_key { Some(Auth::Url) } else { Some(Auth::Basic { username: username?, password: password? }) }
+}
+
+fn payload(text: &str) -> Result<Payload, String> {
+    let later = None;
+    let choices =
+        [("form", Some(Payload::Form)), ("elastic", later), ("apifortress", later), ("template", later)];
+    values::word(text, &choices)?.ok_or_else(|| "is not available in this version; write \"form\"".to_owned())
+}
+
+fn timeouts(table: &mut Table<'_, '_>) -> (Duration, Duration) {
+    let timeout = table.text_or("timeout", "15s", |text| values::duration(text, &TIMEOUT));
+    let default = show_duration(timeout.min(CONNECT_TIMEOUT_DEFAULT));
+    let connect_timeout = table.text_or("connect_timeout", &default, |text| values::duration(text, &TIMEOUT));
+    if connect_timeout > timeout {
+        let most = show_duration(timeout);
+        table.problem("connect_timeout", format!("it is longer than `timeout`; write at most \"{most}\""));
+    }
+    (timeout, connect_timeout)
+}
+
+fn max_in_flight(table: &mut Table<'_, '_>, prefetch: Option<u16>) -> u16 {
+    let most = prefetch.unwrap_or(*IN_FLIGHT.end());
+    let max_in_flight = table.number_or("max_in_flight", IN_FLIGHT_DEFAULT.min(most), IN_FLIGHT);
+    if max_in_flight > most {
+        let complaint =
+            format!("it is more than `queue.prefetch`, so it is never reached; write at most {most}");
+        table.problem("max_in_flight", complaint);
+    }
+    max_in_flight
+}
+
+/// Reads one of `[[alert_groups]]`.
+pub(super) fn alert_group(table: &mut Table<'_, '_>) -> GroupDraft {
+    let name = table.text("name", values::filled);
+    table.require("name", "write a name that tells the groups apart");
+    let projects = table.texts_or("projects", &[], values::filled);
+    let connectors = table.texts("connectors", values::connector).unwrap_or_default();
+    let cure = "name the connectors that the group alerts, like [\"payments\"]";
+    table.require("connectors", cure);
+    if table.has_empty_list("connectors") {
+        table.problem("connectors", format!("it is empty; {cure}"));
+    }
+    let severity_at_least = table.text("severity_at_least", |text| values::word(text, &SEVERITIES));
+    let statuses = table.texts_or("statuses", &[], |text| values::word(text, &STATUSES));
+    let tags = table.texts_or("tags", &[], values::filled);
+    let labels = table.map("labels", |text| Ok(text.to_owned()));
+    let group = AlertGroupConfig {
+        name: name.clone().unwrap_or_default(),
+        projects,
+        connectors: connectors.iter().map(|placed| placed.value.clone()).collect(),
+        severity_at_least,
+        statuses,
+        tags,
+        labels,
+    };
+    let name = name.map(|value| Placed { value, place: table.place_of("name") });
+    GroupDraft { name, connectors, group }
+}
+
+impl Connectors {
+    /// Gathers the connectors of a file: at least one, and no two of one name.
+    pub(super) fn gather(table: &mut Table<'_, '_>, drafts: Option<Vec<Draft>>) -> Self {
+        if !table.has("connectors") || table.has_empty_list("connectors") {
+            table.problem("connectors", "there is none; write at least one, begun by [[connectors]]");
+        }
+        let (names, wholes): (Vec<_>, Vec<_>) =
+            drafts.unwrap_or_default().into_iter().map(|draft| (draft.name, draft.whole)).unzip();
+        let names: Vec<_> = names.into_iter().flatten().collect();
+        refuse_twins(table, &names);
+        Self { names, sound: wholes.into_iter().flatten().collect() }
+    }
+
+    /// The connectors for events that no group wants: those that the file names, else all if it has no
+    /// groups.
+    pub(super) fn defaults(
+        &self,
+        table: &mut Table<'_, '_>,
+        named: Option<Vec<Placed<Connector>>>,
+        no_groups: bool,
+    ) -> Vec<Connector> {
+        if let Some(named) = named {
+            self.check(table, &named);
+            return named.into_iter().map(|placed| placed.value).collect();
+        }
+        let all: Vec<_> =
+            self.sound.iter().map(|connector| connector.name.clone()).filter(|_| no_groups).collect();
+        let shown: Vec<_> = all.iter().map(|name| format!("\"{name}\"")).collect();
+        table.show("default_connectors", &format!("[{}]", shown.join(", ")));
+        all
+    }
+
+    /// The groups, once their connectors are known to exist and no two share a name.
+    pub(super) fn resolve(
+        &self,
+        table: &mut Table<'_, '_>,
+        drafts: Vec<GroupDraft>,
+    ) -> Vec<AlertGroupConfig> {
+        let names: Vec<_> = drafts.iter().filter_map(|draft| draft.name.clone()).collect();
+        refuse_twins(table, &names);
+        drafts.iter().for_each(|draft| self.check(table, &draft.connectors));
+        drafts.into_iter().map(|draft| draft.group).collect()
+    }
+
+    fn check(&self, table: &mut Table<'_, '_>, named: &[Placed<Connector>]) {
+        for Placed { value, place } in named {
+            if self.names.iter().any(|known| known.value == *value) {
+                continue;
+            }
+            let known = || self.names.iter().map(|known| known.value.as_str());
+            let cure = match nearest(value.as_str(), known()) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None if self.names.is_empty() => "the file has none".to_owned(),
+                None => format!("the file has \"{}\"", known().collect::<Vec<_>>().join("\", \"")),
+            };
+            table.problem_at(place, format!("there is no connector \"{value}\"; {cure}"));
+        }
+    }
+}
+
+/// Refuses the second of two things of one name.
+fn refuse_twins<T: PartialEq>(table: &mut Table<'_, '_>, names: &[Placed<T>]) {
+    for (index, Placed { value, place }) in names.iter().enumerate() {
+        if let Some(first) = names[..index].iter().find(|first| first.value == *value) {
+            let complaint = format!("the name is taken by `{}`; write another one", first.place.key);
+            table.problem_at(place, complaint);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The file as a whole, and its tables `[queue]`, `[http]`, `[dedup]`, `[retry]` and `[worker]`.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use super::connector::{Connectors, alert_group, connector};
+use super::document::{Document, Place};
+use super::table::Table;
+use super::values::{self, show_duration};
+use super::{Config, DedupConfig, HttpConfig, QueueConfig, RetryConfig, WorkerConfig};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+const WINDOW: RangeInclusive<Duration> = Duration::ZERO..=MONTH;
+const RETENTION: RangeInclusive<Duration> = SECOND..=YEAR;
+const RETRY: RangeInclusive<Duration> = SECOND..=HOUR;
+const GIVE_UP_AFTER: RangeInclusive<Duration> = SECOND..=MONTH;
+const SHUTDOWN_GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(300);
+
+/// RabbitMQ's quorum queues hand no more to one consumer (<https://www.rabbitmq.com/docs/quorum-queues>).
+const PREFETCH: RangeInclusive<u16> = 1..=2_000;
+const PREFETCH_DEFAULT: u16 = 256;
+
+/// Reads the whole file. What is wrong with it, the document knows afterwards.
+pub(super) fn root<'d>(document: &mut Document<'d>, values: &'d DeTable<'d>) -> Config {
+    let place = Place { at: 0, key: String::new() };
+    Table::read(document, Some(values), place, String::new(), |table| {
+        let data_dir = table.text_or("data_dir", "nightbell-data", values::filled);
+        let report_base_url = table.text("report_base_url", values::report_base_url);
+        let default_connectors = table.texts("default_connectors", values::connector);
+        let queue = table.table_if("queue", queue);
+        let http = table.table("http", http);
+        let dedup = table.table("dedup", dedup);
+        let retry = table.table("retry", retry);
+        let worker = table.table("worker", worker);
+        let prefetch = queue.as_ref().map(|(prefetch, _)| *prefetch);
+        let connectors = table.tables("connectors", |table| connector(table, prefetch));
+        let groups = table.tables("alert_groups", alert_group).unwrap_or_default();
+        let connectors = Connectors::gather(table, connectors);
+        Config {
+            data_dir: PathBuf::from(data_dir),
+            report_base_url,
+            default_connectors: connectors.defaults(table, default_connectors, groups.is_empty()),
+            queue: queue.and_then(|(_, queue)| queue),
+            http,
+            dedup,
+            retry,
+            worker,
+            alert_groups: connectors.resolve(table, groups),
+            connectors: connectors.sound,
+            masked: String::new(),
+        }
+    })
+}
+
+/// Gives the prefetch even if the rest is not sound, since the connectors' limits depend on it.
+fn queue(table: &mut Table<'_, '_>) -> (u16, Option<QueueConfig>) {
+    let url = table.secret("url", values::queue_url);
+    table.require("url", "write the broker's URL, like \"amqp://user:password@127.0.0.1:5672/%2f\"");
+    let prefix = table.text_or("prefix", "nightbell", values::prefix);
+    let prefetch = table.number_or("prefetch", PREFETCH_DEFAULT, PREFETCH);
+    let declare = table.flag_or("declare", true);
+    (prefetch, url.map(|url| QueueConfig { url, prefix, prefetch, declare }))
+}
+
+fn http(table: &mut Table<'_, '_>) -> HttpConfig {
+    let listen = table.text_or("listen", "127.0.0.1:9464", values::address);
+    let ingest_token = table.secret("ingest_token", values::token);
+    let admin_token = table.secret("admin_token", values::token);
+    if !listen.ip().to_canonical().is_loopback() {
+        for key in ["ingest_token", "admin_token"] {
+            let cure =
+                format!("set it, since {listen} can be reached from other machines, or listen on 127.0.0.1");
+            table.require(key, &cure);
+        }
+    }
+    HttpConfig { listen, ingest_token, admin_token }
+}
+
+fn dedup(table: &mut Table<'_, '_>) -> DedupConfig {
+    let window = table.text_or("window", "1h", |text| values::duration(text, &WINDOW));
+    // A window longer than the default retention stretches it, so that one key is enough.
+    let default = show_duration(window.max(Duration::from_secs(7 * 86_400)));
+    let retention = table.text_or("retention", &default, |text| values::duration(text, &RETENTION));
+    if retention < window {
+        let least = show_duration(window);
+        table.problem("retention", format!("it is shorter than `dedup.window`; write at least \"{least}\""));
+    }
+    let by = table.texts_or("by", &["project", "suite", "test", "environment"], values::key_part);
+    if table.has_empty_list("by") {
+        table.problem(
+            "by",
+            "it is empty, so all events would be one alert; write some, like [\"project\", \"test\"]",
+        );
+    }
+    DedupConfig { window, retention, by }
+}
+
+fn retry(table: &mut Table<'_, '_>) -> RetryConfig {
+    let initial = table.text_or("initial", "1s", |text| values::duration(text, &RETRY));
+    let max = table.text_or("max", "8m", |text| values::duration(text, &RETRY));
+    if initial > max {
+        let most = show_duration(max);
+        table.problem("initial", format!("it is longer than `retry.max`; write at most \"{most}\""));
+    }
+    let give_up_after = table.text_or("give_up_after", "24h", |text| values::duration(text, &GIVE_UP_AFTER));
+    RetryConfig { initial, max, give_up_after }
+}
+
+fn worker(table: &mut Table<'_, '_>) -> WorkerConfig {
+    let grace = table.text_or("shutdown_grace", "25s", |text| values::duration(text, &SHUTDOWN_GRACE));
+    WorkerConfig { shutdown_grace: grace }
+}

@@ -1,0 +1,344 @@
+//! A cursor over one table of the configuration. What it is asked for are the keys that the table knows: they
+//! are named nowhere else, neither for refusing unknown ones nor for showing the effective configuration.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use secrecy::SecretString;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::document::{Document, Place, Placed, kind};
+use super::problem::nearest;
+
+/// One table of a document. A getter that meets a bad value records the problem and gives none, or the
+/// default.
+pub(super) struct Table<'a, 'd> {
+    document: &'a mut Document<'d>,
+    /// None for a table that is not in the file: all its keys have their defaults.
+    values: Option<&'d DeTable<'d>>,
+    place: Place,
+    section: usize,
+    known: Vec<&'static str>,
+}
+
+impl<'a, 'd> Table<'a, 'd> {
+    /// Reads a whole table by `read`, and then refuses the keys that it did not ask for. `header` begins its
+    /// part of the effective configuration.
+    pub(super) fn read<T>(
+        document: &'a mut Document<'d>,
+        values: Option<&'d DeTable<'d>>,
+        place: Place,
+        header: String,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let section = document.begin_section(header);
+        let mut table = Self { document, values, place, section, known: Vec::new() };
+        let result = read(&mut table);
+        table.refuse_unknown_keys();
+        result
+    }
+
+    /// A text, or none if the key is absent.
+    pub(super) fn text<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let Some(value) = self.value(key) else {
+            self.show_unset(key);
+            return None;
+        };
+        let (read, text) = self.document.text(&self.place_of(key), value, parse)?;
+        self.show(key, &literal(&text));
+        Some(read)
+    }
+
+    /// A text, or what `parse` makes of the default.
+    pub(super) fn text_or<T>(
+        &mut self,
+        key: &'static str,
+        default: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> T {
+        if self.value(key).is_some()
+            && let Some(read) = self.text(key, &parse)
+        {
+            return read;
+        }
+        self.show(key, &literal(default));
+        parse(default).expect("a default is what its key takes, as the tests of the defaults show")
+    }
+
+    /// A secret, or none if the key is absent. `parse` gives what may be shown of it.
+    pub(super) fn secret(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<String, String>,
+    ) -> Option<SecretString> {
+        let Some(value) = self.value(key) else {
+            self.show_unset(key);
+            return None;
+        };
+        let (shown, secret) = self.document.secret(&self.place_of(key), value, parse)?;
+        self.show(key, &literal(&shown));
+        Some(SecretString::from(secret))
+    }
+
+    /// A whole number, or the default.
+    pub(super) fn number_or(&mut self, key: &'static str, default: u16, range: RangeInclusive<u16>) -> u16 {
+        let number = self.value(key).and_then(|value| {
+            let Some(number) = value.get_ref().as_integer() else {
+                let complaint =
+                    format!("the value is {}; write a number without quotes", kind(value.get_ref()));
+                self.problem(key, complaint);
+                return None;
+            };
+            let number = u16::from_str_radix(number.as_str(), number.radix()).ok();
+            let number = number.filter(|number| range.contains(number));
+            if number.is_none() {
+                let (least, most) = (range.start(), range.end());
+                self.problem(key, format!("the number is out of bounds; write one from {least} to {most}"));
+            }
+            number
+        });
+        let number = number.unwrap_or(default);
+        self.show(key, &number.to_string());
+        number
+    }
+
+    /// `true` or `false`, or the default.
+    pub(super) fn flag_or(&mut self, key: &'static str, default: bool) -> bool {
+        let flag = self.value(key).and_then(|value| {
+            let flag = value.get_ref().as_bool();
+            if flag.is_none() {
+                let kind = kind(value.get_ref());
+                self.problem(key, format!("the value is {kind}; write true or false without quotes"));
+            }
+            flag
+        });
+        let flag = flag.unwrap_or(default);
+        self.show(key, &flag.to_string());
+        flag
+    }
+
+    /// A list of texts, or none if the key is absent, which is not shown then. Bad elements are left out.
+    pub(super) fn texts<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<Placed<T>>> {
+        let value = self.value(key)?;
+        let DeValue::Array(elements) = value.get_ref() else {
+            let complaint =
+                format!("the value is {}; write a list of texts, like [\"a\", \"b\"]", kind(value.get_ref()));
+            self.problem(key, complaint);
+            return None;
+        };
+        let mut list = Vec::new();
+        let mut shown = Vec::new();
+        for (index, element) in elements.iter().enumerate() {
+            let place = Place { at: element.span().start, key: format!("{}[{index}]", self.path(key)) };
+            if let Some((value, text)) = self.document.text(&place, element, &parse) {
+                list.push(Placed { value, place });
+                shown.push(literal(&text));
+            }
+        }
+        self.show(key, &format!("[{}]", shown.join(", ")));
+        Some(list)
+    }
+
+    /// A list of texts, or what `parse` makes of the default.
+    pub(super) fn texts_or<T>(
+        &mut self,
+        key: &'static str,
+        default: &[&str],
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        if self.value(key).is_some() {
+            return self
+                .texts(key, parse)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|placed| placed.value)
+                .collect();
+        }
+        let shown: Vec<String> = default.iter().map(|text| literal(text)).collect();
+        self.show(key, &format!("[{}]", shown.join(", ")));
+        default.iter().filter_map(|text| parse(text).ok()).collect()
+    }
+
+    /// A table of texts by free names; empty if the key is absent.
+    pub(super) fn map(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<String, String>,
+    ) -> BTreeMap<String, String> {
+        let mut map = BTreeMap::new();
+        let Some(value) = self.value(key) else {
+            self.show(key, "{}");
+            return map;
+        };
+        let DeValue::Table(entries) = value.get_ref() else {
+            let kind = kind(value.get_ref());
+            self.problem(
+                key,
+                format!("the value is {kind}; write a table of texts, like {{ team = \"shop\" }}"),
+            );
+            return map;
+        };
+        let mut shown = Vec::new();
+        for (name, element) in entries {
+            let name = name.get_ref();
+            let place = Place { at: element.span().start, key: format!("{}.{name}", self.path(key)) };
+            if let Some((value, text)) = self.document.text(&place, element, &parse) {
+                shown.push(format!("{} = {}", literal(name), literal(&text)));
+                map.insert(name.to_string(), value);
+            }
+        }
+        let shown = if shown.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", shown.join(", ")) };
+        self.show(key, &shown);
+        map
+    }
+
+    /// A table inside this one; one with all defaults if the key is absent.
+    pub(super) fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Table<'_, 'd>) -> T) -> T {
+        let values = self.value(key).and_then(|value| self.as_table(key, value));
+        let (place, header) = (self.place_of(key), format!("[{}]", self.path(key)));
+        Table::read(self.document, values, place, header, read)
+    }
+
+    /// A table inside this one, or none if the key is absent.
+    pub(super) fn table_if<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Table<'_, 'd>) -> T,
+    ) -> Option<T> {
+        if self.values.is_some_and(|values| values.contains_key(key)) {
+            return Some(self.table(key, read));
+        }
+        self.known.push(key);
+        self.document.begin_section(format!("# [{}] is not set", self.path(key)));
+        None
+    }
+
+    /// A list of tables; none if there is no such list.
+    pub(super) fn tables<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&mut Table<'_, 'd>) -> T,
+    ) -> Option<Vec<T>> {
+        let value = self.value(key)?;
+        let DeValue::Array(elements) = value.get_ref() else {
+            let kind = kind(value.get_ref());
+            self.problem(
+                key,
+                format!("the value is {kind}; write a list of tables, each begun by [[{key}]]"),
+            );
+            return None;
+        };
+        let mut list = Vec::new();
+        for (index, element) in elements.iter().enumerate() {
+            let place = Place { at: element.span().start, key: format!("{}[{index}]", self.path(key)) };
+            if let DeValue::Table(values) = element.get_ref() {
+                let header = format!("[[{}]]", self.path(key));
+                list.push(Table::read(self.document, Some(values), place, header, &mut read));
+            } else {
+                let kind = kind(element.get_ref());
+                let complaint = format!("the value is {kind}; write a table, begun by [[{key}]]");
+                self.document.problem(&place, complaint);
+            }
+        }
+        Some(list)
+    }
+
+    /// Whether the file has this key here, sound or not.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.values.is_some_and(|values| values.contains_key(key))
+    }
+
+    /// Whether the key is there and holds an empty list.
+    pub(super) fn has_empty_list(&self, key: &str) -> bool {
+        let value = self.values.and_then(|values| values.get(key));
+        value.and_then(|value| value.get_ref().as_array()).is_some_and(|list| list.is_empty())
+    }
+
+    /// Records a problem if the key is absent from a table that is there. `cure` says what to write.
+    pub(super) fn require(&mut self, key: &'static str, cure: &str) {
+        if self.values.is_some() && !self.has(key) {
+            self.problem(key, format!("it is missing; {cure}"));
+        }
+    }
+
+    /// Records a problem with the value of a key, or with its absence.
+    pub(super) fn problem(&mut self, key: &str, message: impl Into<String>) {
+        let place = self.place_of(key);
+        self.document.problem(&place, message);
+    }
+
+    /// Records a problem with something whose place was kept.
+    pub(super) fn problem_at(&mut self, place: &Place, message: impl Into<String>) {
+        self.document.problem(place, message);
+    }
+
+    /// The place of a key's value; the table's own if the key is absent.
+    pub(super) fn place_of(&self, key: &str) -> Place {
+        let value = self.values.and_then(|values| values.get(key));
+        Place { at: value.map_or(self.place.at, |value| value.span().start), key: self.path(key) }
+    }
+
+    /// Shows a value that the file does not have, where it is worked out.
+    pub(super) fn show(&mut self, key: &str, value: &str) {
+        self.document.show(self.section, format!("{key} = {value}"));
+    }
+
+    fn show_unset(&mut self, key: &str) {
+        self.document.show(self.section, format!("# {key} is not set"));
+    }
+
+    fn value(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
+        self.known.push(key);
+        self.values?.get(key)
+    }
+
+    fn as_table(&mut self, key: &str, value: &'d Spanned<DeValue<'d>>) -> Option<&'d DeTable<'d>> {
+        let table = value.get_ref().as_table();
+        if table.is_none() {
+            let kind = kind(value.get_ref());
+            self.problem(key, format!("the value is {kind}; write a table, begun by [{}]", self.path(key)));
+        }
+        table
+    }
+
+    fn path(&self, key: &str) -> String {
+        if self.place.key.is_empty() { key.to_owned() } else { format!("{}.{key}", self.place.key) }
+    }
+
+    fn refuse_unknown_keys(&mut self) {
+        let Some(values) = self.values else { return };
+        for key in values.keys() {
+            let name = key.get_ref();
+            if self.known.contains(&name.as_ref()) {
+                continue;
+            }
+            let place = Place { at: key.span().start, key: self.place.key.clone() };
+            let cure = match nearest(name, self.known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known here are `{}`", self.known_keys().join("`, `")),
+            };
+            self.document.problem(&place, format!("unknown key `{name}`; {cure}"));
+        }
+    }
+
+    fn known_keys(&self) -> Vec<&'static str> {
+        let mut keys = self.known.clone();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+}
+
+/// A text as TOML writes it.
+fn literal(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}

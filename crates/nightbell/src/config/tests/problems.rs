@@ -1,0 +1,263 @@
+//! Every problem that a configuration can have: what is said of it, and where.
+
+use insta::assert_snapshot;
+
+use super::{CONNECTOR, wrong};
+
+/// The problems of the base connector with lines of its own.
+#[track_caller]
+fn wrong_connector(lines: &str) -> String {
+    wrong(&format!("{CONNECTOR}{lines}"))
+}
+
+/// The problems of a file that has the base connector below `lines`.
+#[track_caller]
+fn wrong_above(lines: &str) -> String {
+    wrong(&format!("{lines}\n{CONNECTOR}"))
+}
+
+#[test]
+fn all_problems_are_found_at_once() {
+    let text = r#"
+data_dir = ""
+[retry]
+initial = "1"
+[[connectors]]
+name = "Payments"
+trigger_url = "acme"
+timeout = "15"
+recipient = []
+"#;
+    assert_snapshot!(wrong(text), @r#"
+    etc/nightbell.toml:2:12: data_dir: "" is empty; write a text
+    etc/nightbell.toml:4:11: retry.initial: "1" is no duration; write a number with a unit, like "15s", "10m", "24h" or "7d"
+    etc/nightbell.toml:5:1: connectors[0].username: it is missing; `auth = "basic"` needs it; set it, or set `auth = "url"`
+    etc/nightbell.toml:5:1: connectors[0].password: it is missing; `auth = "basic"` needs it; set it, or set `auth = "url"`
+    etc/nightbell.toml:5:1: connectors[0].recipients: it is missing; name users or groups, like ["payments-primary"], or write [] if the flow or the URL names them
+    etc/nightbell.toml:6:8: connectors[0].name: "Payments" is no connector name; write 1 to 32 of the characters a-z, 0-9 and -, like "payments"
+    etc/nightbell.toml:7:15: connectors[0].trigger_url: the value is no URL (relative URL without a base); write a whole URL, like "https://acme.xmatters.com/api/integration/1/functions/UUID/triggers"
+    etc/nightbell.toml:8:11: connectors[0].timeout: "15" is no duration; write a number with a unit, like "15s", "10m", "24h" or "7d"
+    etc/nightbell.toml:9:1: connectors[0]: unknown key `recipient`; did you mean `recipients`?
+    "#);
+}
+
+#[test]
+fn a_text_that_is_no_toml() {
+    assert_snapshot!(wrong("a = \"x\nb = \"hunter2"), @r#"
+    etc/nightbell.toml:1:7: not TOML: invalid basic string, expected `"`
+    etc/nightbell.toml:2:13: not TOML: invalid basic string, expected `"`
+    "#);
+    assert_snapshot!(wrong("[queue]\nurl = \"amqp://h\"\nurl = \"amqp://h\""), @"etc/nightbell.toml:3:1: not TOML: duplicate key");
+    assert_snapshot!(wrong("[[connectors]]\npassword = hunter2"), @"etc/nightbell.toml:2:12: not TOML: string values must be quoted, expected literal string");
+}
+
+#[test]
+fn a_file_without_connectors() {
+    assert_snapshot!(wrong(""), @"etc/nightbell.toml:1:1: connectors: there is none; write at least one, begun by [[connectors]]");
+    assert_snapshot!(wrong("connectors = []"), @"etc/nightbell.toml:1:14: connectors: there is none; write at least one, begun by [[connectors]]");
+}
+
+#[test]
+fn an_unknown_key() {
+    assert_snapshot!(wrong_connector("recipient = []"), @"etc/nightbell.toml:8:1: connectors[0]: unknown key `recipient`; did you mean `recipients`?");
+    assert_snapshot!(wrong_above("[log]\nlevel = \"debug\""), @"etc/nightbell.toml:1:2: unknown key `log`; known here are `alert_groups`, `connectors`, `data_dir`, `dedup`, `default_connectors`, `http`, `queue`, `report_base_url`, `retry`, `worker`");
+    assert_snapshot!(wrong_above("[Retry]"), @"etc/nightbell.toml:1:2: unknown key `Retry`; did you mean `retry`?");
+    assert_snapshot!(wrong_above("[worker]\ncolour = 1"), @"etc/nightbell.toml:2:1: worker: unknown key `colour`; known here are `shutdown_grace`");
+}
+
+#[test]
+fn a_value_of_another_type() {
+    assert_snapshot!(wrong_connector("timeout = 15"), @r#"etc/nightbell.toml:8:11: connectors[0].timeout: 15 is no duration; write a number with a unit, like "15s", "10m", "24h" or "7d""#);
+    assert_snapshot!(wrong_above("data_dir = 15"), @r#"etc/nightbell.toml:1:12: data_dir: 15 is a whole number; write it in quotes: "15""#);
+    assert_snapshot!(wrong_above("data_dir = []"), @"etc/nightbell.toml:1:12: data_dir: the value is a list; write a text in quotes");
+    assert_snapshot!(wrong_above("default_connectors = \"payments\""), @r#"etc/nightbell.toml:1:22: default_connectors: the value is a text; write a list of texts, like ["a", "b"]"#);
+    assert_snapshot!(wrong_above("default_connectors = [1]"), @r#"etc/nightbell.toml:1:23: default_connectors[0]: 1 is a whole number; write it in quotes: "1""#);
+    assert_snapshot!(wrong_above("queue = \"amqp://localhost\""), @"etc/nightbell.toml:1:9: queue: the value is a text; write a table, begun by [queue]");
+    assert_snapshot!(wrong_connector("max_in_flight = \"16\""), @"etc/nightbell.toml:8:17: connectors[0].max_in_flight: the value is a text; write a number without quotes");
+    assert_snapshot!(wrong_connector("allow_insecure = \"yes\""), @"etc/nightbell.toml:8:18: connectors[0].allow_insecure: the value is a text; write true or false without quotes");
+    assert_snapshot!(wrong("[connectors]\nname = \"payments\""), @"etc/nightbell.toml:1:1: connectors: the value is a table; write a list of tables, each begun by [[connectors]]");
+    assert_snapshot!(wrong("connectors = [1]"), @"etc/nightbell.toml:1:15: connectors[0]: the value is a whole number; write a table, begun by [[connectors]]");
+    assert_snapshot!(wrong_above("[[retry]]\nmax = \"8m\""), @"etc/nightbell.toml:1:1: retry: the value is a list; write a table, begun by [retry]");
+    assert_snapshot!(wrong_above("[http]\nadmin_token = 12345678901234567"), @"etc/nightbell.toml:2:15: http.admin_token: the value is a whole number; write a text in quotes");
+    let group = "[[alert_groups]]\nname = \"g\"\nconnectors = [\"payments\"]";
+    assert_snapshot!(wrong_connector(&format!("{group}\nlabels = \"team\"")), @r#"etc/nightbell.toml:11:10: alert_groups[0].labels: the value is a text; write a table of texts, like { team = "shop" }"#);
+    assert_snapshot!(wrong_connector(&format!("{group}\nlabels = {{ team = 1 }}")), @r#"etc/nightbell.toml:11:19: alert_groups[0].labels.team: 1 is a whole number; write it in quotes: "1""#);
+}
+
+#[test]
+fn a_connector_without_its_keys() {
+    assert_snapshot!(wrong("[[connectors]]"), @r#"
+    etc/nightbell.toml:1:1: connectors[0].name: it is missing; write 1 to 32 of the characters a-z, 0-9 and -, like "payments"
+    etc/nightbell.toml:1:1: connectors[0].trigger_url: it is missing; copy it from the HTTP trigger in xMatters
+    etc/nightbell.toml:1:1: connectors[0].username: it is missing; `auth = "basic"` needs it; set it, or set `auth = "url"`
+    etc/nightbell.toml:1:1: connectors[0].password: it is missing; `auth = "basic"` needs it; set it, or set `auth = "url"`
+    etc/nightbell.toml:1:1: connectors[0].recipients: it is missing; name users or groups, like ["payments-primary"], or write [] if the flow or the URL names them
+    "#);
+}
+
+#[test]
+fn a_name_that_is_none() {
+    assert_snapshot!(wrong("[[connectors]]\nname = \"Pay ments\"\nrecipients = []\nauth = \"url\"\ntrigger_url = \"https://h/?apiKey=k\""), @r#"etc/nightbell.toml:2:8: connectors[0].name: "Pay ments" is no connector name; write 1 to 32 of the characters a-z, 0-9 and -, like "payments""#);
+}
+
+#[test]
+fn two_connectors_of_one_name() {
+    assert_snapshot!(wrong_connector(CONNECTOR), @"etc/nightbell.toml:10:8: connectors[1].name: the name is taken by `connectors[0].name`; write another one");
+}
+
+#[test]
+fn a_connector_that_does_not_exist() {
+    let group = "[[alert_groups]]\nname = \"g\"\nconnectors = [\"payments\", \"paymnets\", \"sre\"]";
+    assert_snapshot!(wrong_connector(group), @r#"
+    etc/nightbell.toml:10:27: alert_groups[0].connectors[1]: there is no connector "paymnets"; did you mean "payments"?
+    etc/nightbell.toml:10:39: alert_groups[0].connectors[2]: there is no connector "sre"; the file has "payments"
+    "#);
+    assert_snapshot!(wrong("default_connectors = [\"payment\"]"), @r#"
+    etc/nightbell.toml:1:1: connectors: there is none; write at least one, begun by [[connectors]]
+    etc/nightbell.toml:1:23: default_connectors[0]: there is no connector "payment"; the file has none
+    "#);
+    assert_snapshot!(wrong_above("default_connectors = [\"payment\"]"), @r#"etc/nightbell.toml:1:23: default_connectors[0]: there is no connector "payment"; did you mean "payments"?"#);
+}
+
+#[test]
+fn an_alert_group() {
+    assert_snapshot!(wrong_connector("[[alert_groups]]"), @r#"
+    etc/nightbell.toml:8:1: alert_groups[0].name: it is missing; write a name that tells the groups apart
+    etc/nightbell.toml:8:1: alert_groups[0].connectors: it is missing; name the connectors that the group alerts, like ["payments"]
+    "#);
+    assert_snapshot!(wrong_connector("[[alert_groups]]\nname = \"g\"\nconnectors = []\nprojects = [\"\"]"), @r#"
+    etc/nightbell.toml:10:14: alert_groups[0].connectors: it is empty; name the connectors that the group alerts, like ["payments"]
+    etc/nightbell.toml:11:13: alert_groups[0].projects[0]: "" is empty; write a text
+    "#);
+    let group = "[[alert_groups]]\nname = \"g\"\nconnectors = [\"payments\"]\n";
+    assert_snapshot!(wrong_connector(&format!("{group}{group}")), @"etc/nightbell.toml:12:8: alert_groups[1].name: the name is taken by `alert_groups[0].name`; write another one");
+    assert_snapshot!(wrong_connector(&format!("{group}severity_at_least = \"hihg\"\nstatuses = [\"red\"]")), @r#"
+    etc/nightbell.toml:11:21: alert_groups[0].severity_at_least: "hihg" is not known here; did you mean "high"? write one of "critical", "high", "medium", "low", "minimal"
+    etc/nightbell.toml:12:13: alert_groups[0].statuses[0]: "red" is not known here; write one of "failed", "error", "passed"
+    "#);
+}
+
+#[test]
+fn a_variable_or_a_file_that_is_not_there() {
+    assert_snapshot!(wrong_above("data_dir = \"${NIGHTBELL_HOME}/data\""), @"etc/nightbell.toml:1:12: data_dir: the environment variable `NIGHTBELL_HOME` is not set; set it, or take a file with `${file:PATH}`");
+    assert_snapshot!(wrong_above("[http]\nadmin_token = \"${file:/run/secrets/admin}\""), @"etc/nightbell.toml:2:15: http.admin_token: can't read the file `/run/secrets/admin`: Permission denied (os error 13); check its path and who may read it");
+    assert_snapshot!(wrong_above("[http]\nadmin_token = \"${file:admin\""), @"etc/nightbell.toml:2:15: http.admin_token: a `${` has no `}`; write `$$` for a plain dollar");
+}
+
+#[test]
+fn a_duration() {
+    assert_snapshot!(wrong_connector("timeout = \"15\""), @r#"etc/nightbell.toml:8:11: connectors[0].timeout: "15" is no duration; write a number with a unit, like "15s", "10m", "24h" or "7d""#);
+    assert_snapshot!(wrong_connector("timeout = \"0\""), @r#"etc/nightbell.toml:8:11: connectors[0].timeout: "0" is no duration; write a number with a unit, like "15s", "10m", "24h" or "7d""#);
+    assert_snapshot!(wrong_connector("timeout = \"soon\""), @r#"etc/nightbell.toml:8:11: connectors[0].timeout: "soon" is no duration; write a number with a unit, like "15s", "10m", "24h" or "7d""#);
+    assert_snapshot!(wrong_connector("timeout = \"0s\""), @r#"etc/nightbell.toml:8:11: connectors[0].timeout: "0s" is too short; write at least "100ms" and at most "110s""#);
+    assert_snapshot!(wrong_connector("timeout = \"2m\""), @r#"etc/nightbell.toml:8:11: connectors[0].timeout: "2m" is too long; write at most "110s" and at least "100ms""#);
+    assert_snapshot!(wrong_connector("timeout = \"2s\"\nconnect_timeout = \"3s\""), @r#"etc/nightbell.toml:9:19: connectors[0].connect_timeout: it is longer than `timeout`; write at most "2s""#);
+    assert_snapshot!(wrong_above("[retry]\ninitial = \"1m\"\nmax = \"30s\""), @r#"etc/nightbell.toml:2:11: retry.initial: it is longer than `retry.max`; write at most "30s""#);
+    assert_snapshot!(wrong_above("[retry]\nmax = \"2h\"\ngive_up_after = \"31d\""), @r#"
+    etc/nightbell.toml:2:7: retry.max: "2h" is too long; write at most "1h" and at least "1s"
+    etc/nightbell.toml:3:17: retry.give_up_after: "31d" is too long; write at most "30d" and at least "1s"
+    "#);
+    assert_snapshot!(wrong_above("[dedup]\nwindow = \"2h\"\nretention = \"1h\""), @r#"etc/nightbell.toml:3:13: dedup.retention: it is shorter than `dedup.window`; write at least "2h""#);
+    assert_snapshot!(wrong_above("[dedup]\nwindow = \"31d\"\nretention = \"366d\""), @r#"
+    etc/nightbell.toml:2:10: dedup.window: "31d" is too long; write at most "30d" and at least "0s"
+    etc/nightbell.toml:3:13: dedup.retention: "366d" is too long; write at most "365d" and at least "1s"
+    "#);
+    assert_snapshot!(wrong_above("[worker]\nshutdown_grace = \"1h\""), @r#"etc/nightbell.toml:2:18: worker.shutdown_grace: "1h" is too long; write at most "5m" and at least "0s""#);
+}
+
+#[test]
+fn a_number_out_of_bounds() {
+    assert_snapshot!(wrong_connector("max_in_flight = 0"), @"etc/nightbell.toml:8:17: connectors[0].max_in_flight: the number is out of bounds; write one from 1 to 1000");
+    assert_snapshot!(wrong_connector("max_in_flight = -99999999999999999999"), @"etc/nightbell.toml:8:17: connectors[0].max_in_flight: the number is out of bounds; write one from 1 to 1000");
+    assert_snapshot!(wrong_above("[queue]\nurl = \"amqp://localhost\"\nprefetch = 2001"), @"etc/nightbell.toml:3:12: queue.prefetch: the number is out of bounds; write one from 1 to 2000");
+    let queue = "[queue]\nurl = \"amqp://localhost\"\nprefetch = 8";
+    assert_snapshot!(wrong(&format!("{queue}\n{CONNECTOR}max_in_flight = 9")), @"etc/nightbell.toml:11:17: connectors[0].max_in_flight: it is more than `queue.prefetch`, so it is never reached; write at most 8");
+}
+
+#[test]
+fn a_url() {
+    let with = |url: &str| wrong(&CONNECTOR.replace("https://acme.xmatters.com/x/triggers", url));
+    assert_snapshot!(with("https://"), @r#"etc/nightbell.toml:4:15: connectors[0].trigger_url: the value has no host; write a whole URL, like "https://acme.xmatters.com/api/integration/1/functions/UUID/triggers""#);
+    assert_snapshot!(with("acme.xmatters.com/hunter2"), @r#"etc/nightbell.toml:4:15: connectors[0].trigger_url: the value is no URL (relative URL without a base); write a whole URL, like "https://acme.xmatters.com/api/integration/1/functions/UUID/triggers""#);
+    assert_snapshot!(with("ftp://acme.xmatters.com/hunter2"), @r#"etc/nightbell.toml:4:15: connectors[0].trigger_url: the value begins neither with http:// nor with https://; write a whole URL, like "https://acme.xmatters.com/api/integration/1/functions/UUID/triggers""#);
+    assert_snapshot!(with("https://acme.xmatters.com:hunter2/"), @r#"etc/nightbell.toml:4:15: connectors[0].trigger_url: the value has a port that is no number; write a whole URL, like "https://acme.xmatters.com/api/integration/1/functions/UUID/triggers", with /, # and ? in a user or password percent-encoded"#);
+    assert_snapshot!(with("https://user:hunter2@acme.xmatters.com/"), @"etc/nightbell.toml:4:15: connectors[0].trigger_url: the value has a user or a password; write them as `username` and `password`");
+    assert_snapshot!(with("http://acme.xmatters.com/hunter2"), @"etc/nightbell.toml:4:15: connectors[0].trigger_url: the value is plain http to a host that is neither this machine nor a private address, so the key would travel unprotected; write https, or set `allow_insecure = true`");
+    assert_snapshot!(with("https://acme.xmatters.com/?apiKey=hunter2"), @r#"etc/nightbell.toml:4:15: connectors[0].trigger_url: the value has an apiKey, which `auth = "basic"` does not use; remove it, or set `auth = "url"`"#);
+    assert_snapshot!(wrong_above("[queue]\nurl = \"amqp:///hunter2\""), @r#"etc/nightbell.toml:2:7: queue.url: the value has no host; write a whole URL, like "amqp://user:password@rabbitmq.example.com:5672/%2f""#);
+    assert_snapshot!(wrong_above("[queue]\nurl = \"https://user:hunter2@h\""), @r#"etc/nightbell.toml:2:7: queue.url: the value begins neither with amqp:// nor with amqps://; write a whole URL, like "amqp://user:password@rabbitmq.example.com:5672/%2f""#);
+    assert_snapshot!(wrong_above("[queue]\nurl = \"amqp://user:hunt/er2@h\""), @r#"etc/nightbell.toml:2:7: queue.url: the value has a port that is no number; write a whole URL, like "amqp://user:password@rabbitmq.example.com:5672/%2f", with /, # and ? in a user or password percent-encoded"#);
+    assert_snapshot!(wrong_above("[queue]\nprefix = \"night bell\""), @r#"
+    etc/nightbell.toml:1:1: queue.url: it is missing; write the broker's URL, like "amqp://user:password@127.0.0.1:5672/%2f"
+    etc/nightbell.toml:2:10: queue.prefix: "night bell" is no prefix; write 1 to 64 of the characters a-z, A-Z, 0-9, ., _ and -
+    "#);
+    assert_snapshot!(wrong_above("report_base_url = \"reports.example.com\""), @r#"etc/nightbell.toml:1:19: report_base_url: "reports.example.com" is no URL (relative URL without a base); write a whole URL, like "https://reports.example.com""#);
+    assert_snapshot!(wrong_above("report_base_url = \"https://user:pw@reports.example.com\""), @"etc/nightbell.toml:1:19: report_base_url: the value has a user or a password, which every alert would show; write it without");
+}
+
+#[test]
+fn authentication() {
+    let with = |lines: &str| {
+        wrong(&format!(
+            "[[connectors]]\nname = \"a\"\nrecipients = []\ntrigger_url = \"https://h/x\"\n{lines}"
+        ))
+    };
+    assert_snapshot!(with("username = \"u\""), @r#"etc/nightbell.toml:1:1: connectors[0].password: it is missing; `auth = "basic"` needs it; set it, or set `auth = "url"`"#);
+    assert_snapshot!(with("username = \" \"\npassword = \"\""), @r#"
+    etc/nightbell.toml:5:12: connectors[0].username: " " is empty; write a text
+    etc/nightbell.toml:6:12: connectors[0].password: the value is empty; write a text
+    "#);
+    assert_snapshot!(with("auth = \"url\"\nusername = \"u\"\npassword = \"p\""), @r#"
+    etc/nightbell.toml:4:15: connectors[0].trigger_url: the value has no apiKey; copy the whole trigger URL with its `?apiKey=…`, or set `auth = "basic"`
+    etc/nightbell.toml:6:12: connectors[0].username: `auth = "url"` does not use it; remove it, or set `auth = "basic"`
+    etc/nightbell.toml:7:12: connectors[0].password: `auth = "url"` does not use it; remove it, or set `auth = "basic"`
+    "#);
+    assert_snapshot!(with("auth = \"baisc\"\nusername = \"u\"\npassword = \"p\""), @r#"etc/nightbell.toml:5:8: connectors[0].auth: "baisc" is not known here; did you mean "basic"? write one of "basic", "url""#);
+}
+
+#[test]
+fn words() {
+    assert_snapshot!(wrong_connector("payload = \"elastic\""), @r#"etc/nightbell.toml:8:11: connectors[0].payload: "elastic" is not available in this version; write "form""#);
+    assert_snapshot!(wrong_connector("payload = \"template\""), @r#"etc/nightbell.toml:8:11: connectors[0].payload: "template" is not available in this version; write "form""#);
+    assert_snapshot!(wrong_connector("payload = \"xml\""), @r#"etc/nightbell.toml:8:11: connectors[0].payload: "xml" is not known here; write one of "form", "elastic", "apifortress", "template""#);
+    assert_snapshot!(wrong_connector("rate_limit = \"4\""), @r#"etc/nightbell.toml:8:14: connectors[0].rate_limit: "4" is no rate; write "none", or a number by s, min or h, like "4/min""#);
+    assert_snapshot!(wrong_connector("rate_limit = \"0/min\""), @r#"etc/nightbell.toml:8:14: connectors[0].rate_limit: "0/min" is no rate; write "none", or a number by s, min or h, like "4/min""#);
+    assert_snapshot!(wrong_above("[dedup]\nby = [\"project\", \"enviroment\", \"labels.\"]"), @r#"
+    etc/nightbell.toml:2:18: dedup.by[1]: "enviroment" is no part of an alert key; did you mean "environment"? write some of "project", "suite", "test", "environment", "status", "severity", "run_id", or "labels.NAME"
+    etc/nightbell.toml:2:32: dedup.by[2]: "labels." is no part of an alert key; write some of "project", "suite", "test", "environment", "status", "severity", "run_id", or "labels.NAME"
+    "#);
+    assert_snapshot!(wrong_above("[dedup]\nby = []"), @r#"etc/nightbell.toml:2:6: dedup.by: it is empty, so all events would be one alert; write some, like ["project", "test"]"#);
+}
+
+#[test]
+fn recipients() {
+    let with = |list: &str| wrong(&CONNECTOR.replace("[\"primary\"]", list));
+    assert_snapshot!(with("[\"a\", \"\"]"), @r#"etc/nightbell.toml:7:20: connectors[0].recipients[1]: "" is empty; write a text"#);
+    assert_snapshot!(with("\"a\""), @r#"etc/nightbell.toml:7:14: connectors[0].recipients: the value is a text; write a list of texts, like ["a", "b"]"#);
+}
+
+#[test]
+fn the_listener() {
+    assert_snapshot!(wrong_above("[http]\nlisten = \"localhost:9464\""), @r#"etc/nightbell.toml:2:10: http.listen: "localhost:9464" is no address to listen on; write an IP address and a port, like "127.0.0.1:9464""#);
+    assert_snapshot!(wrong_above("[http]\nlisten = \"0.0.0.0:9464\""), @r"
+    etc/nightbell.toml:1:1: http.ingest_token: it is missing; set it, since 0.0.0.0:9464 can be reached from other machines, or listen on 127.0.0.1
+    etc/nightbell.toml:1:1: http.admin_token: it is missing; set it, since 0.0.0.0:9464 can be reached from other machines, or listen on 127.0.0.1
+    ");
+    assert_snapshot!(wrong_above("[http]\nlisten = \"[::]:9464\"\nadmin_token = \"0123456789abcdef\""), @"etc/nightbell.toml:1:1: http.ingest_token: it is missing; set it, since [::]:9464 can be reached from other machines, or listen on 127.0.0.1");
+    assert_snapshot!(wrong_above("[http]\nadmin_token = \"${SHORT}\"\ningest_token = \"with a blank in it\""), @r"
+    etc/nightbell.toml:2:15: http.admin_token: the value is too short; write at least 16 characters, at best random ones
+    etc/nightbell.toml:3:16: http.ingest_token: the value has a character that no HTTP header carries; write visible ASCII characters without blanks
+    ");
+}
+
+#[test]
+fn a_value_that_came_from_elsewhere_is_not_quoted() {
+    let said =
+        wrong_connector("timeout = \"${XM_PASSWORD}\"\nrate_limit = \"${SHORT}\"\npayload = \"${SHORT}\"");
+    assert!(!said.contains("hunter2"), "{said}");
+    assert_snapshot!(said, @r#"
+    etc/nightbell.toml:8:11: connectors[0].timeout: the value of "${XM_PASSWORD}" is no duration; write a number with a unit, like "15s", "10m", "24h" or "7d"
+    etc/nightbell.toml:9:14: connectors[0].rate_limit: the value of "${SHORT}" is no rate; write "none", or a number by s, min or h, like "4/min"
+    etc/nightbell.toml:10:11: connectors[0].payload: the value of "${SHORT}" is not known here; write one of "form", "elastic", "apifortress", "template"
+    "#);
+}

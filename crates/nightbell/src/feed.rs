@@ -1,0 +1,171 @@
+//! Publishing many events: confirmed one by one, several at a time, retried while the queue can't be reached.
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use nightbell_core::event::Event;
+use nightbell_core::message::Message;
+use nightbell_core::ports::{Destination, Outlet, PublishError};
+use nightbell_core::time::UnixMillis;
+use tokio::time::Instant;
+
+/// The most publishes that wait for their confirms at one time.
+pub const PUBLISHES_MAX: usize = 32;
+
+/// The wait between two tries of one publish.
+const RETRY_EVERY: Duration = Duration::from_millis(500);
+
+/// One event ready to be published.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// The event's id, if it has one.
+    pub id: Option<String>,
+    /// Its project, which makes the routing key.
+    pub project: String,
+    /// Its test.
+    pub test: String,
+    /// The bytes to publish.
+    pub body: bytes::Bytes,
+}
+
+impl Item {
+    /// An item of an event's own bytes.
+    #[must_use]
+    pub fn of(event: &Event, body: bytes::Bytes) -> Self {
+        Self { id: event.id.clone(), project: event.project.clone(), test: event.test.clone(), body }
+    }
+
+    fn message(&self, now: UnixMillis) -> Message {
+        Message {
+            body: self.body.clone(),
+            message_id: self.id.clone(),
+            content_type: Some("application/json".into()),
+            app_id: Some("nightbell".into()),
+            published_at: Some(now),
+            ..Message::default()
+        }
+    }
+}
+
+/// What came of publishing.
+#[derive(Debug, Default)]
+pub struct Fed {
+    /// How many the queue has confirmed.
+    pub confirmed: usize,
+    /// Why it stopped, if it did not get to the end.
+    pub stopped: Option<PublishError>,
+}
+
+/// The routing key of a project's events: `event.PROJECT`, whose dots and odd characters are replaced, because a topic
+/// exchange reads dots as boundaries and the key has 255 bytes at the most.
+#[must_use]
+pub fn routing_key(project: &str) -> String {
+    let safe =
+        |character: char| if character.is_ascii_alphanumeric() || character == '-' { character } else { '_' };
+    let name: String = project.chars().take(200).map(safe).collect();
+    format!("event.{name}")
+}
+
+/// Publishes all items; the first that is not confirmed within `timeout` stops the rest. `confirmed` hears of each.
+pub async fn feed<O: Outlet>(
+    outlet: &O,
+    items: impl Stream<Item = Item>,
+    timeout: Duration,
+    now: impl Fn() -> UnixMillis,
+    mut confirmed: impl FnMut(&Item),
+) -> Fed {
+    let tries = items.map(|item| {
+        let message = item.message(now());
+        async move { (publish(outlet, &item, message, timeout).await, item) }
+    });
+    let mut tries = std::pin::pin!(tries.buffer_unordered(PUBLISHES_MAX));
+    let mut fed = Fed::default();
+    while let Some((published, item)) = tries.next().await {
+        match published {
+            Ok(()) => {
+                confirmed(&item);
+                fed.confirmed += 1;
+            }
+            Err(error) => {
+                fed.stopped = Some(error);
+                break;
+            }
+        }
+    }
+    fed
+}
+
+async fn publish<O: Outlet>(
+    outlet: &O,
+    item: &Item,
+    message: Message,
+    timeout: Duration,
+) -> Result<(), PublishError> {
+    let deadline = Instant::now() + timeout;
+    let to = Destination::Events { routing_key: routing_key(&item.project) };
+    loop {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        let tried = tokio::time::timeout(rest, outlet.publish(to.clone(), message.clone())).await;
+        let error = match tried {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => PublishError::Unavailable(format!(
+                "no confirm within {}",
+                humantime::format_duration(timeout)
+            )),
+        };
+        if Instant::now() + RETRY_EVERY >= deadline {
+            return Err(error);
+        }
+        tokio::time::sleep(RETRY_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// Fails so many times, then confirms.
+    #[derive(Debug, Clone)]
+    struct Flaky(Arc<AtomicU32>);
+
+    impl Outlet for Flaky {
+        async fn publish(&self, to: Destination, message: Message) -> Result<(), PublishError> {
+            assert_eq!(to, Destination::Events { routing_key: "event.a_b".into() });
+            assert_eq!(message.message_id.as_deref(), Some("1"));
+            let left =
+                self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| Some(left.saturating_sub(1)));
+            if left == Ok(0) { Ok(()) } else { Err(PublishError::Unavailable("down".into())) }
+        }
+    }
+
+    async fn run(failures: u32, items: usize) -> Fed {
+        let item = Item { id: Some("1".into()), project: "a.b".into(), test: "t".into(), body: "{}".into() };
+        let outlet = Flaky(Arc::new(AtomicU32::new(failures)));
+        let items = futures::stream::iter(vec![item; items]);
+        feed(&outlet, items, Duration::from_secs(30), || UnixMillis(0), |_| ()).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_comes_back_in_time_gets_everything() {
+        let fed = run(40, 3).await;
+        assert_eq!((fed.confirmed, fed.stopped), (3, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_stays_away_is_given_up_after_the_time_out() {
+        let start = Instant::now();
+        let fed = run(u32::MAX, 100).await;
+        assert_eq!((fed.confirmed, fed.stopped), (0, Some(PublishError::Unavailable("down".into()))));
+        assert!(start.elapsed() <= Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_routing_key_is_safe_and_short() {
+        assert_eq!(routing_key("shop.eu/ä"), "event.shop_eu__");
+        assert!(routing_key(&"x".repeat(10_000)).len() <= 255);
+    }
+}

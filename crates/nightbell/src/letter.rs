@@ -1,0 +1,222 @@
+//! A dead letter as an operator sees it, and which of them a selector means.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use nightbell_core::alert::alert_id;
+use nightbell_core::connector::Connector;
+use nightbell_core::dead::Reason;
+use nightbell_core::event::{self, Event};
+use nightbell_core::fingerprint::Fingerprint;
+use nightbell_core::journey::{Death, Journey};
+use nightbell_core::message::{EventId, Message};
+use nightbell_core::routing::{BadPattern, Pattern};
+use nightbell_core::time::UnixMillis;
+use serde_json::{Value, json};
+
+use crate::cli::Selector;
+
+/// A dead letter, read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Letter {
+    /// The alert's id: the same that xMatters gets as `alert_id`. Without a connector, a name of the event alone.
+    pub id: Fingerprint,
+    /// How it ended.
+    pub death: Death,
+    /// What it went through.
+    pub journey: Journey,
+    /// The event, unless it is unreadable.
+    pub event: Option<Event>,
+    /// The message as it was published.
+    pub message: Message,
+}
+
+impl Letter {
+    /// Reads a dead letter.
+    #[must_use]
+    pub fn read(message: Message, death: Death) -> Self {
+        let event = event::read(&message.body).ok();
+        let own_id = event.as_ref().and_then(|event| event.id.as_deref());
+        let event_id = EventId::of(own_id, &message);
+        let id = match &death.connector {
+            Some(connector) => alert_id(connector, event_id),
+            None => event_id.fingerprint(),
+        };
+        Self { id, death, journey: Journey::read(&message.headers), event, message }
+    }
+
+    /// The project, if the event can be read.
+    #[must_use]
+    pub fn project(&self) -> Option<&str> {
+        self.event.as_ref().map(|event| event.project.as_str())
+    }
+
+    /// The test, if the event can be read.
+    #[must_use]
+    pub fn test(&self) -> Option<&str> {
+        self.event.as_ref().map(|event| event.test.as_str())
+    }
+
+    /// The message that replays it: the same bytes on a new journey, marked with the replay's start, so that it goes
+    /// round the dedup window once.
+    #[must_use]
+    pub fn replayed(&self, replay: UnixMillis) -> Message {
+        let journey = Journey {
+            since: Some(replay),
+            replay: Some(replay),
+            history: self.journey.history.clone(),
+            ..Journey::default()
+        };
+        let mut message = self.message.clone();
+        journey.write(&mut message.headers);
+        message
+    }
+
+    /// All but the body, as `dead list --json` gives it.
+    #[must_use]
+    pub fn summary(&self) -> Value {
+        let time = |time: Option<UnixMillis>| time.map(|time| time.to_string());
+        json!({
+            "id": self.id.to_string(),
+            "connector": self.death.connector.as_ref().map(Connector::as_str),
+            "reason": self.death.reason,
+            "detail": self.death.detail,
+            "died_at": time(self.death.at),
+            "accepted_at": time(self.journey.since.or(self.message.published_at)),
+            "attempts": self.journey.attempts,
+            "project": self.project(),
+            "test": self.test(),
+            "event_id": self.event.as_ref().and_then(|event| event.id.as_ref()).or(self.message.message_id.as_ref()),
+            "replayed_at": time(self.journey.replay),
+        })
+    }
+
+    /// All of it, as `dead show --json` and `dead export` give it. The body is text, or base64 where it is not.
+    #[must_use]
+    pub fn whole(&self) -> Value {
+        let mut all = self.summary();
+        all["history"] = self
+            .journey
+            .history
+            .iter()
+            .map(|attempt| json!({ "at": attempt.at.to_string(), "outcome": attempt.outcome, "detail": attempt.detail }))
+            .collect();
+        all["routing_key"] = json!(self.message.routing_key);
+        match std::str::from_utf8(&self.message.body) {
+            Ok(text) => all["body"] = json!(text),
+            Err(_) => all["body_base64"] = json!(BASE64_STANDARD.encode(&self.message.body)),
+        }
+        all
+    }
+}
+
+/// A selector with its pattern compiled and its times fixed.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    connector: Option<Connector>,
+    reason: Option<Reason>,
+    project: Option<Pattern>,
+    since: Option<UnixMillis>,
+    until: Option<UnixMillis>,
+    ids: Vec<String>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Chosen {
+    /// Fixes a selector at `now`.
+    ///
+    /// # Errors
+    /// The project pattern is broken.
+    pub fn new(selector: &Selector, now: UnixMillis) -> Result<Self, BadPattern> {
+        Ok(Self {
+            connector: selector.connector.clone(),
+            reason: selector.reason,
+            project: selector.project.as_deref().map(str::parse).transpose()?,
+            since: selector.since.map(|moment| moment.seen_from(now)),
+            until: selector.until.map(|moment| moment.seen_from(now)),
+            ids: selector.id.iter().map(|id| id.to_ascii_lowercase()).collect(),
+            limit: selector.limit.unwrap_or(usize::MAX),
+        })
+    }
+
+    /// Whether a letter is meant. A letter whose time of death is not known is meant by no `since` and no `until`.
+    #[must_use]
+    pub fn means(&self, letter: &Letter) -> bool {
+        let id = letter.id.to_string();
+        self.connector.as_ref().is_none_or(|connector| letter.death.connector.as_ref() == Some(connector))
+            && self.reason.is_none_or(|reason| letter.death.reason == reason)
+            && self
+                .project
+                .as_ref()
+                .is_none_or(|pattern| letter.project().is_some_and(|name| pattern.fits(name)))
+            && self.since.is_none_or(|since| letter.death.at.is_some_and(|at| at >= since))
+            && self.until.is_none_or(|until| letter.death.at.is_some_and(|at| at <= until))
+            && (self.ids.is_empty() || self.ids.iter().any(|start| id.starts_with(start)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cli::Moment;
+
+    const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
+
+    fn letter() -> Letter {
+        let body = r#"{"project":"shop","test":"buys","id":"1"}"#;
+        let death = Death {
+            connector: Some("sre".parse().unwrap()),
+            reason: Reason::Refused,
+            detail: "HTTP 400".into(),
+            at: Some(UnixMillis(NOW.0 - 3_600_000)),
+        };
+        let mut message = Message { body: body.into(), ..Message::default() };
+        let journey =
+            Journey { attempts: 3, due: Some(NOW), death: Some(death.clone()), ..Journey::default() };
+        journey.write(&mut message.headers);
+        Letter::read(message, death)
+    }
+
+    #[track_caller]
+    fn check(selector: Selector, want: bool) {
+        assert_eq!(Chosen::new(&selector, NOW).unwrap().means(&letter()), want, "{selector:?}");
+    }
+
+    #[test]
+    fn every_condition_of_a_selector_must_hold() {
+        let any = Selector::default;
+        let ago = |hours: u64| Some(Moment::Ago(Duration::from_secs(hours * 3_600)));
+        check(any(), true);
+        check(Selector { connector: Some("sre".parse().unwrap()), ..any() }, true);
+        check(Selector { connector: Some("web".parse().unwrap()), ..any() }, false);
+        check(Selector { reason: Some(Reason::Refused), ..any() }, true);
+        check(Selector { reason: Some(Reason::Invalid), ..any() }, false);
+        check(Selector { project: Some("sh*".into()), ..any() }, true);
+        check(Selector { project: Some("web".into()), ..any() }, false);
+        check(Selector { since: ago(2), ..any() }, true);
+        check(Selector { since: ago(0), ..any() }, false);
+        check(Selector { until: ago(0), ..any() }, true);
+        check(Selector { until: ago(2), ..any() }, false);
+        check(Selector { id: vec![letter().id.to_string()[..6].to_uppercase()], ..any() }, true);
+        check(Selector { id: vec!["zz".into()], ..any() }, false);
+        check(Selector { reason: Some(Reason::Refused), project: Some("web".into()), ..any() }, false);
+    }
+
+    #[test]
+    fn a_replay_is_the_same_event_on_a_new_journey() {
+        let again = letter().replayed(NOW);
+        let journey = Journey::read(&again.headers);
+        assert_eq!((journey.attempts, journey.due, journey.death), (0, None, None));
+        assert_eq!((journey.replay, journey.since), (Some(NOW), Some(NOW)));
+        assert_eq!(again.body, letter().message.body);
+    }
+
+    #[test]
+    fn a_body_that_is_no_text_is_given_as_base64() {
+        let message = Message { body: bytes::Bytes::from_static(b"\xff"), ..Message::default() };
+        let whole = Letter::read(message, letter().death).whole();
+        assert_eq!((whole.get("body"), &whole["body_base64"]), (None, &json!("/w==")));
+    }
+}

@@ -1,0 +1,15 @@
+//! The parts of the `nightbell` program that its commands are made of: configuration, and the ways in which events come
+//! to `nightbell publish`.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod exit;
+pub mod feed;
+pub mod junit;
+pub mod letter;
+pub mod logging;
+pub mod ndjson;
+pub mod output;
+pub mod state;
+pub mod wiring;

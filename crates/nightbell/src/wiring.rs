@@ -1,0 +1,160 @@
+//! From the configuration to what each crate wants to know.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use nightbell_amqp::{Broker, BrokerSettings, BrokerUrl, Names};
+use nightbell_core::connector::Connector;
+use nightbell_core::owner::Settings;
+use nightbell_core::pace::Rate;
+use nightbell_core::policy::Policy;
+use nightbell_core::routing::{AlertGroup, Routing, default_statuses};
+use nightbell_worker::SystemClock;
+use nightbell_xmatters::{DestinationSettings, Xmatters};
+use secrecy::SecretString;
+
+use crate::config::{AlertGroupConfig, Auth, Config, ConnectorConfig, Payload, QueueConfig};
+use crate::exit::{Code, Failure, OrFail as _};
+
+/// What the owner of a connector works by.
+///
+/// # Errors
+/// A project pattern is broken.
+pub fn owner_settings(config: &Config, connector: &ConnectorConfig, routing: &Arc<Routing>) -> Settings {
+    Settings {
+        connector: connector.name.clone(),
+        routing: Arc::clone(routing),
+        window: config.dedup.window,
+        retention: config.dedup.retention,
+        by: config.dedup.by.as_slice().into(),
+        policy: Policy {
+            initial: config.retry.initial,
+            max: config.retry.max,
+            give_up_after: config.retry.give_up_after,
+        },
+        in_flight_max: usize::from(connector.max_in_flight),
+        rate: connector
+            .rate_limit
+            .and_then(|rate| NonZeroU32::new(rate.count).map(|count| Rate { count, per: rate.per })),
+    }
+}
+
+/// The connectors' names.
+#[must_use]
+pub fn connectors(config: &Config) -> BTreeSet<Connector> {
+    config.connectors.iter().map(|connector| connector.name.clone()).collect()
+}
+
+/// Which events go where.
+///
+/// # Errors
+/// A project pattern is broken.
+pub fn routing(config: &Config) -> Result<Routing, Failure> {
+    let groups = config.alert_groups.iter().map(alert_group).collect::<Result<_, _>>()?;
+    Ok(Routing {
+        groups,
+        default_connectors: config.default_connectors.iter().cloned().collect(),
+        connectors: connectors(config),
+    })
+}
+
+fn alert_group(group: &AlertGroupConfig) -> Result<AlertGroup, Failure> {
+    let projects = group.projects.iter().map(|pattern| pattern.parse()).collect::<Result<_, _>>();
+    Ok(AlertGroup {
+        name: group.name.clone(),
+        projects: projects.or_fail(Code::Config)?,
+        severity_at_least: group.severity_at_least,
+        statuses: if group.statuses.is_empty() {
+            default_statuses()
+        } else {
+            group.statuses.iter().copied().collect()
+        },
+        tags: group.tags.iter().cloned().collect(),
+        labels: group.labels.clone(),
+        connectors: group.connectors.iter().cloned().collect(),
+    })
+}
+
+/// A connector's destination.
+#[must_use]
+pub fn destination(config: &Config, connector: &ConnectorConfig) -> DestinationSettings {
+    DestinationSettings {
+        trigger_url: connector.trigger_url.clone(),
+        auth: match &connector.auth {
+            Auth::Basic { username, password } => {
+                nightbell_xmatters::Auth::Basic { username: username.clone(), password: password.clone() }
+            }
+            Auth::Url => nightbell_xmatters::Auth::Url,
+        },
+        recipients: connector.recipients.clone(),
+        payload: match connector.payload {
+            Payload::Form => nightbell_xmatters::Payload::Form,
+        },
+        timeout: connector.timeout,
+        connect_timeout: connector.connect_timeout,
+        report_base_url: config.report_base_url.as_ref().map(ToString::to_string),
+        allow_insecure: connector.allow_insecure,
+    }
+}
+
+/// The sender to a connector's destination.
+///
+/// # Errors
+/// The destination can't be used.
+pub fn sender(config: &Config, connector: &ConnectorConfig) -> Result<Xmatters<SystemClock>, Failure> {
+    let built = Xmatters::new(destination(config, connector), SystemClock);
+    built.map_err(|error| {
+        let error = anyhow::Error::new(error).context(format!("connector `{}`", connector.name));
+        Failure { code: Code::Config, error }
+    })
+}
+
+/// The configuration's RabbitMQ.
+///
+/// # Errors
+/// There is none: the embedded queue is meant.
+pub fn queue(config: &Config) -> Result<&QueueConfig, Failure> {
+    config.queue.as_ref().ok_or_else(|| {
+        Failure::new(
+            Code::Config,
+            "the configuration has no [queue] table, and this version has no embedded queue; add\n\
+             [queue]\nurl = \"amqp://USER:${AMQP_PASSWORD}@HOST:5672/%2f\"",
+        )
+    })
+}
+
+/// How to reach the broker.
+///
+/// # Errors
+/// The URL or the prefix is broken.
+pub fn broker_settings(
+    url: &SecretString,
+    prefix: &str,
+    prefetch: u16,
+    declare: bool,
+) -> Result<BrokerSettings, Failure> {
+    Ok(BrokerSettings {
+        url: BrokerUrl::read(url).or_fail(Code::Config)?,
+        names: Names::new(prefix).or_fail(Code::Config)?,
+        prefetch,
+        declare,
+    })
+}
+
+/// The settings of the configuration's broker.
+///
+/// # Errors
+/// There is none, or they are broken.
+pub fn configured_broker(config: &Config) -> Result<BrokerSettings, Failure> {
+    let queue = queue(config)?;
+    broker_settings(&queue.url, &queue.prefix, queue.prefetch, queue.declare)
+}
+
+/// The configuration's broker, with the queues of all connectors. Must be called within a tokio runtime.
+///
+/// # Errors
+/// There is none, or its settings are broken.
+pub fn broker(config: &Config) -> Result<Broker, Failure> {
+    Ok(Broker::new(configured_broker(config)?, connectors(config).into_iter().collect()))
+}
