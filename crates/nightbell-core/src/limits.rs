@@ -30,3 +30,7 @@ pub const REPUBLISH_WAIT_MAX: Duration = Duration::from_secs(30);
 /// The longest time that an alert stays in hand while the queue confirms no copy of it. Then it is handed back, well
 /// before RabbitMQ's consumer time-out of 30 minutes, on which 4.3 may stop the queue (rabbitmq-server issue 17317).
 pub const HANDED_BACK_AFTER: Duration = Duration::from_secs(900);
+
+/// The most alerts of a connector that are sent, or accepted and not yet recorded, for each of its slots. A crash can send
+/// no more than these twice. More than one, so that sending does not wait for the disk.
+pub const OPEN_PER_SLOT_MAX: usize = 4;

@@ -188,7 +188,7 @@ pub enum Ending {
 pub struct View {
     /// Deliveries in hand.
     pub held: usize,
-    /// Attempts on their way, and accepted ones that are not recorded yet.
+    /// Attempts on their way.
     pub attempting: usize,
     /// The breaker.
     pub breaker: Breaker,

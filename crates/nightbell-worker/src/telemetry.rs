@@ -56,7 +56,7 @@ pub fn describe() {
         "Messages that wait in the connector's queue, those in hand not included"
     );
     describe_gauge!("nightbell_queue_oldest_seconds", Unit::Seconds, "Age of the oldest alert in hand");
-    describe_gauge!("nightbell_in_flight", "POSTs that wait for their answer, or for its record");
+    describe_gauge!("nightbell_in_flight", "POSTs that wait for their answer");
     describe_gauge!("nightbell_breaker_open", "1 while the connector's breaker is open");
     describe_gauge!("nightbell_ledger_entries", "Records in the ledger");
     describe_histogram!(

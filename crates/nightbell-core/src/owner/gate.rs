@@ -1,6 +1,7 @@
 //! The gate: whether the owner may send now.
 
 use crate::breaker::{Breaker, Passage};
+use crate::limits::OPEN_PER_SLOT_MAX;
 use crate::outcome::Outcome;
 use crate::pace::{Pace, Rate};
 use crate::policy::believed;
@@ -14,6 +15,8 @@ pub(super) struct Gate {
     breaker: Breaker,
     paused_until: Option<UnixMillis>,
     attempting: usize,
+    /// Accepted alerts whose record is not durable yet: a crash now would send them again.
+    unrecorded: usize,
     in_flight_max: usize,
     rate: Option<Rate>,
     pace: Option<Pace>,
@@ -27,6 +30,7 @@ impl Gate {
             breaker: Breaker::default(),
             paused_until: None,
             attempting: 0,
+            unrecorded: 0,
             in_flight_max: settings.in_flight_max,
             rate: settings.rate,
             pace: settings.rate.map(|rate| Pace::new(rate, now)),
@@ -44,12 +48,11 @@ impl Gate {
         }
     }
 
-    /// Takes the right to make one attempt now, if there is one. Its slot must be given back by [`Gate::release`].
+    /// Takes the right to make one attempt now, if there is one. Its end must be told to [`Gate::ended`].
     pub(super) fn pass(&mut self, now: UnixMillis) -> bool {
         self.paused_until = self.paused_until.filter(|until| now < *until);
         self.paced_until = self.paced_until.filter(|until| now < *until);
-        if self.attempting >= self.in_flight_max || self.paused_until.is_some() || self.paced_until.is_some()
-        {
+        if self.is_full() || self.paused_until.is_some() || self.paced_until.is_some() {
             return false;
         }
         let passage = self.breaker.passage(now);
@@ -68,15 +71,22 @@ impl Gate {
         true
     }
 
-    /// Takes note of an attempt's outcome.
-    pub(super) fn heard(&mut self, outcome: &Outcome, now: UnixMillis) {
+    /// Takes note of an attempt's end. An accepted one must be told to [`Gate::recorded`] too.
+    pub(super) fn ended(&mut self, outcome: &Outcome, now: UnixMillis) {
+        self.attempting = self.attempting.saturating_sub(1);
+        self.unrecorded += usize::from(matches!(outcome, Outcome::Accepted { .. }));
         self.breaker.heard(outcome.kind(), now);
     }
 
-    /// Gives the slot of an attempt back. One that was accepted keeps it until that is recorded, so that a crash can
-    /// send no more alerts twice than there are slots.
-    pub(super) fn release(&mut self) {
-        self.attempting = self.attempting.saturating_sub(1);
+    /// An accepted alert's record is durable.
+    pub(super) fn recorded(&mut self) {
+        self.unrecorded = self.unrecorded.saturating_sub(1);
+    }
+
+    /// Whether another attempt would exceed the slots, or what a crash may send twice.
+    fn is_full(&self) -> bool {
+        let open_max = self.in_flight_max.saturating_mul(OPEN_PER_SLOT_MAX);
+        self.attempting >= self.in_flight_max || self.attempting + self.unrecorded >= open_max
     }
 
     /// xMatters asked for a pause: the whole connector waits.

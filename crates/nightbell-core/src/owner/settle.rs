@@ -24,10 +24,7 @@ impl Owner {
         now: UnixMillis,
         steps: &mut Vec<Step>,
     ) {
-        self.gate.heard(outcome, now);
-        if !matches!(outcome, Outcome::Accepted { .. }) {
-            self.gate.release();
-        }
+        self.gate.ended(outcome, now);
         let Some(held) = self.held.get_mut(&tag) else { return };
         let attempts = held.journey.attempts.saturating_add(1);
         let verdict = self.settings.policy.decide(outcome, attempts, held.since, now, chance);
@@ -74,7 +71,7 @@ impl Owner {
         match held.stage {
             Stage::RecordingDelivery => {
                 let since = held.since;
-                self.gate.release();
+                self.gate.recorded();
                 self.finish(tag, Ending::Delivered { since }, now, steps);
             }
             Stage::Claiming { spent } => {

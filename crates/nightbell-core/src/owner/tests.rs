@@ -5,7 +5,7 @@ mod world;
 use super::*;
 use crate::dead::Reason;
 use crate::journey::Journey;
-use crate::limits::{CLAIM_SLACK, DUE_HELD_MAX};
+use crate::limits::{CLAIM_SLACK, DUE_HELD_MAX, OPEN_PER_SLOT_MAX};
 use crate::message::EventId;
 use crate::record::{Happening, Record, RecordKey, State};
 use crate::rung::Rung;
@@ -104,6 +104,15 @@ impl Rig {
         assert!(matches!(steps[..], [Step::Look { .. }]), "{steps:?}");
         let steps = self.looked(tag, Looked::default());
         assert!(matches!(steps[..], [Step::Attempt { .. }]), "{steps:?}");
+        tag
+    }
+}
+
+impl Rig {
+    /// Brings an unknown event to its acceptance, and answers no record.
+    fn attempt_and_accept(&mut self, id: &str) -> Tag {
+        let tag = self.attempt(id);
+        self.attempted(tag, accepted());
         tag
     }
 }
@@ -301,9 +310,19 @@ fn no_more_attempts_are_made_at_a_time_than_there_are_slots() {
     let (third, _) = rig.receive(message("c", "c"));
     assert_eq!(rig.looked(third, Looked::default()), []);
     let steps = rig.attempted(first, accepted());
-    assert!(matches!(steps[..], [Step::Record { .. }]), "it keeps its slot until it is recorded: {steps:?}");
-    let steps = rig.recorded(first);
     assert!(matches!(steps[1], Step::Attempt { tag, .. } if tag == third), "{steps:?}");
+}
+
+#[test]
+fn no_more_alerts_are_unrecorded_than_a_crash_may_send_twice() {
+    let mut rig = Rig::new();
+    let open_max = settings().in_flight_max * OPEN_PER_SLOT_MAX;
+    let open: Vec<Tag> =
+        (0..open_max).map(|number| rig.attempt_and_accept(&format!("open {number}"))).collect();
+    let (next, _) = rig.receive(message("next", "next"));
+    assert_eq!(rig.looked(next, Looked::default()), []);
+    let steps = rig.recorded(open[0]);
+    assert!(matches!(steps[1], Step::Attempt { tag, .. } if tag == next), "{steps:?}");
 }
 
 #[test]
