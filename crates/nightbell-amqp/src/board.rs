@@ -1,0 +1,152 @@
+//! What is known of the broker's state, for `/readyz`, the metrics and `status`.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nightbell_core::connector::Connector;
+use tokio::sync::watch;
+
+const CONNECTED: &str = "nightbell_broker_connected";
+const QUEUE_DEPTH: &str = "nightbell_queue_depth";
+const DEAD_LETTERS: &str = "nightbell_dead_letters";
+
+/// Whether the broker can be used; an `Err` says what is missing, in one line without secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerState {
+    /// The connection for consuming is up, the topology is good, and every subscription stands.
+    pub consuming: Result<(), String>,
+    /// The connection for publishing has not failed, and the broker lets it publish. It is made at the first
+    /// publish.
+    pub publishing: Result<(), String>,
+}
+
+/// How many messages wait, as last asked; a queue that could not be asked yet is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Depths {
+    /// Ready messages by connector.
+    pub connectors: BTreeMap<Connector, u32>,
+    /// Dead letters.
+    pub dead: Option<u32>,
+}
+
+/// Where links and subscriptions note their state; it keeps the gauges and the watchers up to date.
+#[derive(Debug)]
+pub(crate) struct Board {
+    facts: Mutex<Facts>,
+    state: watch::Sender<BrokerState>,
+    depths: watch::Sender<Depths>,
+}
+
+#[derive(Debug)]
+struct Facts {
+    consumer: Result<(), String>,
+    publisher: Result<(), String>,
+    subscriptions: BTreeMap<Connector, String>,
+}
+
+impl Board {
+    /// Nothing is connected yet. All gauges are set, so that every series is there from the start.
+    pub(crate) fn new(connectors: &[Connector]) -> Self {
+        metrics::describe_gauge!(CONNECTED, "1 when the broker can be consumed from and published to");
+        metrics::describe_gauge!(QUEUE_DEPTH, "Messages that wait in a connector's queue");
+        metrics::describe_gauge!(DEAD_LETTERS, "Dead letters in the broker");
+        for connector in connectors {
+            metrics::gauge!(QUEUE_DEPTH, "connector" => connector.to_string()).set(0);
+        }
+        metrics::gauge!(DEAD_LETTERS).set(0);
+        let facts = Facts {
+            consumer: Err("not connected yet".to_owned()),
+            publisher: Ok(()),
+            subscriptions: BTreeMap::new(),
+        };
+        let state = watch::Sender::new(facts.state());
+        let board = Self { facts: Mutex::new(facts), state, depths: watch::Sender::default() };
+        board.change(|_| ());
+        board
+    }
+
+    pub(crate) fn consumer(&self, state: Result<(), String>) {
+        self.change(|facts| facts.consumer = state);
+    }
+
+    pub(crate) fn publisher(&self, state: Result<(), String>) {
+        self.change(|facts| facts.publisher = state);
+    }
+
+    pub(crate) fn subscription(&self, connector: &Connector, state: Result<(), String>) {
+        self.change(|facts| {
+            match state {
+                Ok(()) => facts.subscriptions.remove(connector),
+                Err(reason) => facts.subscriptions.insert(connector.clone(), reason),
+            };
+        });
+    }
+
+    pub(crate) fn depths(&self, depths: Depths) {
+        for (connector, ready) in &depths.connectors {
+            metrics::gauge!(QUEUE_DEPTH, "connector" => connector.to_string()).set(f64::from(*ready));
+        }
+        if let Some(dead) = depths.dead {
+            metrics::gauge!(DEAD_LETTERS).set(f64::from(dead));
+        }
+        self.depths.send_replace(depths);
+    }
+
+    pub(crate) fn watch_state(&self) -> watch::Receiver<BrokerState> {
+        self.state.subscribe()
+    }
+
+    pub(crate) fn watch_depths(&self) -> watch::Receiver<Depths> {
+        self.depths.subscribe()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Facts)) {
+        let mut facts = self.lock();
+        change(&mut facts);
+        let state = facts.state();
+        let connected = state.consuming.is_ok() && state.publishing.is_ok();
+        metrics::gauge!(CONNECTED).set(f64::from(u8::from(connected)));
+        self.state.send_if_modified(|known| {
+            let news = *known != state;
+            *known = state;
+            news
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Facts {
+    fn state(&self) -> BrokerState {
+        let subscription = || match self.subscriptions.values().next() {
+            Some(reason) => Err(reason.clone()),
+            None => Ok(()),
+        };
+        let consuming = self.consumer.clone().and_then(|()| subscription());
+        BrokerState { consuming, publishing: self.publisher.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn consuming_needs_the_connection_and_every_subscription() {
+        let sre: Connector = "sre".parse().unwrap();
+        let board = Board::new(std::slice::from_ref(&sre));
+        let state = board.watch_state();
+        assert_eq!(state.borrow().consuming, Err("not connected yet".into()));
+        board.consumer(Ok(()));
+        assert_eq!(state.borrow().consuming, Ok(()));
+        board.subscription(&sre, Err("no queue".into()));
+        assert_eq!(state.borrow().consuming, Err("no queue".into()));
+        board.consumer(Err("down".into()));
+        assert_eq!(state.borrow().consuming, Err("down".into()));
+        board.consumer(Ok(()));
+        board.subscription(&sre, Ok(()));
+        assert_eq!(*state.borrow(), BrokerState { consuming: Ok(()), publishing: Ok(()) });
+    }
+}

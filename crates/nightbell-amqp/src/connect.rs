@@ -1,0 +1,149 @@
+//! One connection: reached within a time-out, and cut for certain when it is given up.
+
+use std::io::ErrorKind;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, ConnectionProperties, Event};
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+
+use crate::error::{AmqpError, refused_connection};
+use crate::limits::{CLOSE_WAIT_MAX, CONNECT_WAIT_MAX, STEP_WAIT_MAX};
+use crate::url::BrokerUrl;
+
+/// An open connection and the socket under it.
+pub(crate) struct Wired {
+    pub(crate) connection: Connection,
+    pub(crate) place: String,
+    cut: Cut,
+}
+
+/// A second handle on the socket. lapin's thread reads until the socket ends, and a broker that hangs never
+/// ends it: each connection given up would leave a thread and a socket behind. Shutting the socket down ends
+/// both.
+#[derive(Default)]
+struct Cut(Arc<Mutex<Option<TcpStream>>>);
+
+impl Wired {
+    /// Connects under the name `name`.
+    ///
+    /// # Errors
+    /// [`AmqpError`]: unreachable, timed out, or refused.
+    pub(crate) async fn connect(url: &BrokerUrl, name: &str) -> Result<Self, AmqpError> {
+        let place = url.place();
+        let cut = Cut::default();
+        let socket = Arc::clone(&cut.0);
+        let properties = ConnectionProperties::default()
+            .with_connection_name(name.into())
+            .with_client_property("product".into(), "nightbell".into())
+            .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
+        let runtime = lapin::runtime::default_runtime()
+            .map_err(|source| AmqpError::Unreachable { place: place.clone(), source })?;
+        let tls = url.is_tls();
+        let handshake = Connection::connector(
+            url.uri(),
+            runtime,
+            async move |uri: AMQPUri, runtime| {
+                let dialled = timeout(CONNECT_WAIT_MAX, async {
+                    let addresses: Vec<_> =
+                        lookup_host((uri.authority.host.as_str(), uri.authority.port)).await?.collect();
+                    let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+                    if let AsyncTcpStream::Plain(plain) = &stream {
+                        let second = TcpStream::from(plain.get_ref().as_fd().try_clone_to_owned()?);
+                        *socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(second);
+                    }
+                    if !tls {
+                        return Ok(stream);
+                    }
+                    stream.into_tls(&uri.authority.host, OwnedTLSConfig::default().as_ref()).await
+                });
+                dialled.await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())).map_err(lapin::Error::from)
+            },
+            properties,
+        );
+        match timeout(CONNECT_WAIT_MAX, handshake).await {
+            Ok(Ok(connection)) => Ok(Self { connection, place, cut }),
+            Ok(Err(source)) => Err(refused_connection(place, url.vhost(), source)),
+            Err(_) => Err(AmqpError::TimedOut { place, step: "connect", wait: CONNECT_WAIT_MAX }),
+        }
+    }
+
+    /// Opens a channel.
+    ///
+    /// # Errors
+    /// [`AmqpError::TimedOut`] or [`AmqpError::Ended`].
+    pub(crate) async fn channel(&self) -> Result<Channel, AmqpError> {
+        self.step("open a channel", self.connection.create_channel()).await
+    }
+
+    /// Waits for the broker's answer to one request, within [`STEP_WAIT_MAX`].
+    ///
+    /// # Errors
+    /// [`AmqpError::TimedOut`] or [`AmqpError::Ended`].
+    pub(crate) async fn step<T>(
+        &self,
+        step: &'static str,
+        answer: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, AmqpError> {
+        self.step_within(STEP_WAIT_MAX, step, answer).await
+    }
+
+    /// As [`Wired::step`], with a time-out of its own.
+    ///
+    /// # Errors
+    /// [`AmqpError::TimedOut`] or [`AmqpError::Ended`].
+    pub(crate) async fn step_within<T>(
+        &self,
+        wait: Duration,
+        step: &'static str,
+        answer: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, AmqpError> {
+        match timeout(wait, answer).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(source)) => Err(AmqpError::Ended { step, source }),
+            Err(_) => Err(AmqpError::TimedOut { place: self.place.clone(), step, wait }),
+        }
+    }
+
+    /// Waits for the connection's end by an error. lapin forgets whoever waits for a message that it had
+    /// begun to read, so that one must wait for this too.
+    pub(crate) async fn broken(&self) -> lapin::Error {
+        let mut events = std::pin::pin!(self.connection.events_listener());
+        loop {
+            match events.next().await {
+                Some(Event::Error(error)) if !self.connection.status().connected() => return error,
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Says farewell, and cuts the socket whether or not the broker answers.
+    pub(crate) async fn close(&self) {
+        if self.connection.status().connected() {
+            drop(timeout(CLOSE_WAIT_MAX, self.connection.close(200, "OK".into())).await);
+        }
+        self.cut.now();
+    }
+}
+
+impl Cut {
+    fn now(&self) {
+        if let Some(socket) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // It fails when the socket has ended already.
+            drop(socket.shutdown(Shutdown::Both));
+        }
+    }
+}
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        self.now();
+    }
+}

@@ -1,0 +1,349 @@
+//! Consuming one connector's queue: a channel of its own on the shared connection, rebuilt after any failure,
+//! with a watchdog for the silence of a consumer that looks healthy.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{Acker, Channel, Consumer};
+use nightbell_core::connector::Connector;
+use nightbell_core::message::Message;
+use nightbell_core::ports::{Incoming, SettleError, Settler, Subscription};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::backoff::Backoff;
+use crate::board::{Board, Depths};
+use crate::broker::BrokerSettings;
+use crate::declare::ensure;
+use crate::error::{AmqpError, in_full};
+use crate::limits::{ACK_WAIT_MAX, CLOSE_WAIT_MAX, STEADY_MIN};
+use crate::link::{Link, Live};
+use crate::message::read;
+use crate::names::Names;
+use crate::outage::{Gravity, Outage};
+use crate::topology::Topology;
+use crate::watchdog::{Finding, Watchdog};
+
+/// A connector's queue as its owner consumes it.
+pub struct AmqpSubscription {
+    stage: Stage,
+    board: Arc<Board>,
+    connector: Connector,
+    depths: watch::Receiver<Depths>,
+    watchdog: Watchdog,
+}
+
+/// The right to settle one delivery.
+#[derive(Debug)]
+pub struct AmqpSettler {
+    acker: Acker,
+    hand: Arc<Hand>,
+}
+
+enum Stage {
+    Away(Building),
+    Here(Box<Built>),
+    Left,
+}
+
+/// A task that builds a session; it goes on while nobody polls `next`, and ends with the subscription.
+struct Building(JoinHandle<Box<Built>>);
+
+/// A session, and what will build the next one.
+struct Built {
+    builder: Builder,
+    session: Session,
+}
+
+/// What is needed to build a session, and what is remembered from one to the next.
+struct Builder {
+    connector: Connector,
+    names: Names,
+    declare: bool,
+    link: Arc<Link>,
+    board: Arc<Board>,
+    backoff: Backoff,
+    outage: Outage,
+}
+
+/// One consumer on one channel.
+struct Session {
+    live: Arc<Live>,
+    channel: Channel,
+    consumer: Consumer,
+    connector: Connector,
+    link: Arc<Link>,
+    prefetch: u16,
+    hand: Arc<Hand>,
+    began: Instant,
+}
+
+/// What a session and its settlers know of each other.
+#[derive(Debug, Default)]
+struct Hand {
+    /// Delivered and not settled.
+    count: AtomicUsize,
+    /// The session was given up: nothing may be settled any more, since everything will come again.
+    gone: AtomicBool,
+    /// An answer was not taken in time.
+    stuck: Notify,
+}
+
+/// Why a session ended.
+enum Loss {
+    /// The broker or the connection ended it.
+    Failed(String),
+    /// We end it, to consume anew; nothing failed that is not logged already.
+    Renewal,
+}
+
+impl AmqpSubscription {
+    pub(crate) fn new(
+        connector: Connector,
+        settings: &BrokerSettings,
+        link: &Arc<Link>,
+        board: &Arc<Board>,
+    ) -> Self {
+        board.subscription(&connector, Err(format!("the queue of {connector} is not consumed yet")));
+        let builder = Builder {
+            outage: Outage::new(format!("queue of {connector}")),
+            connector: connector.clone(),
+            names: settings.names.clone(),
+            declare: settings.declare,
+            link: Arc::clone(link),
+            board: Arc::clone(board),
+            backoff: Backoff::new(),
+        };
+        Self {
+            stage: Stage::Away(Building(tokio::spawn(builder.build(None)))),
+            board: Arc::clone(board),
+            connector,
+            depths: board.watch_depths(),
+            watchdog: Watchdog::new(),
+        }
+    }
+
+    /// Gives the session up and begins to build the next one.
+    fn rebuild(&mut self, loss: &Loss) {
+        let Stage::Here(built) = std::mem::replace(&mut self.stage, Stage::Left) else { return };
+        let Built { mut builder, session } = *built;
+        session.hand.gone.store(true, Ordering::Release);
+        self.watchdog.rebuilt();
+        builder.lost(&session, loss);
+        self.stage = Stage::Away(Building(tokio::spawn(builder.build(Some(session)))));
+    }
+}
+
+impl Subscription for AmqpSubscription {
+    type Settler = AmqpSettler;
+
+    async fn next(&mut self) -> Incoming<AmqpSettler> {
+        loop {
+            match &mut self.stage {
+                Stage::Away(building) => match (&mut building.0).await {
+                    Ok(built) => self.stage = Stage::Here(built),
+                    // The task has no way to fail, and ends with us or with the runtime only.
+                    Err(_) => self.stage = Stage::Left,
+                },
+                Stage::Here(built) => match built.session.next(&mut self.depths, &mut self.watchdog).await {
+                    Ok((message, settler)) => return Incoming::Delivery(message, settler),
+                    Err(loss) => {
+                        self.rebuild(&loss);
+                        return Incoming::Lost;
+                    }
+                },
+                Stage::Left => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn leave(&mut self) {
+        match std::mem::replace(&mut self.stage, Stage::Left) {
+            Stage::Here(built) => {
+                built.session.hand.gone.store(true, Ordering::Release);
+                built.session.end().await;
+            }
+            Stage::Away(_) | Stage::Left => {}
+        }
+        self.board.subscription(&self.connector, Ok(()));
+    }
+}
+
+impl Settler for AmqpSettler {
+    async fn ack(self) -> Result<(), SettleError> {
+        self.settle(self.acker.ack(BasicAckOptions::default())).await
+    }
+
+    async fn hand_back(self) -> Result<(), SettleError> {
+        let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+        self.settle(self.acker.nack(options)).await
+    }
+}
+
+impl AmqpSettler {
+    async fn settle(&self, answer: impl Future<Output = lapin::Result<bool>>) -> Result<(), SettleError> {
+        if self.hand.gone.load(Ordering::Acquire) {
+            return Err(SettleError::Gone);
+        }
+        match timeout(ACK_WAIT_MAX, answer).await {
+            Ok(Ok(true)) => {
+                self.hand.count.fetch_sub(1, Ordering::AcqRel);
+                Ok(())
+            }
+            // `false` means that nothing was sent.
+            Ok(Ok(false) | Err(_)) => Err(SettleError::Gone),
+            Err(_) => {
+                self.hand.stuck.notify_one();
+                Err(SettleError::TimedOut)
+            }
+        }
+    }
+}
+
+impl Session {
+    /// The next delivery; a loss says why there will be none. Cancel-safe: what it waits for keeps its place.
+    async fn next(
+        &mut self,
+        depths: &mut watch::Receiver<Depths>,
+        watchdog: &mut Watchdog,
+    ) -> Result<(Message, AmqpSettler), Loss> {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.hand.stuck.notified() => {
+                    return Err(Loss::Failed("an acknowledgement was not taken in time".into()));
+                }
+                delivery = self.consumer.next() => match delivery {
+                    // What was still on its way when the channel ended will come again.
+                    Some(Ok(delivery)) if !delivery.acker.usable() => {}
+                    Some(Ok(mut delivery)) => {
+                        watchdog.arrived();
+                        self.hand.count.fetch_add(1, Ordering::AcqRel);
+                        let (acker, hand) = (delivery.acker.clone(), Arc::clone(&self.hand));
+                        return Ok((read(&mut delivery), AmqpSettler { acker, hand }));
+                    }
+                    Some(Err(error)) => return Err(Loss::Failed(in_full(&error))),
+                    None => {
+                        let reason = "the broker cancelled the consumer; was its queue deleted?";
+                        return Err(Loss::Failed(reason.into()));
+                    }
+                },
+                Ok(()) = depths.changed() => {
+                    let ready = depths.borrow_and_update().connectors.get(&self.connector).copied();
+                    self.check(ready.unwrap_or(0), watchdog)?;
+                }
+            }
+        }
+    }
+
+    /// The regular check, with the number of messages that wait in the queue.
+    fn check(&self, ready: u32, watchdog: &mut Watchdog) -> Result<(), Loss> {
+        let connector = &self.connector;
+        match watchdog.check(ready, self.hand.count.load(Ordering::Acquire)) {
+            Finding::Silent => {
+                tracing::warn!(%connector, ready, "messages wait and none arrive; consuming anew");
+            }
+            Finding::NeverHeard => {
+                tracing::info!(%connector, ready, "messages wait for another worker; consuming anew");
+            }
+            // After a message that could not be read, the prefetch is one for a while.
+            Finding::Fine if self.prefetch < self.link.prefetch() => {}
+            Finding::Fine => return Ok(()),
+        }
+        Err(Loss::Renewal)
+    }
+
+    /// Cancels the consumer and closes the channel, so that what is not settled goes back at once. A broker
+    /// that does not answer loses the whole connection: the channel's deliveries would else stay with it.
+    async fn end(self) {
+        if !self.live.is_up() || !self.channel.status().connected() {
+            return;
+        }
+        let farewell = async {
+            self.channel.basic_cancel(self.consumer.tag(), BasicCancelOptions::default()).await?;
+            self.channel.close(200, "OK".into()).await
+        };
+        if timeout(CLOSE_WAIT_MAX, farewell).await.is_err() {
+            self.live.give_up("the broker did not answer a farewell".to_owned());
+        }
+    }
+}
+
+impl Builder {
+    fn lost(&mut self, session: &Session, loss: &Loss) {
+        if session.began.elapsed() >= STEADY_MIN {
+            self.backoff.reset();
+        }
+        let Loss::Failed(reason) = loss else { return };
+        // A lost connection is reported by its link.
+        if session.live.is_up() {
+            self.outage.failed(Gravity::Passing, reason, Instant::now());
+        }
+        self.board.subscription(&self.connector, Err(format!("the queue of {}: {reason}", self.connector)));
+    }
+
+    /// Ends the old session, and tries until there is a new one.
+    async fn build(mut self, old: Option<Session>) -> Box<Built> {
+        if let Some(old) = old {
+            // A connection that was lost makes us wait for a new one anyway.
+            let wait = if old.live.is_up() { self.backoff.wait() } else { Duration::ZERO };
+            old.end().await;
+            sleep(wait).await;
+        }
+        loop {
+            let live = self.link.live().await;
+            match self.open(&live).await {
+                Ok(session) => {
+                    self.outage.ended(Instant::now());
+                    self.board.subscription(&self.connector, Ok(()));
+                    return Box::new(Built { builder: self, session });
+                }
+                Err(error) => self.failed(&live, &error),
+            }
+            sleep(self.backoff.wait()).await;
+        }
+    }
+
+    async fn open(&self, live: &Arc<Live>) -> Result<Session, AmqpError> {
+        let wired = &live.wired;
+        // Again, although the connection did it: the queue may have been deleted since.
+        let topology = Topology::connector(&self.names, &self.connector);
+        ensure(&wired.connection, &topology, self.declare).await?;
+        let channel = wired.channel().await?;
+        let prefetch = self.link.prefetch();
+        wired.step("set the prefetch", channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
+        let queue = self.names.connector_queue(&self.connector);
+        let tag = format!("{queue}@{}", std::process::id());
+        let (queue, tag) = (queue.as_str().into(), tag.as_str().into());
+        let answer = channel.basic_consume(queue, tag, BasicConsumeOptions::default(), FieldTable::default());
+        let consumer = wired.step("consume", answer).await?;
+        let hand = Arc::new(Hand::default());
+        let (live, link, connector) = (Arc::clone(live), Arc::clone(&self.link), self.connector.clone());
+        Ok(Session { live, channel, consumer, connector, link, prefetch, hand, began: Instant::now() })
+    }
+
+    fn failed(&mut self, live: &Live, error: &AmqpError) {
+        let reason = in_full(error);
+        if error.is_time_out() {
+            live.give_up(reason.clone());
+        }
+        if live.is_up() {
+            let gravity = if error.is_standing() { Gravity::Standing } else { Gravity::Passing };
+            self.outage.failed(gravity, &reason, Instant::now());
+        }
+        self.board.subscription(&self.connector, Err(reason));
+    }
+}
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,145 @@
+//! Browsing the dead letters, for an operator's commands.
+//!
+//! AMQP has no way to look at a message without taking it: letters are taken one by one and held, those that
+//! shall go are acknowledged, and all others go back when the channel ends, however it ends.
+
+use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
+use lapin::protocol::AMQPSoftError;
+use lapin::types::FieldTable;
+use lapin::{Acker, Channel};
+use nightbell_core::journey::Death;
+use nightbell_core::message::Message;
+use tokio::time::timeout;
+
+use crate::broker::BrokerSettings;
+use crate::connect::Wired;
+use crate::death::death;
+use crate::declare::ensure;
+use crate::error::{AmqpError, is_unreadable, soft_error};
+use crate::limits::ACK_WAIT_MAX;
+use crate::link::ready_count;
+use crate::message::read;
+use crate::names::Names;
+use crate::topology::Topology;
+
+/// The dead letters that were there when it was opened, in the queue's order. Only one process browses at a
+/// time.
+pub struct DeadQueue {
+    wired: Wired,
+    channel: Channel,
+    names: Names,
+    left: u32,
+}
+
+/// One dead letter.
+#[derive(Debug)]
+pub struct DeadLetter {
+    /// The message, as the producer published it, with our headers.
+    pub message: Message,
+    /// How it died.
+    pub death: Death,
+    /// The right to remove it.
+    pub held: Held,
+}
+
+/// The right to remove one dead letter from the queue. Dropping it leaves the letter there.
+#[derive(Debug)]
+pub struct Held(Acker);
+
+impl DeadQueue {
+    /// Connects, takes the browser's lock, and counts the letters.
+    ///
+    /// # Errors
+    /// [`AmqpError`]; [`AmqpError::Busy`] when another process browses.
+    pub async fn open(settings: &BrokerSettings) -> Result<Self, AmqpError> {
+        let names = settings.names.clone();
+        let wired = Wired::connect(&settings.url, "nightbell dead letters").await?;
+        ensure(&wired.connection, &Topology::dead(&names), settings.declare).await?;
+        lock(&wired, &names).await?;
+        // After the lock, so that nothing is counted that another browser still held.
+        let left = ready_count(&wired, &names.dead()).await?;
+        let channel = wired.channel().await?;
+        Ok(Self { wired, channel, names, left })
+    }
+
+    /// How many letters are still to come, at most.
+    #[must_use]
+    pub fn left(&self) -> u32 {
+        self.left
+    }
+
+    /// The next letter; none after as many as there were at the beginning, or when the queue is empty.
+    /// Letters that come later are never returned.
+    ///
+    /// # Errors
+    /// [`AmqpError`]: the broker did not give one; all letters that are held go back.
+    pub async fn next(&mut self) -> Result<Option<DeadLetter>, AmqpError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let got = self.channel.basic_get(self.names.dead().as_str().into(), BasicGetOptions::default());
+        let got = async {
+            tokio::select! { got = got => got, error = self.wired.broken() => Err(error) }
+        };
+        let got = match self.wired.step("read a dead letter", got).await {
+            Err(AmqpError::Ended { source, .. }) if is_unreadable(&source) => {
+                return Err(AmqpError::Unreadable);
+            }
+            other => other?,
+        };
+        let Some(mut got) = got else {
+            self.left = 0;
+            return Ok(None);
+        };
+        let held = Held(got.delivery.acker.clone());
+        let message = read(&mut got.delivery);
+        let table = got.delivery.properties.headers().as_ref();
+        let death = death(&self.names, &message.headers, table, got.delivery.routing_key.as_str());
+        Ok(Some(DeadLetter { message, death, held }))
+    }
+
+    /// Removes a letter from the queue.
+    ///
+    /// # Errors
+    /// [`AmqpError::Gone`] when the channel ended before, so that the letter is back in the queue;
+    /// [`AmqpError::TimedOut`] when the broker did not take it.
+    pub async fn remove(&self, held: Held) -> Result<(), AmqpError> {
+        match timeout(ACK_WAIT_MAX, held.0.ack(BasicAckOptions::default())).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false) | Err(_)) => Err(AmqpError::Gone),
+            Err(_) => {
+                let (place, step) = (self.wired.place.clone(), "remove a dead letter");
+                Err(AmqpError::TimedOut { place, step, wait: ACK_WAIT_MAX })
+            }
+        }
+    }
+
+    /// Puts all letters that were not removed back, in their order, and gives the lock up. It waits for the
+    /// broker, so that all removals have reached it.
+    ///
+    /// # Errors
+    /// [`AmqpError`]: the broker did not say that it did. The letters go back all the same; a removal may be
+    /// undone.
+    pub async fn close(self) -> Result<(), AmqpError> {
+        let closed = self.wired.step("put the dead letters back", self.channel.close(200, "OK".into())).await;
+        self.wired.close().await;
+        closed
+    }
+}
+
+/// A queue that only one connection may have: the broker itself gives it up when that connection ends.
+async fn lock(wired: &Wired, names: &Names) -> Result<(), AmqpError> {
+    let channel = wired.channel().await?;
+    let options = QueueDeclareOptions::exclusive().auto_delete();
+    let answer = channel.queue_declare(names.dead_browser().as_str().into(), options, FieldTable::default());
+    match wired.step("take the browser's lock", answer).await {
+        Ok(_) => Ok(()),
+        Err(AmqpError::Ended { source, .. })
+            if soft_error(&source) == Some(&AMQPSoftError::RESOURCELOCKED) =>
+        {
+            Err(AmqpError::Busy)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,369 @@
+//! Declaring the topology, or only checking that it is there.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::protocol::AMQPSoftError;
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection};
+use tokio::time::timeout;
+
+use crate::error::soft_error;
+use crate::limits::{STEP_WAIT_MAX, TOPOLOGY_WAIT_MAX};
+use crate::topology::{Argument, Binding, Exchange, ExchangeKind, Queue, Topology};
+
+/// The queues are not as they must be.
+#[derive(Debug, thiserror::Error)]
+pub enum TopologyError {
+    /// Something of this name is there with other arguments.
+    #[error(
+        "{object} was declared elsewhere with another `{argument}`: found {found}, wanted {wanted}; \
+         delete the {} when it is empty, so that it is declared anew, or choose another `queue.prefix`, \
+         or set `queue.declare = false` to use it as it is",
+        object.kind
+    )]
+    Mismatch {
+        /// What differs.
+        object: Object,
+        /// In which argument.
+        argument: String,
+        /// What the broker has.
+        found: String,
+        /// What it must be.
+        wanted: String,
+    },
+    /// Something is not there, and `queue.declare` is false.
+    #[error(
+        "the broker lacks {}; load what `nightbell topology` prints, or set `queue.declare = true`",
+        list(objects)
+    )]
+    Missing {
+        /// What is not there.
+        objects: Vec<Object>,
+    },
+    /// The user may not do it.
+    #[error(
+        "the user of `queue.url` may not {action} {object}; grant it, or load what `nightbell topology` \
+         prints and set `queue.declare = false`"
+    )]
+    Forbidden {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        object: Object,
+        /// What the broker said.
+        source: lapin::Error,
+    },
+    /// The broker did not answer in time.
+    #[error("the broker did not answer within {} s: {action} {object}", wait.as_secs())]
+    TimedOut {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        object: Object,
+        /// How long it was waited for.
+        wait: Duration,
+    },
+    /// Anything else: the connection was lost, the queue has no leader.
+    #[error("can't {action} {object}")]
+    Failed {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        object: Object,
+        /// What happened.
+        source: lapin::Error,
+    },
+}
+
+/// A thing in the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// What it is.
+    pub kind: ObjectKind,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+/// The kinds of things in the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// An exchange.
+    Exchange,
+    /// A queue.
+    Queue,
+}
+
+impl TopologyError {
+    /// Whether an operator must act before it can end.
+    #[must_use]
+    pub fn is_standing(&self) -> bool {
+        match self {
+            Self::Mismatch { .. } | Self::Missing { .. } | Self::Forbidden { .. } => true,
+            Self::TimedOut { .. } | Self::Failed { .. } => false,
+        }
+    }
+}
+
+/// Declares what is not there, or with `declare` false only checks that all is there.
+pub(crate) async fn ensure(
+    connection: &Connection,
+    topology: &Topology,
+    declare: bool,
+) -> Result<(), TopologyError> {
+    let work = async {
+        if declare { declare_all(connection, topology).await } else { check_all(connection, topology).await }
+    };
+    timeout(TOPOLOGY_WAIT_MAX, work).await.unwrap_or_else(|_| {
+        let name = topology.queues.first().map_or_else(String::new, |queue| queue.name.clone());
+        Err(TopologyError::TimedOut {
+            action: "set up",
+            object: Object::queue(&name),
+            wait: TOPOLOGY_WAIT_MAX,
+        })
+    })
+}
+
+/// A new channel for each error, since the broker closes a channel with the error it reports.
+async fn channel(connection: &Connection, object: &Object) -> Result<Channel, TopologyError> {
+    step("open a channel for", object, connection.create_channel()).await
+}
+
+async fn declare_all(connection: &Connection, topology: &Topology) -> Result<(), TopologyError> {
+    let Some(first) = topology.queues.first() else { return Ok(()) };
+    let channel = channel(connection, &Object::queue(&first.name)).await?;
+    for exchange in &topology.exchanges {
+        declare_exchange(&channel, exchange).await?;
+    }
+    for queue in &topology.queues {
+        declare_queue(&channel, queue).await?;
+    }
+    for binding in &topology.bindings {
+        bind(&channel, binding).await?;
+    }
+    // A farewell that fails changes nothing: what was declared is there.
+    drop(timeout(STEP_WAIT_MAX, channel.close(200, "OK".into())).await);
+    Ok(())
+}
+
+async fn check_all(connection: &Connection, topology: &Topology) -> Result<(), TopologyError> {
+    let mut objects = Vec::new();
+    for exchange in &topology.exchanges {
+        let object = Object::exchange(&exchange.name);
+        let channel = channel(connection, &object).await?;
+        let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+        let name = exchange.name.as_str().into();
+        let answer = channel.exchange_declare(name, exchange.kind.lapin(), options, FieldTable::default());
+        note_missing(step("look for", &object, answer).await, object, &mut objects)?;
+    }
+    for queue in &topology.queues {
+        let object = Object::queue(&queue.name);
+        let channel = channel(connection, &object).await?;
+        let options = QueueDeclareOptions::durable().passive();
+        let answer = channel.queue_declare(queue.name.as_str().into(), options, FieldTable::default());
+        note_missing(step("look for", &object, answer).await.map(drop), object, &mut objects)?;
+    }
+    if objects.is_empty() { Ok(()) } else { Err(TopologyError::Missing { objects }) }
+}
+
+fn note_missing(
+    answer: Result<(), TopologyError>,
+    object: Object,
+    missing: &mut Vec<Object>,
+) -> Result<(), TopologyError> {
+    match answer {
+        Err(TopologyError::Failed { source, .. })
+            if soft_error(&source) == Some(&AMQPSoftError::NOTFOUND) =>
+        {
+            missing.push(object);
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> Result<(), TopologyError> {
+    let object = Object::exchange(&exchange.name);
+    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    let mut arguments = FieldTable::default();
+    if let Some(alternate) = &exchange.alternate {
+        arguments.insert("alternate-exchange".into(), AMQPValue::LongString(alternate.as_str().into()));
+    }
+    let name = exchange.name.as_str().into();
+    let answer = channel.exchange_declare(name, exchange.kind.lapin(), options, arguments);
+    step("declare", &object, answer).await.map_err(|error| {
+        let wanted = |argument: &str| match argument {
+            "type" => exchange.kind.as_str().to_owned(),
+            "alternate-exchange" => exchange.alternate.clone().unwrap_or_else(|| "none".to_owned()),
+            _ => "the default".to_owned(),
+        };
+        as_mismatch(error, &object, wanted)
+    })
+}
+
+async fn declare_queue(channel: &Channel, queue: &Queue) -> Result<(), TopologyError> {
+    let object = Object::queue(&queue.name);
+    let mut arguments = FieldTable::default();
+    for (name, value) in &queue.arguments {
+        arguments.insert((*name).into(), value.lapin());
+    }
+    let answer = channel.queue_declare(queue.name.as_str().into(), QueueDeclareOptions::durable(), arguments);
+    step("declare", &object, answer).await.map(drop).map_err(|error| {
+        let wanted = |argument: &str| match (argument, queue.arguments.get(argument)) {
+            (_, Some(value)) => value.to_string(),
+            ("durable", None) => "true".to_owned(),
+            (_, None) => "none".to_owned(),
+        };
+        as_mismatch(error, &object, wanted)
+    })
+}
+
+async fn bind(channel: &Channel, binding: &Binding) -> Result<(), TopologyError> {
+    let object = Object::queue(&binding.queue);
+    let (queue, exchange, key) = (&binding.queue, &binding.exchange, &binding.key);
+    let (queue, exchange, key) = (queue.as_str().into(), exchange.as_str().into(), key.as_str().into());
+    let answer = channel.queue_bind(queue, exchange, key, QueueBindOptions::default(), FieldTable::default());
+    step("bind", &object, answer).await
+}
+
+async fn step<T>(
+    action: &'static str,
+    object: &Object,
+    answer: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, TopologyError> {
+    let object = || object.clone();
+    match timeout(STEP_WAIT_MAX, answer).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(source)) if soft_error(&source) == Some(&AMQPSoftError::ACCESSREFUSED) => {
+            Err(TopologyError::Forbidden { action, object: object(), source })
+        }
+        Ok(Err(source)) => Err(TopologyError::Failed { action, object: object(), source }),
+        Err(_) => Err(TopologyError::TimedOut { action, object: object(), wait: STEP_WAIT_MAX }),
+    }
+}
+
+/// Turns the broker's complaint about unlike arguments into a [`TopologyError::Mismatch`].
+fn as_mismatch(error: TopologyError, object: &Object, wanted: impl Fn(&str) -> String) -> TopologyError {
+    let TopologyError::Failed { source, .. } = &error else { return error };
+    if soft_error(source) != Some(&AMQPSoftError::PRECONDITIONFAILED) {
+        return error;
+    }
+    let Some((argument, found)) = unlike_argument(&source.to_string()) else { return error };
+    let wanted = wanted(&argument);
+    TopologyError::Mismatch { object: object.clone(), argument, found, wanted }
+}
+
+/// Reads which argument differs, and what the broker has, from a text such as `PRECONDITION_FAILED -
+/// inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': received the value '1000' of type 'long' but
+/// current is the value '2000' of type 'signedint'`. The broker cuts it after 255 bytes, so that what it has
+/// may be missing.
+fn unlike_argument(text: &str) -> Option<(String, String)> {
+    let (_, rest) = text.split_once("inequivalent arg '")?;
+    let (argument, rest) = rest.split_once('\'')?;
+    let found = rest.split_once("but current is ").map_or("another value", |(_, found)| found);
+    let found = found.strip_prefix("the value ").unwrap_or(found);
+    let found = match found.strip_prefix('\'').and_then(|rest| rest.split_once('\'')) {
+        Some((value, _)) => value,
+        None => found.trim_end_matches("..."),
+    };
+    Some((argument.to_owned(), found.to_owned()))
+}
+
+impl Object {
+    pub(crate) fn exchange(name: &str) -> Self {
+        Self { kind: ObjectKind::Exchange, name: name.into() }
+    }
+
+    pub(crate) fn queue(name: &str) -> Self {
+        Self { kind: ObjectKind::Queue, name: name.into() }
+    }
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} `{}`", self.kind, self.name)
+    }
+}
+
+impl fmt::Display for ObjectKind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Exchange => "exchange",
+            Self::Queue => "queue",
+        })
+    }
+}
+
+impl ExchangeKind {
+    fn lapin(self) -> lapin::ExchangeKind {
+        match self {
+            Self::Topic => lapin::ExchangeKind::Topic,
+            Self::Fanout => lapin::ExchangeKind::Fanout,
+        }
+    }
+}
+
+impl Argument {
+    fn lapin(&self) -> AMQPValue {
+        match self {
+            Self::Text(text) => AMQPValue::LongString(text.as_str().into()),
+            Self::Number(number) => AMQPValue::LongLongInt(*number),
+            Self::Flag(flag) => AMQPValue::Boolean(*flag),
+        }
+    }
+}
+
+fn list(objects: &[Object]) -> String {
+    objects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, argument: &str, found: &str) {
+        assert_eq!(unlike_argument(text), Some((argument.to_owned(), found.to_owned())), "{text}");
+    }
+
+    #[test]
+    fn the_brokers_complaint_is_read() {
+        let complaint = |argument: &str, object: &str, rest: &str| {
+            let start = "PRECONDITION_FAILED - inequivalent arg";
+            format!("{start} '{argument}' for {object} in vhost '/': received {rest}")
+        };
+        let check =
+            |argument, object, rest, found| check(&complaint(argument, object, rest), argument, found);
+        let values = "the value '1000' of type 'long' but current is the value '2000' of type 'signedint'";
+        check("x-message-ttl", "queue 'q'", values, "2000");
+        let value = "the value 'quorum' of type 'longstr' but current is none";
+        check("x-queue-type", "queue 'q'", value, "none");
+        check("type", "exchange 'x'", "'topic' but current is 'direct'", "direct");
+        check("durable", "queue 'q'", "'true' but current is 'false'", "false");
+    }
+
+    #[test]
+    fn a_complaint_that_was_cut_still_names_the_argument() {
+        check("inequivalent arg 'x-overflow' for queue 'a-very-long-na...", "x-overflow", "another value");
+        assert_eq!(unlike_argument("PRECONDITION_FAILED - something else"), None);
+    }
+
+    #[test]
+    fn the_message_says_what_to_do() {
+        let object = Object::queue("nightbell.retry.1s");
+        let (argument, found, wanted) = ("x-message-ttl".into(), "2000".into(), "1000".into());
+        let text = TopologyError::Mismatch { object: object.clone(), argument, found, wanted }.to_string();
+        for part in
+            ["queue `nightbell.retry.1s`", "`x-message-ttl`", "found 2000", "wanted 1000", "delete the queue"]
+        {
+            assert!(text.contains(part), "{text}");
+        }
+        let text = TopologyError::Missing { objects: vec![object, Object::exchange("e")] }.to_string();
+        assert!(
+            text.contains("queue `nightbell.retry.1s`, exchange `e`") && text.contains("nightbell topology"),
+            "{text}"
+        );
+    }
+}

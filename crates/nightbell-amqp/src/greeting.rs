@@ -1,0 +1,114 @@
+//! The broker's greeting, which tells its product and version. lapin reads it and keeps it to itself.
+
+use std::io;
+
+use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
+use lapin::types::parsing::parse_field_table;
+use lapin::types::{AMQPValue, FieldTable};
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+
+use crate::error::AmqpError;
+use crate::limits::CONNECT_WAIT_MAX;
+use crate::url::BrokerUrl;
+
+/// What a client says first.
+const PROTOCOL_HEADER: [u8; 8] = *b"AMQP\x00\x00\x09\x01";
+
+/// A frame's type, channel and size.
+const FRAME_HEAD_BYTES: usize = 7;
+
+/// The longest greeting that is read.
+const GREETING_BYTES_MAX: u32 = 128 * 1024;
+
+/// `connection.start` of version 0-9: class, method, version.
+const START: [u8; 6] = [0, 10, 0, 10, 0, 9];
+
+/// The broker's product and version, such as `RabbitMQ 3.10.8`. It does not log in.
+///
+/// # Errors
+/// [`AmqpError`]: nobody listens, no answer in time, or what answers does not speak AMQP 0-9-1.
+pub async fn broker_version(url: &BrokerUrl) -> Result<String, AmqpError> {
+    let place = url.place();
+    match timeout(CONNECT_WAIT_MAX, greeting(url)).await {
+        Ok(Ok(greeting)) => product(&greeting).ok_or(AmqpError::NoAmqp { place }),
+        Ok(Err(cause)) if cause.kind() == io::ErrorKind::InvalidData => Err(AmqpError::NoAmqp { place }),
+        Ok(Err(cause)) => Err(AmqpError::Unreachable { place, source: cause.into() }),
+        Err(_) => Err(AmqpError::TimedOut { place, step: "greet", wait: CONNECT_WAIT_MAX }),
+    }
+}
+
+/// The payload of the broker's first frame.
+async fn greeting(url: &BrokerUrl) -> io::Result<Vec<u8>> {
+    let runtime = lapin::runtime::default_runtime().map_err(io::Error::other)?;
+    let addresses: Vec<_> = lookup_host((url.host(), url.port())).await?.collect();
+    let mut stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+    if url.is_tls() {
+        stream = stream.into_tls(url.host(), OwnedTLSConfig::default().as_ref()).await?;
+    }
+    stream.write_all(&PROTOCOL_HEADER).await?;
+    stream.flush().await?;
+    first_frame(&mut stream).await
+}
+
+async fn first_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    let mut head = [0; FRAME_HEAD_BYTES];
+    stream.read_exact(&mut head).await?;
+    let [kind, 0, 0, a, b, c, d] = head else { return Err(io::ErrorKind::InvalidData.into()) };
+    let size = u32::from_be_bytes([a, b, c, d]);
+    if kind != 1 || size > GREETING_BYTES_MAX {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut payload = Vec::new();
+    stream.take(u64::from(size)).read_to_end(&mut payload).await?;
+    Ok(payload)
+}
+
+fn product(greeting: &[u8]) -> Option<String> {
+    let table = greeting.strip_prefix(&START)?;
+    let (_, properties) = parse_field_table(table).ok()?;
+    Some(format!("{} {}", text(&properties, "product")?, text(&properties, "version")?))
+}
+
+fn text(table: &FieldTable, name: &str) -> Option<String> {
+    match table.inner().get(name) {
+        Some(AMQPValue::LongString(text)) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(name: &str, value: &str) -> Vec<u8> {
+        let length = |text: &str| u8::try_from(text.len()).unwrap();
+        let name = [&[length(name)], name.as_bytes(), b"S\0\0\0", &[length(value)], value.as_bytes()];
+        name.concat()
+    }
+
+    fn start(fields: &[Vec<u8>]) -> Vec<u8> {
+        let fields = fields.concat();
+        let length = u32::try_from(fields.len()).unwrap().to_be_bytes();
+        [&START, length.as_slice(), &fields, b"\0\0\0\0\0\0\0\0"].concat()
+    }
+
+    #[test]
+    fn product_and_version_are_read_from_the_greeting() {
+        let greeting = start(&[field("product", "RabbitMQ"), field("version", "4.0.5")]);
+        assert_eq!(product(&greeting), Some("RabbitMQ 4.0.5".into()));
+        assert_eq!(product(&start(&[field("product", "RabbitMQ")])), None);
+        assert_eq!(product(b"HTTP/1.1 400"), None);
+    }
+
+    #[tokio::test]
+    async fn only_one_whole_small_method_frame_is_a_greeting() {
+        let frame = |head: [u8; 7], payload: &[u8]| [head.as_slice(), payload].concat();
+        let read = |bytes: Vec<u8>| async move { first_frame(&mut bytes.as_slice()).await };
+        assert_eq!(read(frame([1, 0, 0, 0, 0, 0, 2], b"ab\xce")).await.unwrap(), b"ab");
+        assert!(read(frame([1, 0, 0, 255, 0, 0, 2], b"ab")).await.is_err());
+        assert!(read(b"HTTP/1.1 400 Bad Request".to_vec()).await.is_err());
+        assert!(read(b"AMQP".to_vec()).await.is_err());
+    }
+}

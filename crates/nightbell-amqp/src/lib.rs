@@ -1,0 +1,48 @@
+//! Nightbell's queues on RabbitMQ: the topology, supervised connections, consuming with a watchdog,
+//! publishing with confirms, and the reading of dead letters.
+//!
+//! This is the only crate that names lapin. It must never use lapin's own recovery (it gives up, and a
+//! consumer can go silent behind it), count a publish that the broker has not confirmed, settle a delivery
+//! twice, hold a delivery's fate back from its owner, or let the broker's URL reach a log line or an error
+//! text.
+//!
+//! lapin itself logs every lost connection at ERROR; this crate says it once instead. A program that uses it
+//! should silence the target `lapin`.
+
+mod backoff;
+mod board;
+mod broker;
+mod connect;
+mod consume;
+mod dead;
+mod death;
+mod declare;
+mod error;
+mod greeting;
+mod limits;
+mod link;
+mod message;
+mod names;
+mod outage;
+mod publish;
+mod report;
+mod topology;
+mod url;
+mod watchdog;
+
+pub use self::board::{BrokerState, Depths};
+pub use self::broker::{Broker, BrokerSettings};
+pub use self::consume::{AmqpSettler, AmqpSubscription};
+pub use self::dead::{DeadLetter, DeadQueue, Held};
+pub use self::declare::{Object, ObjectKind, TopologyError};
+pub use self::error::AmqpError;
+pub use self::greeting::broker_version;
+pub use self::limits::{
+    ACK_WAIT_MAX, CONFIRM_WAIT_MAX, CONNECT_WAIT_MAX, HEADERS_BYTES_MAX, PUBLISH_CHANNELS, PUBLISH_WAIT_MAX,
+    STEP_WAIT_MAX,
+};
+pub use self::names::{BadPrefix, Names};
+pub use self::publish::AmqpOutlet;
+pub use self::report::{QueueReport, ensure_topology, probe, queue_report};
+pub use self::topology::{Argument, Binding, Exchange, ExchangeKind, Queue, Topology, definitions};
+pub use self::url::{BadUrl, BrokerUrl};

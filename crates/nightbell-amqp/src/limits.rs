@@ -1,0 +1,63 @@
+//! The named bounds of talking to a broker.
+
+use std::time::Duration;
+
+/// The longest that connecting may take, from the name look-up to the end of the handshake.
+pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// The longest that the broker may take to answer one request on a channel: open, declare, qos, consume, get.
+pub const STEP_WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// The longest that declaring or checking the whole topology may take.
+pub(crate) const TOPOLOGY_WAIT_MAX: Duration = Duration::from_secs(120);
+
+/// The longest that a publish may take to be written to the connection.
+pub const PUBLISH_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// The longest that the broker may take to confirm a publish.
+pub const CONFIRM_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// The longest that an acknowledgement may take to be written to the connection.
+pub const ACK_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// The longest that a clean farewell to a channel or a connection may take before the socket is cut.
+pub(crate) const CLOSE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// The longest that a publish waits for a connection, or for a free channel, before it is `Unavailable`.
+pub(crate) const PUBLISHER_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// How many publishes are in flight at once. Each has a channel of its own, because lapin matches returned
+/// messages to confirms first in, first out.
+pub const PUBLISH_CHANNELS: usize = 32;
+
+/// The shortest wait before a connection or a subscription is built again, before jitter.
+pub(crate) const REBUILD_WAIT_MIN: Duration = Duration::from_millis(200);
+
+/// The longest wait before a connection or a subscription is built again.
+pub(crate) const REBUILD_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// A connection or a subscription that held this long is sound: the next rebuild begins with the shortest
+/// wait.
+pub(crate) const STEADY_MIN: Duration = Duration::from_secs(30);
+
+/// How often a connection's state is looked at, besides its own events.
+pub(crate) const PULSE_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the queues' depths are asked for; also the beat of the watchdog.
+pub(crate) const DEPTHS_EVERY: Duration = Duration::from_secs(30);
+
+/// How often an outage that goes on is logged.
+pub(crate) const OUTAGE_SAID_EVERY: Duration = Duration::from_secs(300);
+
+/// How long the prefetch stays at one after the broker sent something that can't be read, so that a message
+/// that breaks the connection takes no others with it over the delivery limit.
+pub(crate) const UNREADABLE_CARE: Duration = Duration::from_secs(120);
+
+/// The heartbeat in seconds, unless the URL gives one.
+pub(crate) const HEARTBEAT_SECONDS: u16 = 20;
+
+/// The most bytes of headers that are published: all properties of a message share one frame of 128 KiB.
+pub const HEADERS_BYTES_MAX: usize = 100 * 1024;
+
+/// The longest short string of AMQP 0-9-1 in bytes: a name, a routing key, a message id.
+pub(crate) const SHORT_BYTES_MAX: usize = 255;

@@ -1,0 +1,343 @@
+//! A supervised connection: made when it is first wanted, and made again after any error, with backoff,
+//! without end.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use futures::{Stream, StreamExt};
+use lapin::Event;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+use nightbell_core::connector::Connector;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use crate::backoff::Backoff;
+use crate::board::{Board, Depths};
+use crate::broker::BrokerSettings;
+use crate::connect::Wired;
+use crate::declare::ensure;
+use crate::error::{AmqpError, in_full, is_unreadable};
+use crate::limits::{DEPTHS_EVERY, PUBLISHER_WAIT_MAX, PULSE_EVERY, STEADY_MIN, UNREADABLE_CARE};
+use crate::message::short;
+use crate::outage::{Gravity, Outage};
+use crate::topology::Topology;
+
+/// What a connection is for. Publishing and consuming have one each, because a broker that is short of memory
+/// stops reading from those that publish, and acknowledgements must not wait behind that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Consumer,
+    Publisher,
+}
+
+/// A supervised connection. Dropping it ends the supervision, and the connection with its last user.
+pub(crate) struct Link {
+    shared: Arc<Shared>,
+    supervisor: JoinHandle<()>,
+}
+
+struct Shared {
+    role: Role,
+    settings: BrokerSettings,
+    connectors: Arc<[Connector]>,
+    board: Arc<Board>,
+    standing: watch::Sender<Standing>,
+    wanted: Notify,
+    unreadable: Mutex<Option<Instant>>,
+}
+
+/// How the connection stands.
+#[derive(Clone)]
+enum Standing {
+    /// Down, after so many attempts that failed or connections that were lost.
+    Down {
+        failures: u64,
+        reason: Arc<str>,
+    },
+    Up(Arc<Live>),
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// As connections end.
+    Lost,
+    /// By a message that can't be read. It is tried again at once, since the queue's delivery limit ends it.
+    Unreadable,
+}
+
+/// A connection that is up, with the topology in place.
+pub(crate) struct Live {
+    pub(crate) wired: Wired,
+    broken: OnceLock<String>,
+    given_up: Notify,
+}
+
+impl Link {
+    /// Starts the supervision; the connection itself is made when it is first wanted.
+    pub(crate) fn new(
+        role: Role,
+        settings: &BrokerSettings,
+        connectors: &Arc<[Connector]>,
+        board: &Arc<Board>,
+    ) -> Self {
+        let down = Standing::Down { failures: 0, reason: "not connected yet".into() };
+        let shared = Arc::new(Shared {
+            role,
+            settings: settings.clone(),
+            connectors: Arc::clone(connectors),
+            board: Arc::clone(board),
+            standing: watch::Sender::new(down),
+            wanted: Notify::new(),
+            unreadable: Mutex::new(None),
+        });
+        let supervisor = tokio::spawn(supervise(Arc::clone(&shared)));
+        Self { shared, supervisor }
+    }
+
+    /// The connection, as soon as it is up. Cancel-safe.
+    pub(crate) async fn live(&self) -> Arc<Live> {
+        self.shared.wanted.notify_one();
+        let mut standing = self.shared.standing.subscribe();
+        loop {
+            if let Standing::Up(live) = &*standing.borrow_and_update() {
+                return Arc::clone(live);
+            }
+            if standing.changed().await.is_err() {
+                // The sender lives in `self`.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// The connection if it is up, or comes up by the next attempt, which all callers share.
+    ///
+    /// # Errors
+    /// Why it is down, in one line.
+    pub(crate) async fn live_soon(&self) -> Result<Arc<Live>, String> {
+        self.shared.wanted.notify_one();
+        let mut standing = self.shared.standing.subscribe();
+        let before = match &*standing.borrow_and_update() {
+            Standing::Up(live) => return Ok(Arc::clone(live)),
+            Standing::Down { failures, .. } => *failures,
+        };
+        let over = |standing: &Standing| match standing {
+            Standing::Up(_) => true,
+            Standing::Down { failures, .. } => *failures > before,
+        };
+        drop(timeout(PUBLISHER_WAIT_MAX, standing.wait_for(over)).await);
+        match &*standing.borrow() {
+            Standing::Up(live) => Ok(Arc::clone(live)),
+            Standing::Down { reason, .. } => Err(reason.to_string()),
+        }
+    }
+
+    /// The prefetch for a consumer. It is one for a while after the broker sent something that lapin can't
+    /// read: such a message breaks the connection at every delivery, and what was delivered with it would be
+    /// counted too.
+    pub(crate) fn prefetch(&self) -> u16 {
+        let unreadable = *self.shared.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        let careful = unreadable.is_some_and(|at| at.elapsed() < UNREADABLE_CARE);
+        if careful { 1 } else { self.shared.settings.prefetch.max(1) }
+    }
+
+    /// Ends the supervision and closes the connection.
+    pub(crate) async fn close(&self) {
+        self.supervisor.abort();
+        let standing = self.shared.standing.borrow().clone();
+        if let Standing::Up(live) = standing {
+            live.wired.close().await;
+        }
+        self.shared.down("closed by nightbell");
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
+}
+
+impl Live {
+    /// Gives the connection up: the supervisor closes it and makes a new one.
+    pub(crate) fn give_up(&self, reason: String) {
+        if self.broken.set(reason).is_ok() {
+            self.given_up.notify_one();
+        }
+    }
+
+    /// Whether it can still be used.
+    pub(crate) fn is_up(&self) -> bool {
+        self.broken.get().is_none() && self.wired.connection.status().connected()
+    }
+}
+
+async fn supervise(shared: Arc<Shared>) {
+    shared.wanted.notified().await;
+    let mut outage = Outage::new(shared.role.what());
+    let mut backoff = Backoff::new();
+    loop {
+        match shared.connect().await {
+            Ok(live) => {
+                let began = Instant::now();
+                outage.ended(began);
+                let (end, reason) = shared.serve(&live).await;
+                shared.down(&reason);
+                outage.failed(Gravity::Passing, &reason, Instant::now());
+                live.wired.close().await;
+                if began.elapsed() >= STEADY_MIN || end == End::Unreadable {
+                    backoff.reset();
+                }
+            }
+            Err(error) => {
+                let reason = in_full(&error);
+                shared.down(&reason);
+                let gravity = if error.is_standing() { Gravity::Standing } else { Gravity::Passing };
+                outage.failed(gravity, &reason, Instant::now());
+            }
+        }
+        sleep(backoff.wait()).await;
+    }
+}
+
+impl Shared {
+    async fn connect(&self) -> Result<Arc<Live>, AmqpError> {
+        let wired = Wired::connect(&self.settings.url, self.role.what()).await?;
+        let topology = Topology::of(&self.settings.names, &self.connectors);
+        ensure(&wired.connection, &topology, self.settings.declare).await?;
+        Ok(Arc::new(Live { wired, broken: OnceLock::new(), given_up: Notify::new() }))
+    }
+
+    /// Lends the connection out until it ends, and says why it ended.
+    async fn serve(&self, live: &Arc<Live>) -> (End, String) {
+        // Before it is lent out, so that no event is missed.
+        let events = live.wired.connection.events_listener();
+        self.note(Ok(()));
+        self.standing.send_replace(Standing::Up(Arc::clone(live)));
+        match self.role {
+            Role::Publisher => self.watch(live, events).await,
+            Role::Consumer => tokio::select! {
+                end = self.watch(live, events) => end,
+                () = self.ask_depths(live) => {
+                    (End::Lost, "the broker did not say how many messages wait".to_owned())
+                }
+            },
+        }
+    }
+
+    /// Waits for the connection's end.
+    async fn watch(&self, live: &Live, events: impl Stream<Item = Event>) -> (End, String) {
+        let mut events = std::pin::pin!(events);
+        let mut pulse = interval(PULSE_EVERY);
+        let mut last = None;
+        loop {
+            tokio::select! {
+                biased;
+                () = live.given_up.notified() => {
+                    return (End::Lost, live.broken.get().cloned().unwrap_or_default());
+                }
+                event = events.next() => match event {
+                    // A channel's error comes here too, and does not end the connection.
+                    Some(Event::Error(error)) => last = Some(error),
+                    Some(Event::ConnectionBlocked(reason)) => self.blocked(&reason),
+                    Some(Event::ConnectionUnblocked) => self.unblocked(),
+                    Some(_) | None => {}
+                },
+                _ = pulse.tick() => {}
+            }
+            if !live.wired.connection.status().connected() {
+                return self.ended(last);
+            }
+        }
+    }
+
+    fn ended(&self, error: Option<lapin::Error>) -> (End, String) {
+        let Some(error) = error else { return (End::Lost, "the connection was closed".to_owned()) };
+        if is_unreadable(&error) {
+            *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            return (End::Unreadable, "the broker sent a message whose properties are not UTF-8".to_owned());
+        }
+        (End::Lost, in_full(&error))
+    }
+
+    fn blocked(&self, reason: &str) {
+        tracing::warn!(what = self.role.what(), reason, "the broker takes no messages for now");
+        self.note(Err(format!("the broker takes no messages for now: {reason}")));
+    }
+
+    fn unblocked(&self) {
+        tracing::info!(what = self.role.what(), "the broker takes messages again");
+        self.note(Ok(()));
+    }
+
+    fn down(&self, reason: &str) {
+        self.note(Err(reason.to_owned()));
+        self.standing.send_modify(|standing| {
+            let failures = match standing {
+                Standing::Down { failures, .. } => failures.saturating_add(1),
+                Standing::Up(_) => 1,
+            };
+            *standing = Standing::Down { failures, reason: reason.into() };
+        });
+    }
+
+    fn note(&self, state: Result<(), String>) {
+        match self.role {
+            Role::Consumer => self.board.consumer(state),
+            Role::Publisher => self.board.publisher(state),
+        }
+    }
+
+    /// Asks for the depths of the queues again and again; ends when the broker does not answer.
+    async fn ask_depths(&self, live: &Live) {
+        let mut beat = interval(DEPTHS_EVERY);
+        // The watchdog counts checks, so that they must not come in a burst after a pause.
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let names = &self.settings.names;
+        loop {
+            beat.tick().await;
+            let mut depths = Depths::default();
+            for connector in &*self.connectors {
+                match ready_count(&live.wired, &names.connector_queue(connector)).await {
+                    Ok(ready) => drop(depths.connectors.insert(connector.clone(), ready)),
+                    Err(error) if error.is_time_out() => return,
+                    // A queue that is not there is noticed by its consumer.
+                    Err(_) => {}
+                }
+            }
+            match ready_count(&live.wired, &names.dead()).await {
+                Ok(dead) => depths.dead = Some(dead),
+                Err(error) if error.is_time_out() => return,
+                Err(_) => {}
+            }
+            self.board.depths(depths);
+        }
+    }
+}
+
+/// How many messages are ready in a queue. It takes a channel of its own, which an error would close.
+pub(crate) async fn ready_count(wired: &Wired, queue: &str) -> Result<u32, AmqpError> {
+    Ok(look(wired, queue).await?.message_count())
+}
+
+/// A queue's counts of ready messages and of consumers.
+pub(crate) async fn look(wired: &Wired, queue: &str) -> Result<lapin::Queue, AmqpError> {
+    let channel = wired.channel().await?;
+    let options = QueueDeclareOptions::durable().passive();
+    let answer = channel.queue_declare(short(queue), options, FieldTable::default());
+    let counts = wired.step("count a queue's messages", answer).await?;
+    wired.step("close a channel", channel.close(200, "OK".into())).await?;
+    Ok(counts)
+}
+
+impl Role {
+    /// The connection's name, in the broker and in the log.
+    fn what(self) -> &'static str {
+        match self {
+            Self::Consumer => "nightbell consumer",
+            Self::Publisher => "nightbell publisher",
+        }
+    }
+}

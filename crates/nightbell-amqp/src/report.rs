@@ -1,0 +1,74 @@
+//! Single questions to a broker, for `check --online` and `status`.
+
+use lapin::protocol::AMQPSoftError;
+use nightbell_core::connector::Connector;
+
+use crate::broker::BrokerSettings;
+use crate::connect::Wired;
+use crate::declare::ensure;
+use crate::error::{AmqpError, soft_error};
+use crate::link::look;
+use crate::topology::Topology;
+use crate::url::BrokerUrl;
+
+/// The connection's name in the broker.
+const NAME: &str = "nightbell check";
+
+/// What a queue holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueReport {
+    /// The queue's name.
+    pub name: String,
+    /// Messages that wait; none if there is no such queue.
+    pub ready: Option<u32>,
+    /// Consumers, active and standing by.
+    pub consumers: u32,
+}
+
+/// Connects once and says farewell.
+///
+/// # Errors
+/// [`AmqpError`]: nobody listens, no answer in time, wrong password, no such virtual host; without the URL.
+pub async fn probe(url: &BrokerUrl) -> Result<(), AmqpError> {
+    let wired = Wired::connect(url, NAME).await?;
+    wired.close().await;
+    Ok(())
+}
+
+/// Declares, or with `settings.declare` false only checks, all that `connectors` need, once.
+///
+/// # Errors
+/// [`AmqpError`], as [`probe`]; [`AmqpError::Topology`] when the queues are not as they must be.
+pub async fn ensure_topology(settings: &BrokerSettings, connectors: &[Connector]) -> Result<(), AmqpError> {
+    let wired = Wired::connect(&settings.url, NAME).await?;
+    let topology = Topology::of(&settings.names, connectors);
+    let ensured = ensure(&wired.connection, &topology, settings.declare).await;
+    wired.close().await;
+    Ok(ensured?)
+}
+
+/// What each of `queues` holds. A queue that is not there is reported so.
+///
+/// # Errors
+/// [`AmqpError`], as [`probe`].
+pub async fn queue_report(
+    settings: &BrokerSettings,
+    queues: &[String],
+) -> Result<Vec<QueueReport>, AmqpError> {
+    let wired = Wired::connect(&settings.url, NAME).await?;
+    let mut reports = Vec::with_capacity(queues.len());
+    for queue in queues {
+        let name = queue.clone();
+        reports.push(match look(&wired, queue).await {
+            Ok(counts) => {
+                QueueReport { name, ready: Some(counts.message_count()), consumers: counts.consumer_count() }
+            }
+            Err(AmqpError::Ended { source, .. }) if soft_error(&source) == Some(&AMQPSoftError::NOTFOUND) => {
+                QueueReport { name, ready: None, consumers: 0 }
+            }
+            Err(error) => return Err(error),
+        });
+    }
+    wired.close().await;
+    Ok(reports)
+}

@@ -1,0 +1,150 @@
+//! Browsing the dead letters.
+
+use libtest_mimic::Trial;
+use nightbell_amqp::{AmqpError, BrokerSettings, DeadLetter, DeadQueue, queue_report};
+use nightbell_core::dead::Reason;
+use nightbell_core::journey::{Death, Journey};
+use nightbell_core::message::Message;
+use nightbell_core::ports::{Destination, Incoming, Settler, Subscription};
+use nightbell_core::time::UnixMillis;
+use tokio::runtime::Handle;
+
+use crate::node::RabbitNode;
+use crate::support::{broker, connector, events, eventually, message, publish, settings};
+use crate::{Node, trials};
+
+pub(crate) fn trials(runtime: &Handle, node: &Node) -> Vec<Trial> {
+    trials!(
+        runtime,
+        node,
+        browsing_removes_what_it_shall_and_leaves_the_rest_in_order,
+        a_browser_that_dies_loses_nothing,
+        letters_that_come_while_browsing_are_not_shown,
+        only_one_browses_at_a_time,
+        a_dead_letter_keeps_its_own_story,
+        a_message_that_breaks_every_connection_ends_as_a_dead_letter_alone,
+    )
+}
+
+/// A dead queue with the letters `0`, `1` …
+async fn letters(node: &RabbitNode, prefix: &str, count: u32) -> BrokerSettings {
+    let broker = broker(node, prefix, &[]);
+    for number in 0..count {
+        publish(&broker.outlet(), Destination::Dead, message(&number.to_string())).await;
+    }
+    settings(node, prefix)
+}
+
+fn id(letter: &DeadLetter) -> &str {
+    letter.message.message_id.as_deref().unwrap_or_default()
+}
+
+async fn ids(settings: &BrokerSettings) -> Vec<String> {
+    let mut queue = DeadQueue::open(settings).await.unwrap();
+    let mut ids = Vec::new();
+    while let Some(letter) = queue.next().await.unwrap() {
+        ids.push(id(&letter).to_owned());
+    }
+    queue.close().await.unwrap();
+    ids
+}
+
+async fn browsing_removes_what_it_shall_and_leaves_the_rest_in_order(node: &RabbitNode) {
+    let settings = letters(node, "browsed", 6).await;
+    assert_eq!(ids(&settings).await, ["0", "1", "2", "3", "4", "5"]);
+    let mut queue = DeadQueue::open(&settings).await.unwrap();
+    while let Some(letter) = queue.next().await.unwrap() {
+        if ["1", "4"].contains(&id(&letter)) {
+            queue.remove(letter.held).await.unwrap();
+        }
+    }
+    queue.close().await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(ids(&settings).await, ["0", "2", "3", "5"]);
+    }
+}
+
+async fn a_browser_that_dies_loses_nothing(node: &RabbitNode) {
+    let settings = letters(node, "crashed", 4).await;
+    let mut queue = DeadQueue::open(&settings).await.unwrap();
+    let first = queue.next().await.unwrap().unwrap();
+    let second = queue.next().await.unwrap().unwrap();
+    queue.remove(second.held).await.unwrap();
+    drop(queue);
+    eventually("the letters are back", || async {
+        let Ok(queue) = DeadQueue::open(&settings).await else { return false };
+        let back = queue.left() == 3;
+        queue.close().await.unwrap();
+        back
+    })
+    .await;
+    assert_eq!(ids(&settings).await, ["0", "2", "3"]);
+    drop(first);
+}
+
+async fn letters_that_come_while_browsing_are_not_shown(node: &RabbitNode) {
+    let settings = letters(node, "snapshot", 2).await;
+    let mut queue = DeadQueue::open(&settings).await.unwrap();
+    drop(letters(node, "snapshot", 3).await);
+    let mut count = 0;
+    while queue.next().await.unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!(count, 2);
+    queue.close().await.unwrap();
+    assert_eq!(ids(&settings).await.len(), 5);
+}
+
+async fn only_one_browses_at_a_time(node: &RabbitNode) {
+    let settings = letters(node, "locked", 1).await;
+    let first = DeadQueue::open(&settings).await.unwrap();
+    let refused = DeadQueue::open(&settings).await.map(|_| ()).unwrap_err();
+    assert!(matches!(refused, AmqpError::Busy), "{refused:?}");
+    assert!(refused.to_string().contains("another `nightbell dead` command"), "{refused}");
+    first.close().await.unwrap();
+    assert_eq!(ids(&settings).await, ["0"]);
+}
+
+async fn a_dead_letter_keeps_its_own_story(node: &RabbitNode) {
+    let broker = broker(node, "story", &[]);
+    let death = Death {
+        connector: Some(connector("sre")),
+        reason: Reason::Refused,
+        detail: "HTTP 400: ä".into(),
+        at: Some(UnixMillis(1_700_000_000_456)),
+    };
+    let journey = Journey { attempts: 3, death: Some(death.clone()), ..Journey::default() };
+    let mut sent = Message { routing_key: "a.b".into(), ..message("story") };
+    journey.write(&mut sent.headers);
+    publish(&broker.outlet(), Destination::Dead, sent.clone()).await;
+    let mut queue = DeadQueue::open(&settings(node, "story")).await.unwrap();
+    let letter = queue.next().await.unwrap().unwrap();
+    assert_eq!((letter.message, letter.death), (sent, death));
+}
+
+/// RabbitMQ passes a message id on that is not UTF-8, and lapin ends the connection over it.
+async fn a_message_that_breaks_every_connection_ends_as_a_dead_letter_alone(node: &RabbitNode) {
+    let broker = broker(node, "broken", &["sre"]);
+    publish(&broker.outlet(), events(), message("before")).await;
+    crate::wire::publish_with_raw_id(node.port(), "broken.events", b"\xff\xfe").await;
+    publish(&broker.outlet(), events(), message("after")).await;
+    let mut sre = broker.subscribe(connector("sre"));
+    let mut ids = std::collections::BTreeSet::new();
+    let consume = async {
+        loop {
+            if let Incoming::Delivery(message, settler) = sre.next().await {
+                settler.ack().await.ok();
+                ids.insert(message.message_id.unwrap());
+            }
+        }
+    };
+    let settings = settings(node, "broken");
+    let died = eventually("the message is a dead letter", || async {
+        let counts = queue_report(&settings, &[settings.names.dead()]).await.unwrap();
+        counts[0].ready == Some(1)
+    });
+    tokio::select! { () = died => {} () = consume => {} }
+    assert_eq!(ids.into_iter().collect::<Vec<_>>(), ["after", "before"]);
+    let refused = DeadQueue::open(&settings).await.unwrap().next().await.map(drop).unwrap_err();
+    assert!(matches!(refused, AmqpError::Unreadable), "{refused:?}");
+}
