@@ -1,8 +1,8 @@
 //! How a record is written: small, versioned, and readable for ever.
 //!
-//! Version 1, all numbers big-endian: version (1 byte), state (1), flags (1), expiry in Unix milliseconds (8), event
-//! (16), the state's time (8), repeats (4); then, where the state or a flag says so: the dead letter's reason (1),
-//! replay (8), last repeat (8), `requestId` (length in 1 byte, then UTF-8).
+//! Version 1, all numbers big-endian: version (1 byte), state (1), flags (1), expiry in Unix milliseconds
+//! (8), event (16), the state's time (8), repeats (4); then, where the state or a flag says so: the dead
+//! letter's reason (1), replay (8), last repeat (8), `requestId` (length in 1 byte, then UTF-8).
 
 use nightbell_core::dead::Reason;
 use nightbell_core::fingerprint::Fingerprint;
@@ -23,8 +23,8 @@ const HAS_LAST_REPEAT: u8 = 1 << 1;
 const HAS_REQUEST_ID: u8 = 1 << 2;
 const FLAGS: u8 = HAS_REPLAY | HAS_LAST_REPEAT | HAS_REQUEST_ID;
 
-/// A record as it is stored, with the time at which it is forgotten. The expiry is part of the value, so that a stale
-/// entry of the expiry index is recognised.
+/// A record as it is stored, with the time at which it is forgotten. The expiry is part of the value, so that
+/// a stale entry of the expiry index is recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stored {
     /// The record.
@@ -203,8 +203,13 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(mut value in vec(any::<u8>(), 0..256), version in 0..3_u8, kind in 0..5_u8) {
-            // Bytes that are nearly right reach further than random ones; either way the writing is the only one.
+        fn any_bytes_are_read_or_refused(
+            mut value in vec(any::<u8>(), 0..256),
+            version in 0..3_u8,
+            kind in 0..5_u8,
+        ) {
+            // Bytes that are nearly right reach further than random ones; either way the writing is the only
+            // one.
             for head in [None, Some([version, kind])] {
                 if let (Some(head), Some(place)) = (head, value.first_chunk_mut()) {
                     *place = head;

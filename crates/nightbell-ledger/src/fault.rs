@@ -1,5 +1,5 @@
-//! Is it the store that is damaged, or the system that fails? A damaged store is moved aside, since it will never open;
-//! a full disk or a missing permission is an error, since a new store would fare no better.
+//! Is it the store that is damaged, or the system that fails? A damaged store is moved aside, since it will
+//! never open; a full disk or a missing permission is an error, since a new store would fare no better.
 
 use std::any::Any;
 use std::fs;
@@ -73,8 +73,8 @@ fn is_lock(error: &io::Error) -> bool {
     error.kind() == ErrorKind::Other && error.to_string().contains("could not acquire lock")
 }
 
-/// Errors that follow from what is in the files: bytes that are missing or make no sense, offsets into nowhere, a file
-/// that should be there. sled itself gives `Other`; an error of the system is never that.
+/// Errors that follow from what is in the files: bytes that are missing or make no sense, offsets into
+/// nowhere, a file that should be there. sled itself gives `Other`; an error of the system is never that.
 fn is_damage(error: &io::Error) -> bool {
     use ErrorKind::{InvalidData, InvalidInput, NotFound, Other, UnexpectedEof};
     matches!(error.kind(), InvalidData | InvalidInput | NotFound | Other | UnexpectedEof)

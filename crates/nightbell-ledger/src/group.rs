@@ -1,7 +1,7 @@
 //! What a group of commits comes to: one batch.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use nightbell_core::record::{Happening, Record};
@@ -10,6 +10,10 @@ use nightbell_core::time::UnixMillis;
 use crate::codec::Stored;
 use crate::keys;
 use crate::shared::Shared;
+
+/// The most records that one entry of the expiry index names: one entry for many records spares sled most of the writes,
+/// and small values keep its pages small.
+const LISTED_MAX: usize = 64;
 
 /// A change to the record under `key`.
 #[derive(Debug)]
@@ -68,27 +72,38 @@ impl<'a> Group<'a> {
     }
 
     /// The batch that makes the store so, and the number of records it will have; none if nothing changes.
-    pub(crate) fn into_batch(self, entries: u64) -> Option<(sled::Batch, u64)> {
+    pub(crate) fn into_batch(self, entries: u64) -> Result<Option<(sled::Batch, u64)>, sled::Error> {
         let mut batch = sled::Batch::default();
         let mut after = entries;
         let mut changed = false;
+        let mut expiring: BTreeMap<UnixMillis, Vec<Vec<u8>>> = BTreeMap::new();
         for (key, touched) in self.touched {
             let Some(stored) = touched.stored.filter(|_| touched.changed) else { continue };
             changed = true;
-            match touched.before {
-                Before::Nothing => after = after.saturating_add(1),
-                // Its entry in the expiry index can't be found; the sweep will see that it is stale.
-                Before::Unreadable => {}
-                Before::Until(expires) if expires == stored.expires => {}
-                Before::Until(expires) => batch.remove(keys::expiry(expires, &key)),
+            let step = keys::expiry_step(stored.expires);
+            let is_listed = match touched.before {
+                Before::Nothing => {
+                    after = after.saturating_add(1);
+                    false
+                }
+                Before::Unreadable => false,
+                // An entry of another step stays; the sweep sees that it is stale.
+                Before::Until(expires) => keys::expiry_step(expires) == step,
+            };
+            if !is_listed {
+                expiring.entry(step).or_default().push(key.clone());
             }
-            batch.insert(keys::expiry(stored.expires, &key), &[]);
             batch.insert(key, stored.encode());
+        }
+        for (step, listed) in expiring {
+            for some in listed.chunks(LISTED_MAX) {
+                batch.insert(keys::expiry(step, self.db.generate_id()?), keys::list(some));
+            }
         }
         if after != entries {
             batch.insert(keys::ENTRIES, &after.to_be_bytes());
         }
-        changed.then_some((batch, after))
+        Ok(changed.then_some((batch, after)))
     }
 }
 

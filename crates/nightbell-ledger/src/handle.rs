@@ -34,8 +34,8 @@ const CLOSE_WAIT_MAX: Duration = Duration::from_secs(30);
 /// A request waits as long as the disk takes, because a write that has begun can't be called off;
 /// [`LedgerStore::health`] says when it takes too long.
 ///
-/// When the last handle is dropped, the ledger is closed as by [`LedgerStore::close`], and the dropping thread waits for
-/// it. Close it before where that matters.
+/// When the last handle is dropped, the ledger is closed as by [`LedgerStore::close`], and the dropping
+/// thread waits for it. Close it before where that matters.
 #[derive(Debug, Clone)]
 pub struct LedgerStore {
     inner: Arc<Inner>,
@@ -54,9 +54,10 @@ struct Threads {
     handles: Vec<JoinHandle<()>>,
     /// Hangs up when all threads have ended.
     ended: Receiver<Infallible>,
+    lock: Arc<Lock>,
 }
 
-/// What a thread holds until its end. The lock goes first: whoever learns of the end can open the ledger again.
+/// What a thread holds until its end.
 #[derive(Clone)]
 struct Stay {
     _lock: Arc<Lock>,
@@ -64,13 +65,14 @@ struct Stay {
 }
 
 impl LedgerStore {
-    /// Opens the ledger, or begins one; a damaged one is moved aside to `NAME.broken-UNIX_MILLIS` beside it and a new one
-    /// begun. `clock` tells the time by which records are swept.
+    /// Opens the ledger, or begins one; a damaged one is moved aside to `NAME.broken-UNIX_MILLIS` beside it
+    /// and a new one begun. `clock` tells the time by which records are swept.
     ///
     /// It blocks while sled reads what it has: call it before the runtime starts or from `spawn_blocking`.
     ///
     /// # Errors
-    /// [`OpenError`]: the ledger is in use, or the system does not let us open or write it. It was left as it was.
+    /// [`OpenError`]: the ledger is in use, or the system does not let us open or write it. It was left as it
+    /// was.
     pub fn open<C: Clock>(settings: &LedgerSettings, clock: C) -> Result<(Self, Opened), OpenError> {
         telemetry::describe();
         let (store, opened) = open::open(settings, clock.now())?;
@@ -90,7 +92,8 @@ impl LedgerStore {
         clock: Box<dyn Fn() -> UnixMillis + Send>,
     ) -> io::Result<Self> {
         let (ending, ended) = channel();
-        let stay = Stay { _lock: Arc::new(lock), _ending: ending };
+        let lock = Arc::new(lock);
+        let stay = Stay { _lock: Arc::clone(&lock), _ending: ending };
         let (writer, commits) = Lane::new(COMMITS_WAITING_MAX);
         let (reader, looks) = Lane::new(LOOKS_WAITING_MAX);
         let reading = Reader { db: db.clone(), shared: Arc::clone(&shared) };
@@ -99,7 +102,7 @@ impl LedgerStore {
             spawn("ledger-writer", &shared, stay.clone(), commits, |commits| writing.run(commits))?,
             spawn("ledger-reader", &shared, stay, looks, move |looks| reading.run(looks))?,
         ];
-        let threads = Mutex::new(Some(Threads { handles, ended }));
+        let threads = Mutex::new(Some(Threads { handles, ended, lock }));
         Ok(Self { inner: Arc::new(Inner { writer, reader, shared, threads }) })
     }
 
@@ -112,7 +115,8 @@ impl LedgerStore {
     /// Whether the ledger is well. It does not wait for anything.
     ///
     /// # Errors
-    /// [`LedgerError`]: it has failed for good, or was closed, or a write has been under way for half a minute.
+    /// [`LedgerError`]: it has failed for good, or was closed, or a write has been under way for half a
+    /// minute.
     pub fn health(&self) -> Result<(), LedgerError> {
         self.inner.shared.health()
     }
@@ -123,8 +127,9 @@ impl LedgerStore {
         COMMITS_WAITING_MAX - self.inner.writer.places_free()
     }
 
-    /// Finishes the requests sent before, makes everything durable and lets go of the store. Later requests fail. It
-    /// blocks, for half a minute at most: call it from `spawn_blocking` or after the runtime's end.
+    /// Finishes the requests sent before, makes everything durable and lets go of the store. Later requests
+    /// fail; closing again does nothing. It blocks, for half a minute or so at most: call it from
+    /// `spawn_blocking` or after the runtime's end.
     ///
     /// # Errors
     /// [`LedgerError`]: the ledger had failed, or did not end in time.
@@ -167,7 +172,7 @@ impl Inner {
     fn close(&self) -> Result<(), LedgerError> {
         // A second closer waits here for the first.
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Threads { handles, ended }) = threads.take() else { return Ok(()) };
+        let Some(Threads { handles, ended, lock }) = threads.take() else { return Ok(()) };
         self.writer.close();
         self.reader.close();
         if let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(CLOSE_WAIT_MAX) {
@@ -181,6 +186,7 @@ impl Inner {
             }
             place::wait_until_released(self.shared.folder());
         }
+        drop(lock);
         let failure = self.shared.failure();
         self.shared.closed();
         failure
@@ -194,8 +200,8 @@ impl Drop for Inner {
     }
 }
 
-/// Starts a thread that works on what comes out of a lane. If it panics, that becomes the sticky failure before the
-/// waiters learn that they will have no answer.
+/// Starts a thread that works on what comes out of a lane. If it panics, that becomes the sticky failure
+/// before the waiters learn that they will have no answer.
 fn spawn<T: Send + 'static>(
     name: &str,
     shared: &Arc<Shared>,

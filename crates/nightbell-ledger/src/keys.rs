@@ -26,24 +26,53 @@ pub(crate) fn record(connector: &Connector, key: RecordKey) -> Vec<u8> {
     [&[space], name, &[0], fingerprint.0.as_slice()].concat()
 }
 
-/// The key that says when a record expires.
-pub(crate) fn expiry(expires: UnixMillis, record: &[u8]) -> Vec<u8> {
-    [&[EXPIRY], expires.0.to_be_bytes().as_slice(), record].concat()
+/// How finely the expiry index tells times apart. Records that expire within one step of a group share an entry.
+const EXPIRY_STEP_MS: u64 = 1_000;
+
+/// The end of the step in which a record expires: the time from which the index may name it.
+pub(crate) fn expiry_step(expires: UnixMillis) -> UnixMillis {
+    UnixMillis(expires.0.checked_next_multiple_of(EXPIRY_STEP_MS).unwrap_or(u64::MAX))
 }
 
-/// The keys of all records that have expired at `now`, those that expired first in front.
+/// The key of an entry of the expiry index; `id` keeps entries of one step apart.
+pub(crate) fn expiry(step: UnixMillis, id: u64) -> Vec<u8> {
+    [&[EXPIRY], step.0.to_be_bytes().as_slice(), &id.to_be_bytes()].concat()
+}
+
+/// The keys of all entries that name what has expired at `now`, what expired first in front.
 pub(crate) fn expired(now: UnixMillis) -> Range<Vec<u8>> {
     let end = match now.0.checked_add(1) {
-        Some(next) => expiry(UnixMillis(next), &[]),
+        Some(next) => expiry(UnixMillis(next), 0),
         None => vec![EXPIRY + 1],
     };
     vec![EXPIRY]..end
 }
 
-/// Takes a key of the expiry index apart, into the time and the record's key; none if it is malformed.
-pub(crate) fn read_expiry(key: &[u8]) -> Option<(UnixMillis, &[u8])> {
-    let (time, record) = key.strip_prefix(&[EXPIRY])?.split_first_chunk()?;
-    Some((UnixMillis(u64::from_be_bytes(*time)), record))
+/// The step of an entry of the expiry index; none if its key is malformed.
+pub(crate) fn read_expiry(key: &[u8]) -> Option<UnixMillis> {
+    let (step, id) = key.strip_prefix(&[EXPIRY])?.split_first_chunk()?;
+    (id.len() == 8).then(|| UnixMillis(u64::from_be_bytes(*step)))
+}
+
+/// The value of an entry of the expiry index: records' keys, each behind its length.
+pub(crate) fn list(keys: &[Vec<u8>]) -> Vec<u8> {
+    let mut list = Vec::new();
+    for key in keys {
+        list.push(u8::try_from(key.len()).expect("a record's key has 50 bytes at the most"));
+        list.extend(key);
+    }
+    list
+}
+
+/// The keys in a list, as far as it is whole.
+pub(crate) fn listed(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = list;
+    std::iter::from_fn(move || {
+        let (length, after) = rest.split_first()?;
+        let (key, after) = after.split_at_checked(usize::from(*length))?;
+        rest = after;
+        Some(key)
+    })
 }
 
 #[cfg(test)]
@@ -62,7 +91,8 @@ mod tests {
     fn the_keys_never_change() {
         let key = record(&name("sre"), RecordKey::Event(ONE));
         assert_eq!(key, b"esre\0\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01");
-        assert_eq!(expiry(UnixMillis(0x0102), b"k"), b"x\0\0\0\0\0\0\x01\x02k");
+        assert_eq!(expiry(UnixMillis(0x0102), 3), b"x\0\0\0\0\0\0\x01\x02\0\0\0\0\0\0\0\x03");
+        assert_eq!(list(&[b"ab".to_vec(), b"c".to_vec()]), b"\x02ab\x01c");
     }
 
     #[test]
@@ -81,7 +111,7 @@ mod tests {
     #[track_caller]
     fn check_expired(expires: u64, now: u64, want: bool) {
         let range = expired(UnixMillis(now));
-        assert_eq!(range.contains(&expiry(UnixMillis(expires), b"e\0")), want, "{expires} at {now}");
+        assert_eq!(range.contains(&expiry(UnixMillis(expires), 7)), want, "{expires} at {now}");
     }
 
     #[test]
@@ -96,11 +126,22 @@ mod tests {
 
     #[test]
     fn an_expiry_key_is_taken_apart() {
-        assert_eq!(
-            read_expiry(&expiry(UnixMillis(7), b"record")),
-            Some((UnixMillis(7), b"record".as_slice()))
-        );
+        assert_eq!(read_expiry(&expiry(UnixMillis(7), 9)), Some(UnixMillis(7)));
         assert_eq!(read_expiry(b"x1234567"), None);
-        assert_eq!(read_expiry(b"e12345678"), None);
+        assert_eq!(read_expiry(b"e1234567890123456"), None);
+    }
+
+    #[test]
+    fn a_step_ends_with_a_whole_second() {
+        assert_eq!([0, 1, 1_000, 1_001].map(|ms| expiry_step(UnixMillis(ms)).0), [0, 1_000, 1_000, 2_000]);
+        assert_eq!(expiry_step(UnixMillis(u64::MAX)), UnixMillis(u64::MAX));
+    }
+
+    #[test]
+    fn a_list_is_read_as_far_as_it_is_whole() {
+        let keys = [b"ab".to_vec(), b"c".to_vec()];
+        assert_eq!(listed(&list(&keys)).collect::<Vec<_>>(), keys);
+        assert_eq!(listed(b"\x02ab\x09c").collect::<Vec<_>>(), [b"ab"]);
+        assert_eq!(listed(b"").count(), 0);
     }
 }

@@ -34,8 +34,8 @@ impl<T> Lane<T> {
         (Self { places: Arc::new(Semaphore::new(places)), into }, out)
     }
 
-    /// Waits for a place, sends a request and waits for its answer. A request that was sent is dealt with even if the
-    /// answer is no longer awaited.
+    /// Waits for a place, sends a request and waits for its answer. A request that was sent is dealt with
+    /// even if the answer is no longer awaited.
     pub(crate) async fn ask<A>(
         &self,
         shared: &Shared,

@@ -12,8 +12,9 @@ use crate::keys;
 use crate::place::{self, Lock};
 use crate::telemetry::{BrokenKept, Reset};
 
-/// The default bound of sled's page cache, in bytes. sled counts the bytes on disk; in memory they take more.
-pub const CACHE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+/// The default bound of sled's page cache, in bytes. sled counts the bytes on disk; in memory they take several times
+/// more, and the whole worker is to stay under 64 MiB.
+pub const CACHE_BYTES_DEFAULT: u64 = 4 * 1024 * 1024;
 
 /// The store's format: the keys, and where they are.
 const FORMAT: u8 = 1;
@@ -21,8 +22,8 @@ const FORMAT: u8 = 1;
 /// Where the ledger is, and how much memory it may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerSettings {
-    /// The ledger's folder. It and its parents are made if they are missing. Beside it stand a lock file `NAME.lock` and
-    /// whatever was moved aside.
+    /// The ledger's folder. It and its parents are made if they are missing. Beside it stand a lock file
+    /// `NAME.lock` and whatever was moved aside.
     pub path: PathBuf,
     /// The bound of the page cache in bytes; [`CACHE_BYTES_DEFAULT`] is meant for all but tests.
     pub cache_bytes: u64,

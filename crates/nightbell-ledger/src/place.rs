@@ -1,4 +1,5 @@
-//! The ledger's folder and what stands beside it: `NAME.lock`, and `NAME.broken-UNIX_MILLIS` for what was moved aside.
+//! The ledger's folder and what stands beside it: `NAME.lock`, and `NAME.broken-UNIX_MILLIS` for what was
+//! moved aside.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -14,20 +15,18 @@ use crate::open::OpenError;
 /// sled's name for its file.
 pub(crate) const DATABASE: &str = "db";
 
-/// How long sled may keep its file locked after its last thread has ended. It is a few milliseconds at most, unless
-/// another process has opened the ledger by then.
+/// How long sled may keep its file locked after its last thread has ended. It is a few milliseconds at most,
+/// unless another process has opened the ledger by then.
 const RELEASE_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// How often the lock is tried meanwhile.
 const RELEASE_POLL: Duration = Duration::from_millis(1);
 
-/// The right to the ledger's folder, for as long as it lives. sled locks its own file, but what is done before sled
-/// opens it, and moving it aside, must not meet another process either; so this lock stands beside the folder.
+/// The right to the ledger's folder, for as long as it lives. sled locks its own file, but what is done
+/// before sled opens it, and moving it aside, must not meet another process either; so this lock stands
+/// beside the folder.
 #[derive(Debug)]
-pub(crate) struct Lock {
-    /// The lock ends when the file is closed.
-    _file: File,
-}
+pub(crate) struct Lock(File);
 
 impl Lock {
     /// Takes the lock, and makes the folder in which it stands if that is missing.
@@ -38,15 +37,23 @@ impl Lock {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&name);
         let file = file.map_err(|source| OpenError::io("open for writing", &name, source))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(OpenError::io("lock", &name, source)),
         }
     }
 }
 
-/// Waits until sled has let go of its file: it does so when it next reclaims memory, a little after its last thread has
-/// ended. It gives up after [`RELEASE_WAIT_MAX`], or when the file can't be looked at.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file would not do while a child process, just forked, has it open too. An error changes
+        // nothing.
+        let _unlocked = self.0.unlock();
+    }
+}
+
+/// Waits until sled has let go of its file: it does so when it next reclaims memory, a little after its last
+/// thread has ended. It gives up after [`RELEASE_WAIT_MAX`], or when the file can't be looked at.
 pub(crate) fn wait_until_released(path: &Path) {
     let Ok(file) = File::open(path.join(DATABASE)) else { return };
     let began = Instant::now();
@@ -59,8 +66,8 @@ pub(crate) fn wait_until_released(path: &Path) {
     // Closing the file frees the lock that was just taken.
 }
 
-/// Removes the snapshots that sled was writing when it was killed. sled would take one for its latest and refuse to
-/// open; the one before is still there.
+/// Removes the snapshots that sled was writing when it was killed. sled would take one for its latest and
+/// refuse to open; the one before is still there.
 pub(crate) fn remove_half_snapshots(path: &Path) -> io::Result<()> {
     for file in fs::read_dir(path)? {
         let file = file?;

@@ -60,8 +60,8 @@ impl Reader {
         })
     }
 
-    /// What is remembered under `key`. A record that can't be read counts as forgotten: the worst that follows is a
-    /// second alert, whereas an error would hold up every event of its key.
+    /// What is remembered under `key`. A record that can't be read counts as forgotten: the worst that
+    /// follows is a second alert, whereas an error would hold up every event of its key.
     fn read(&self, key: &[u8], now: UnixMillis) -> Result<Option<Record>, sled::Error> {
         let value = self.db.get(key)?;
         let stored = value.and_then(|value| self.shared.decode(key, &value));

@@ -90,8 +90,8 @@ impl Shared {
         Entries(entries).emit();
     }
 
-    /// Makes a failure sticky, unless there was one before. A damaged store is noted in its folder, so that it is moved
-    /// aside at the next start instead of failing in the same way again.
+    /// Makes a failure sticky, unless there was one before. A damaged store is noted in its folder, so that
+    /// it is moved aside at the next start instead of failing in the same way again.
     pub(crate) fn fail(&self, doing: &str, fault: &Fault) {
         let problem = format!("{doing}: {fault}");
         let damaged = matches!(fault, Fault::Damaged(_));
@@ -110,8 +110,8 @@ impl Shared {
         let _failed_before = self.failed.set(LedgerError("it was closed".into()));
     }
 
-    /// Reads a record; none if it can't be read, which is logged. The first is loud, because a thousand more would only
-    /// say the same.
+    /// Reads a record; none if it can't be read, which is logged. The first is loud, because a thousand more
+    /// would only say the same.
     pub(crate) fn decode(&self, key: &[u8], value: &[u8]) -> Option<Stored> {
         let decoded = Stored::decode(value);
         decoded

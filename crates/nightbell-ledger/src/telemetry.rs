@@ -65,7 +65,7 @@ impl Reset<'_> {
         tracing::error!(
             moved_to = %self.moved_to.display(),
             problem = self.problem,
-            "the ledger was damaged; it was moved aside and a new one begun. Alerts settled before may be sent again"
+            "the ledger was damaged and a new one begun; what was settled before may be sent again"
         );
     }
 }
@@ -123,11 +123,11 @@ pub(crate) struct UnreadableRecord<'a> {
 
 impl UnreadableRecord<'_> {
     pub(crate) fn emit(&self) {
-        let key = self.key.escape_ascii();
+        let (key, why) = (self.key.escape_ascii(), self.why);
         if self.first {
-            tracing::warn!(%key, why = %self.why, "a record of the ledger can't be read; such records count as forgotten");
+            tracing::warn!(%key, %why, "a record of the ledger can't be read and counts as forgotten");
         } else {
-            tracing::debug!(%key, why = %self.why, "a record of the ledger can't be read");
+            tracing::debug!(%key, %why, "one more record of the ledger can't be read");
         }
     }
 }
@@ -137,6 +137,6 @@ pub(crate) struct CloseTimedOut(pub(crate) Duration);
 
 impl CloseTimedOut {
     pub(crate) fn emit(&self) {
-        tracing::error!(waited = ?self.0, "the ledger did not close in time; what was not acknowledged may be lost");
+        tracing::error!(waited = ?self.0, "the ledger did not close in time");
     }
 }

@@ -86,7 +86,7 @@ fn gated() -> (Gated, Receiver<()>, Sender<()>) {
 async fn commits_that_wait_share_one_sync() {
     let folder = TempDir::new().unwrap();
     let (disk, begins, go) = gated();
-    let (ledger, _db) = start(folder.path(), disk);
+    let (ledger, _) = start(folder.path(), disk);
     let first = tokio::spawn(ledger.commit(&sre(), delivered(0), NOW));
     while ledger.commits_waiting() < 1 {
         tokio::task::yield_now().await;
@@ -114,7 +114,7 @@ async fn commits_that_wait_share_one_sync() {
 async fn closing_finishes_what_was_sent_and_refuses_what_comes_later() {
     let folder = TempDir::new().unwrap();
     let (disk, begins, go) = gated();
-    let (ledger, _db) = start(folder.path(), disk);
+    let (ledger, _) = start(folder.path(), disk);
     let sent = [tokio::spawn(ledger.commit(&sre(), delivered(1), NOW))];
     while ledger.commits_waiting() < 1 {
         tokio::task::yield_now().await;
@@ -152,7 +152,7 @@ impl Disk for Failing {
 #[tokio::test]
 async fn a_failed_sync_is_sticky() {
     let folder = TempDir::new().unwrap();
-    let (ledger, _db) = start(folder.path(), Failing { good: 1, panics: false });
+    let (ledger, _) = start(folder.path(), Failing { good: 1, panics: false });
     ledger.commit(&sre(), delivered(1), NOW).await.unwrap();
     assert_eq!(ledger.health(), Ok(()));
     assert!(look(&ledger, 1).await.by_event.is_some());
@@ -170,7 +170,8 @@ async fn a_full_disk_leads_to_no_reset() {
     let folder = TempDir::new().unwrap();
     let (ledger, db) = start(folder.path(), Failing { good: 0, panics: false });
     ledger.commit(&sre(), delivered(1), NOW).await.unwrap_err();
-    drop((ledger, db));
+    drop(db);
+    drop(ledger);
     assert!(!folder.path().join("ledger").join("damaged").exists());
 }
 
@@ -186,7 +187,8 @@ async fn a_panic_of_the_writer_is_an_error_and_leads_to_a_reset() {
     let failure = ledger.look(&sre(), id(1), id(1), NOW).await.unwrap_err();
     assert_eq!(failure.to_string(), "the ledger failed: failed to write the store: a panic: page 7 is gone");
     assert_eq!(ledger.health(), Err(failure));
-    drop((ledger, db));
+    drop(db);
+    drop(ledger);
 
     let (_ledger, opened) =
         LedgerStore::open(&LedgerSettings::new(folder.path().join("ledger")), Fixed(NOW)).unwrap();
@@ -214,6 +216,7 @@ async fn a_record_that_cant_be_read_counts_as_forgotten() {
     ledger.commit(&sre(), delivered(1), NOW).await.unwrap();
     assert!(look(&ledger, 1).await.by_event.is_some());
     assert_eq!(ledger.health(), Ok(()));
+    drop(db);
 }
 
 /// Remembers which thread asked for the time.

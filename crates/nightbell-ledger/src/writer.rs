@@ -1,4 +1,5 @@
-//! The one thread that writes: gathers what waits, makes it durable, wakes the waiters, and sweeps in between.
+//! The one thread that writes: gathers what waits, makes it durable, wakes the waiters, and sweeps in
+//! between.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::group::{Group, KeyedChange};
 use crate::keys;
 use crate::lane::{Answer, Sent};
 use crate::shared::Shared;
-use crate::sweep::{SWEEP_ENTRIES_MAX, sweep};
+use crate::sweep::sweep;
 use crate::telemetry::Committed;
 
 /// The most commits that wait for the writer or are in its hands; further ones wait without blocking.
@@ -23,9 +24,16 @@ pub(crate) const COMMITS_WAITING_MAX: usize = 1024;
 /// The most commits of one group.
 const GROUP_COMMITS_MAX: usize = 256;
 
-/// A group is closed once it has this many changes, because sled writes a batch best within one of its 512 KiB segments.
-/// One commit is never divided.
+/// A group is closed once it has this many changes, because sled writes a batch best within one of its 512
+/// KiB segments. One commit is never divided.
 const GROUP_CHANGES_MAX: usize = 512;
+
+/// How long a small group waits for more to join. What it delays has been sent already, and one flush for many commits is
+/// what makes them cheap.
+const GROUP_WAIT: Duration = Duration::from_millis(3);
+
+/// A group of so many commits waits for no more.
+const GROUP_COMMITS_ENOUGH: usize = 64;
 
 /// How often what has expired is looked for, idle or under load.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -71,7 +79,8 @@ impl<D: Disk> Writer<D> {
     /// Works until it is closed, all senders are gone, or a write fails.
     pub(crate) fn run(mut self, requests: &Receiver<Sent<Commit>>) {
         while self.turn(requests).is_continue() {}
-        // Sweeps are not waited for; what they removed should not come back. sled syncs again when it is dropped.
+        // Sweeps are not waited for; what they removed should not come back. sled syncs again when it is
+        // dropped.
         if self.shared.failure().is_ok()
             && let Err(fault) = self.disk.sync(&self.db)
         {
@@ -126,17 +135,18 @@ impl<D: Disk> Writer<D> {
         for (change, now) in changes {
             group.apply(change, now)?;
         }
-        let Some((batch, entries)) = group.into_batch(self.shared.entries()) else { return Ok(()) };
+        let Some((batch, entries)) = group.into_batch(self.shared.entries())? else { return Ok(()) };
         self.db.apply_batch(batch)?;
         self.shared.set_entries(entries);
         self.disk.sync(&self.db)
     }
 
-    /// Removes some of what has expired. Nobody waits for it: the next sync makes it durable, and a crash before only
-    /// brings back what will be swept again.
+    /// Removes some of what has expired. Nobody waits for it: the next sync makes it durable, and a crash
+    /// before only brings back what will be swept again.
     fn sweep(&mut self) -> Result<(), Fault> {
         let swept = sweep(&self.db, &self.shared, (self.clock)())?;
-        if swept.seen > 0 {
+        let is_full = swept.is_full();
+        if swept.entries > 0 {
             let mut batch = swept.batch;
             let entries = self.shared.entries().saturating_sub(swept.records);
             batch.insert(keys::ENTRIES, &entries.to_be_bytes());
@@ -144,16 +154,17 @@ impl<D: Disk> Writer<D> {
             self.shared.set_entries(entries);
         }
         // A full sweep has left something behind: it goes on after the commits that wait by now.
-        let wait = if swept.seen < SWEEP_ENTRIES_MAX { SWEEP_EVERY } else { Duration::ZERO };
+        let wait = if is_full { Duration::ZERO } else { SWEEP_EVERY };
         self.sweep_at = Instant::now() + wait;
         Ok(())
     }
 }
 
 impl Gathered {
-    /// The first request and those that wait behind it.
+    /// The first request and those that follow it closely.
     fn gather(first: Sent<Commit>, requests: &Receiver<Sent<Commit>>) -> Self {
         let mut gathered = Self::default();
+        let wait_until = Instant::now() + GROUP_WAIT;
         let mut next = Some(first);
         while let Some(sent) = next {
             match sent {
@@ -163,7 +174,13 @@ impl Gathered {
                     gathered.waiters.push((answer, place));
                 }
             }
-            next = if gathered.is_full() { None } else { requests.try_recv().ok() };
+            next = if gathered.is_full() {
+                None
+            } else if gathered.waiters.len() >= GROUP_COMMITS_ENOUGH {
+                requests.try_recv().ok()
+            } else {
+                requests.recv_timeout(wait_until.saturating_duration_since(Instant::now())).ok()
+            };
         }
         gathered
     }

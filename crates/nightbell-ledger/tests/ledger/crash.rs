@@ -67,8 +67,8 @@ fn child_that_opens() {
     }
 }
 
-/// A shell that becomes this test binary, in which no file may grow beyond so many blocks of 512 bytes. The signal that
-/// would kill it is ignored, so that its writes fail.
+/// A shell that becomes this test binary, in which no file may grow beyond so many blocks of 512 bytes. The
+/// signal that would kill it is ignored, so that its writes fail.
 fn limited(blocks: u32) -> Command {
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!(r#"trap "" XFSZ; ulimit -f {blocks}; exec "$0" "$@""#));
