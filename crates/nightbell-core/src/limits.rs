@@ -33,4 +33,4 @@ pub const HANDED_BACK_AFTER: Duration = Duration::from_secs(900);
 
 /// The most alerts of a connector that are sent, or accepted and not yet recorded, for each of its slots. A crash can send
 /// no more than these twice. More than one, so that sending does not wait for the disk.
-pub const OPEN_PER_SLOT_MAX: usize = 4;
+pub const OPEN_PER_SLOT_MAX: usize = 8;

@@ -1,8 +1,9 @@
 //! One owner's loop: wait, decide (core), perform.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use nightbell_core::connector::Connector;
 use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::owner::{Input, Owner, Settings, Tag, View};
@@ -14,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::crash::{self, After};
 use crate::perform::Performer;
-use crate::telemetry;
+use crate::telemetry::Meters;
 
 /// What all owners share.
 #[derive(Debug, Clone)]
@@ -66,6 +67,9 @@ pub struct Drained {
 /// The most controls that wait for an owner.
 const CONTROLS_MAX: usize = 8;
 
+/// The most answers, or deliveries, that are taken in one go before all others get their turn.
+const AT_ONCE_MAX: usize = 64;
+
 /// How often an owner says what it is doing.
 const VIEW_EVERY: Duration = Duration::from_secs(1);
 
@@ -84,6 +88,7 @@ where
     let (view, views) = watch::channel(owner.view());
     let performer = Performer {
         connector: connector.clone(),
+        meters: Arc::new(Meters::new(&connector)),
         ports,
         sender,
         settlers: std::collections::HashMap::new(),
@@ -122,8 +127,14 @@ where
             let wake = self.owner.wake_at().map(|at| self.now().until(at));
             let grace = self.stop_at.map(|at| at.saturating_duration_since(Instant::now()));
             let input = tokio::select! {
-                Some(answer) = self.performer.answers.next() => answer,
-                incoming = self.queue.next(), if self.is_consuming() => Some(self.take(incoming)),
+                Some(answer) = self.performer.answers.next() => {
+                    self.take_answers(answer).await;
+                    None
+                }
+                incoming = self.queue.next(), if self.is_consuming() => {
+                    self.take_deliveries(incoming).await;
+                    None
+                }
                 Some(control) = self.controls.recv() => self.obey(control),
                 () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => Some(Input::Tick),
                 () = tokio::time::sleep(grace.unwrap_or_default()), if grace.is_some() => break,
@@ -140,6 +151,36 @@ where
         self.queue.leave().await;
         self.say_view();
         Drained { finished: self.performer.finished, returned: self.performer.returned, uncertain }
+    }
+
+    /// Takes an answer and those that are there by now, without going round the whole select for each.
+    async fn take_answers(&mut self, first: Option<Input>) {
+        let mut next = Some(first);
+        for _ in 0..AT_ONCE_MAX {
+            let Some(answer) = next else { return };
+            if let Some(input) = answer {
+                self.handle(input).await;
+            }
+            next = self.performer.answers.next().now_or_never().flatten();
+        }
+        if let Some(Some(input)) = next {
+            self.handle(input).await;
+        }
+    }
+
+    /// Takes what the queue says, and what more it says at once.
+    async fn take_deliveries(&mut self, first: Incoming<Q::Settler>) {
+        let mut next = Some(first);
+        for _ in 0..AT_ONCE_MAX {
+            let Some(incoming) = next else { return };
+            let input = self.take(incoming);
+            self.handle(input).await;
+            next = if self.is_consuming() { self.queue.next().now_or_never() } else { None };
+        }
+        if let Some(incoming) = next {
+            let input = self.take(incoming);
+            self.handle(input).await;
+        }
     }
 
     async fn handle(&mut self, input: Input) {
@@ -160,7 +201,7 @@ where
                 Input::Lost
             }
             Incoming::Delivery(message, settler) => {
-                telemetry::received(&self.performer.connector);
+                self.performer.meters.received();
                 crash::point(After::Received);
                 self.tags += 1;
                 let tag = Tag(self.tags);
@@ -194,7 +235,7 @@ where
 
     fn say_view(&self) {
         let view = self.owner.view();
-        telemetry::viewed(&self.performer.connector, &view, self.now());
+        self.performer.meters.viewed(&view, self.now());
         self.view.send_replace(view);
     }
 

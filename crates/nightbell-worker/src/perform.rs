@@ -1,6 +1,7 @@
 //! Performing what core said: each step becomes a future whose end is the next input.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -13,11 +14,12 @@ use nightbell_core::record::Change;
 
 use crate::crash::{self, After};
 use crate::owner::Ports;
-use crate::telemetry::{self, DeliveryAttempted};
+use crate::telemetry::{self, DeliveryAttempted, Meters};
 
 /// What is being done, and the rights to settle what is in hand.
 pub(crate) struct Performer<T, O, L, S, C> {
     pub(crate) connector: Connector,
+    pub(crate) meters: Arc<Meters>,
     pub(crate) ports: Ports<O, L, C>,
     pub(crate) sender: S,
     pub(crate) settlers: HashMap<Tag, T>,
@@ -67,14 +69,14 @@ impl<T: Settler, O: Outlet, L: Ledger, S: Sender, C: Clock> Performer<T, O, L, S
 
     fn attempt(&mut self, tag: Tag, alert: Alert) {
         crash::point(After::Gated);
-        let (connector, alert_id, attempt) = (self.connector.clone(), alert.alert_id, alert.attempt);
+        let (meters, alert_id, attempt) = (Arc::clone(&self.meters), alert.alert_id, alert.attempt);
         let send = self.sender.send(alert);
         self.answer(async move {
             let start = tokio::time::Instant::now();
             let outcome = send.await;
             crash::point(After::Answered);
             let took = start.elapsed();
-            DeliveryAttempted { connector: &connector, alert_id, attempt, outcome: &outcome, took }.emit();
+            meters.attempted(&DeliveryAttempted { alert_id, attempt, outcome: &outcome, took });
             Some(Input::Attempted { tag, outcome, chance: Chance::new(rand::random()) })
         });
     }
@@ -103,7 +105,7 @@ impl<T: Settler, O: Outlet, L: Ledger, S: Sender, C: Clock> Performer<T, O, L, S
     }
 
     fn ack(&mut self, tag: Tag, ending: Ending) {
-        telemetry::ended(&self.connector, ending, self.ports.clock.now());
+        self.meters.ended(ending, self.ports.clock.now());
         self.finished += 1;
         // It is gone when the subscription was lost: the delivery comes again, and the ledger knows it.
         let Some(settler) = self.settlers.remove(&tag) else { return };

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
 use nightbell_core::connector::Connector;
 use nightbell_core::dead::Reason;
 use nightbell_core::fingerprint::Fingerprint;
@@ -23,9 +26,6 @@ pub const LATENCY_BUCKETS: [f64; 17] = [
     0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 28_800.0,
     86_400.0,
 ];
-
-/// The results of `alerts_settled_total`.
-const RESULTS: [&str; 4] = ["delivered", "duplicate", "filtered", "dead"];
 
 /// Describes every metric, so that each has its help text and unit.
 pub fn describe() {
@@ -87,29 +87,7 @@ pub fn begin(version: &'static str) {
 
 /// Touches every series of a connector, so that each is there from the start.
 pub fn begin_connector(connector: &Connector) {
-    let name = label(connector);
-    counter!("nightbell_events_received_total", "connector" => name.clone()).increment(0);
-    counter!("nightbell_retries_scheduled_total", "connector" => name.clone()).increment(0);
-    for histogram in ["nightbell_attempt_duration_seconds", "nightbell_delivery_latency_seconds"] {
-        let _ = histogram!(histogram, "connector" => name.clone());
-    }
-    for result in RESULTS {
-        settled(connector, result, 0);
-    }
-    for outcome in OutcomeKind::ALL {
-        attempts(connector, outcome, 0);
-    }
-    for reason in Reason::ALL {
-        died(connector, reason, 0);
-    }
-    for gauge in [
-        "nightbell_queue_depth",
-        "nightbell_queue_oldest_seconds",
-        "nightbell_in_flight",
-        "nightbell_breaker_open",
-    ] {
-        gauge!(gauge, "connector" => name.clone()).set(0.0);
-    }
+    Meters::new(connector).begin();
 }
 
 /// Whether the last reload of the configuration succeeded.
@@ -117,66 +95,123 @@ pub fn config_reloaded(successful: bool) {
     gauge!("nightbell_config_last_reload_successful").set(if successful { 1.0 } else { 0.0 });
 }
 
-pub(crate) fn received(connector: &Connector) {
-    counter!("nightbell_events_received_total", "connector" => label(connector)).increment(1);
+/// The series of one connector, looked up once.
+pub(crate) struct Meters {
+    connector: Connector,
+    received: Counter,
+    retried: Counter,
+    delivered: Counter,
+    duplicate: Counter,
+    filtered: Counter,
+    dead: Counter,
+    attempts: [Counter; OutcomeKind::ALL.len()],
+    died: [Counter; Reason::ALL.len()],
+    attempt_duration: Histogram,
+    delivery_latency: Histogram,
+    queue_oldest: Gauge,
+    in_flight: Gauge,
+    breaker_open: Gauge,
 }
 
-/// One wide line and all metrics of one attempt.
+/// One attempt, as its wide line and its metrics tell it.
 pub(crate) struct DeliveryAttempted<'a> {
-    pub(crate) connector: &'a Connector,
     pub(crate) alert_id: Fingerprint,
     pub(crate) attempt: u32,
     pub(crate) outcome: &'a Outcome,
     pub(crate) took: Duration,
 }
 
-impl DeliveryAttempted<'_> {
-    pub(crate) fn emit(&self) {
-        let Self { connector, alert_id, attempt, outcome, took } = self;
+impl Meters {
+    pub(crate) fn new(connector: &Connector) -> Self {
+        let name = || connector.as_str().to_owned();
+        let settled = |result: &'static str| counter!("nightbell_alerts_settled_total", "connector" => name(), "result" => result);
+        Self {
+            connector: connector.clone(),
+            received: counter!("nightbell_events_received_total", "connector" => name()),
+            retried: counter!("nightbell_retries_scheduled_total", "connector" => name()),
+            delivered: settled("delivered"),
+            duplicate: settled("duplicate"),
+            filtered: settled("filtered"),
+            dead: settled("dead"),
+            attempts: OutcomeKind::ALL.map(|outcome| {
+                counter!("nightbell_attempts_total", "connector" => name(), "outcome" => outcome.as_str())
+            }),
+            died: Reason::ALL.map(|reason| {
+                counter!("nightbell_dead_letters_total", "connector" => name(), "reason" => reason.as_str())
+            }),
+            attempt_duration: histogram!("nightbell_attempt_duration_seconds", "connector" => name()),
+            delivery_latency: histogram!("nightbell_delivery_latency_seconds", "connector" => name()),
+            queue_oldest: gauge!("nightbell_queue_oldest_seconds", "connector" => name()),
+            in_flight: gauge!("nightbell_in_flight", "connector" => name()),
+            breaker_open: gauge!("nightbell_breaker_open", "connector" => name()),
+        }
+    }
+
+    /// Naming a counter or a histogram is not enough for a counter to be shown.
+    fn begin(&self) {
+        let single =
+            [&self.received, &self.retried, &self.delivered, &self.duplicate, &self.filtered, &self.dead];
+        single.into_iter().chain(&self.attempts).chain(&self.died).for_each(|counter| counter.increment(0));
+        [&self.queue_oldest, &self.in_flight, &self.breaker_open]
+            .into_iter()
+            .for_each(|gauge| gauge.set(0.0));
+        gauge!("nightbell_queue_depth", "connector" => self.connector.as_str().to_owned()).set(0.0);
+    }
+
+    pub(crate) fn received(&self) {
+        self.received.increment(1);
+    }
+
+    pub(crate) fn attempted(&self, attempted: &DeliveryAttempted<'_>) {
+        let DeliveryAttempted { alert_id, attempt, outcome, took } = attempted;
         let kind = outcome.kind();
-        attempts(connector, kind, 1);
-        histogram!("nightbell_attempt_duration_seconds", "connector" => label(connector))
-            .record(took.as_secs_f64());
-        let (kind_text, detail, took_ms) = (kind.as_str(), outcome.detail(), took.as_millis());
+        self.attempts[kind as usize].increment(1);
+        self.attempt_duration.record(took.as_secs_f64());
+        let (connector, outcome, detail) = (self.connector.as_str(), kind.as_str(), outcome.detail());
+        let took_ms = took.as_millis();
         match kind {
             OutcomeKind::Accepted => {
-                info!(%connector, %alert_id, attempt, outcome = kind_text, took_ms, detail, "delivery attempted");
+                info!(connector, %alert_id, attempt, outcome, took_ms, detail, "delivery attempted");
             }
             OutcomeKind::Throttled
             | OutcomeKind::Unavailable
             | OutcomeKind::TimedOut
             | OutcomeKind::Refused => {
-                warn!(%connector, %alert_id, attempt, outcome = kind_text, took_ms, detail, "delivery attempted");
+                warn!(connector, %alert_id, attempt, outcome, took_ms, detail, "delivery attempted");
             }
             OutcomeKind::Unauthorized => {
                 error!(
-                    %connector, %alert_id, attempt, outcome = kind_text, took_ms, detail,
+                    connector, %alert_id, attempt, outcome, took_ms, detail,
                     "delivery attempted: xMatters does not accept this connector's credentials or trigger; its alerts \
                      wait until that is put right"
                 );
             }
         }
     }
-}
 
-pub(crate) fn ended(connector: &Connector, ending: Ending, now: UnixMillis) {
-    match ending {
-        Ending::Delivered { since } => {
-            settled(connector, "delivered", 1);
-            let latency = now.since(since).as_secs_f64();
-            histogram!("nightbell_delivery_latency_seconds", "connector" => label(connector)).record(latency);
+    pub(crate) fn ended(&self, ending: Ending, now: UnixMillis) {
+        match ending {
+            Ending::Delivered { since } => {
+                self.delivered.increment(1);
+                self.delivery_latency.record(now.since(since).as_secs_f64());
+            }
+            Ending::Duplicate => self.duplicate.increment(1),
+            Ending::Filtered => self.filtered.increment(1),
+            Ending::Dead(reason) => {
+                self.dead.increment(1);
+                self.died[reason as usize].increment(1);
+                warn!(connector = %self.connector, %reason, "an alert became a dead letter");
+            }
+            Ending::Retried => self.retried.increment(1),
+            Ending::Parked => debug!(connector = %self.connector, "an alert was parked"),
         }
-        Ending::Duplicate => settled(connector, "duplicate", 1),
-        Ending::Filtered => settled(connector, "filtered", 1),
-        Ending::Dead(reason) => {
-            settled(connector, "dead", 1);
-            died(connector, reason, 1);
-            warn!(%connector, %reason, "an alert became a dead letter");
-        }
-        Ending::Retried => {
-            counter!("nightbell_retries_scheduled_total", "connector" => label(connector)).increment(1);
-        }
-        Ending::Parked => debug!(%connector, "an alert was parked"),
+    }
+
+    pub(crate) fn viewed(&self, view: &View, now: UnixMillis) {
+        self.queue_oldest.set(view.oldest_since.map_or(0.0, |since| now.since(since).as_secs_f64()));
+        #[expect(clippy::cast_precision_loss, reason = "a few hundred at the most")]
+        self.in_flight.set(view.attempting as f64);
+        self.breaker_open.set(if view.breaker.is_open() { 1.0 } else { 0.0 });
     }
 }
 
@@ -195,30 +230,13 @@ pub(crate) fn halted(connector: &Connector) {
     );
 }
 
-pub(crate) fn viewed(connector: &Connector, view: &View, now: UnixMillis) {
-    let name = label(connector);
-    let oldest = view.oldest_since.map_or(0.0, |since| now.since(since).as_secs_f64());
-    gauge!("nightbell_queue_oldest_seconds", "connector" => name.clone()).set(oldest);
-    #[expect(clippy::cast_precision_loss, reason = "a few hundred at the most")]
-    gauge!("nightbell_in_flight", "connector" => name.clone()).set(view.attempting as f64);
-    gauge!("nightbell_breaker_open", "connector" => name).set(if view.breaker.is_open() { 1.0 } else { 0.0 });
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn settled(connector: &Connector, result: &'static str, count: u64) {
-    counter!("nightbell_alerts_settled_total", "connector" => label(connector), "result" => result)
-        .increment(count);
-}
-
-fn attempts(connector: &Connector, outcome: OutcomeKind, count: u64) {
-    counter!("nightbell_attempts_total", "connector" => label(connector), "outcome" => outcome.as_str())
-        .increment(count);
-}
-
-fn died(connector: &Connector, reason: Reason, count: u64) {
-    counter!("nightbell_dead_letters_total", "connector" => label(connector), "reason" => reason.as_str())
-        .increment(count);
-}
-
-fn label(connector: &Connector) -> String {
-    connector.as_str().to_owned()
+    #[test]
+    fn each_kind_is_at_its_own_place() {
+        assert!(OutcomeKind::ALL.iter().enumerate().all(|(at, kind)| *kind as usize == at));
+        assert!(Reason::ALL.iter().enumerate().all(|(at, reason)| *reason as usize == at));
+    }
 }

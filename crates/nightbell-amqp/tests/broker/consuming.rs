@@ -7,12 +7,12 @@ use nightbell_core::ports::{Incoming, Outlet, PublishError, SettleError, Settler
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use crate::node::RabbitNode;
 use crate::support::{
     MUST, MUST_NOT, broker, connector, delete_queue, delivery, events, eventually, incoming, is_silent,
     message, publish, publish_many, settings, settings_at, take, virtual_host,
 };
 use crate::{Node, trials};
+use nightbell_tests::node::RabbitNode;
 
 pub(crate) fn trials(runtime: &Handle, node: &Node) -> Vec<Trial> {
     trials!(

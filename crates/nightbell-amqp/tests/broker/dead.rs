@@ -9,9 +9,9 @@ use nightbell_core::ports::{Destination, Incoming, Settler, Subscription};
 use nightbell_core::time::UnixMillis;
 use tokio::runtime::Handle;
 
-use crate::node::RabbitNode;
 use crate::support::{broker, connector, events, eventually, message, publish, settings};
 use crate::{Node, trials};
+use nightbell_tests::node::RabbitNode;
 
 pub(crate) fn trials(runtime: &Handle, node: &Node) -> Vec<Trial> {
     trials!(

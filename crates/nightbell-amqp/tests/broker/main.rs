@@ -2,9 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, though not of the default harness")]
 
-#[path = "../node/mod.rs"]
-mod node;
-
 mod consuming;
 mod dead;
 mod publishing;
@@ -19,7 +16,7 @@ use libtest_mimic::Arguments;
 use tokio::runtime::Builder;
 use tokio::sync::OnceCell;
 
-use self::node::RabbitNode;
+use nightbell_tests::node::RabbitNode;
 
 /// The node, started by the first test that needs it.
 type Node = Arc<OnceCell<RabbitNode>>;
@@ -31,7 +28,7 @@ macro_rules! trials {
             let (runtime, node) = ($runtime.clone(), std::sync::Arc::clone($node));
             libtest_mimic::Trial::test(stringify!($name), move || {
                 runtime.block_on(async {
-                    $name(node.get_or_try_init(crate::node::RabbitNode::start).await?).await;
+                    $name(node.get_or_try_init(nightbell_tests::node::RabbitNode::start).await?).await;
                     Ok(())
                 })
             })

@@ -11,12 +11,12 @@ use nightbell_core::rung::Rung;
 use nightbell_core::time::UnixMillis;
 use tokio::runtime::Handle;
 
-use crate::node::RabbitNode;
 use crate::support::{
     MUST, broker, connector, delivery, events, eventually, is_silent, message, publish, settings,
     settings_at, take,
 };
 use crate::{Node, trials};
+use nightbell_tests::node::RabbitNode;
 
 pub(crate) fn trials(runtime: &Handle, node: &Node) -> Vec<Trial> {
     trials!(

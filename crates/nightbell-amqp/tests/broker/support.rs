@@ -12,7 +12,7 @@ use nightbell_core::message::Message;
 use nightbell_core::ports::{Destination, Incoming, Outlet, Settler, Subscription};
 use tokio::time::{interval, timeout};
 
-use crate::node::RabbitNode;
+use nightbell_tests::node::RabbitNode;
 
 /// The longest that anything may take which must happen.
 pub(crate) const MUST: Duration = Duration::from_secs(60);

@@ -10,9 +10,9 @@ use nightbell_amqp::{
 };
 use tokio::runtime::Handle;
 
-use crate::node::RabbitNode;
 use crate::support::{connector, delete_queue, settings, settings_at, stranger};
 use crate::{Node, trials};
+use nightbell_tests::node::RabbitNode;
 
 pub(crate) fn trials(runtime: &Handle, node: &Node) -> Vec<Trial> {
     trials!(

@@ -34,7 +34,7 @@ rm -rf "$0""#;
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// A running node.
-pub(crate) struct RabbitNode {
+pub struct RabbitNode {
     folder: TempDir,
     ports: Ports,
     name: String,
@@ -55,7 +55,7 @@ impl RabbitNode {
     ///
     /// # Errors
     /// RabbitMQ is not installed, or did not start; the text says which, with the end of the node's log.
-    pub(crate) async fn start() -> io::Result<Self> {
+    pub async fn start() -> io::Result<Self> {
         let mut last = None;
         for _ in 0..STARTS_MAX {
             match Self::try_start().await {
@@ -82,26 +82,26 @@ impl RabbitNode {
 
     /// The node's AMQP URL for a virtual host, as its default user.
     #[must_use]
-    pub(crate) fn url(&self, vhost: &str) -> String {
+    pub fn url(&self, vhost: &str) -> String {
         self.url_for("guest", "guest", vhost)
     }
 
     /// The node's AMQP URL for a virtual host, as some user.
     #[must_use]
-    pub(crate) fn url_for(&self, user: &str, password: &str, vhost: &str) -> String {
+    pub fn url_for(&self, user: &str, password: &str, vhost: &str) -> String {
         let vhost = vhost.replace('/', "%2f");
         format!("amqp://{user}:{password}@127.0.0.1:{}/{vhost}", self.ports.amqp)
     }
 
     /// The node's AMQP port on 127.0.0.1.
     #[must_use]
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.ports.amqp
     }
 
     /// The node's folder, for files that a command shall read.
     #[must_use]
-    pub(crate) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
@@ -109,7 +109,7 @@ impl RabbitNode {
     ///
     /// # Errors
     /// The command failed; the text holds what it said.
-    pub(crate) async fn ctl(&self, arguments: &[&str]) -> io::Result<String> {
+    pub async fn ctl(&self, arguments: &[&str]) -> io::Result<String> {
         let mut command = self.command(program("rabbitmqctl"));
         command.arg("--quiet").args(arguments).stdin(Stdio::null()).kill_on_drop(true);
         let output = timeout(CTL_WAIT_MAX, command.output()).await??;
@@ -126,7 +126,7 @@ impl RabbitNode {
     ///
     /// # Errors
     /// As [`RabbitNode::ctl`].
-    pub(crate) async fn note_queues(&self) -> io::Result<()> {
+    pub async fn note_queues(&self) -> io::Result<()> {
         self.ctl(&["eval", "lists:foreach(fun dets:sync/1, dets:all())."]).await.map(drop)
     }
 
@@ -135,7 +135,7 @@ impl RabbitNode {
     ///
     /// # Errors
     /// It could not be signalled.
-    pub(crate) async fn kill9(&mut self) -> io::Result<()> {
+    pub async fn kill9(&mut self) -> io::Result<()> {
         self.signal(Signal::KILL)?;
         if let Some(mut broker) = self.broker.take() {
             timeout(END_WAIT_MAX, broker.wait()).await??;
@@ -147,7 +147,7 @@ impl RabbitNode {
     ///
     /// # Errors
     /// As [`RabbitNode::start`].
-    pub(crate) async fn restart(&mut self) -> io::Result<()> {
+    pub async fn restart(&mut self) -> io::Result<()> {
         if self.broker.is_some() {
             self.kill9().await?;
         }
@@ -158,7 +158,7 @@ impl RabbitNode {
     ///
     /// # Errors
     /// It could not be signalled.
-    pub(crate) fn pause(&self) -> io::Result<()> {
+    pub fn pause(&self) -> io::Result<()> {
         self.signal(Signal::STOP)
     }
 
@@ -166,7 +166,7 @@ impl RabbitNode {
     ///
     /// # Errors
     /// It could not be signalled.
-    pub(crate) fn resume(&self) -> io::Result<()> {
+    pub fn resume(&self) -> io::Result<()> {
         self.signal(Signal::CONT)
     }
 
@@ -174,7 +174,7 @@ impl RabbitNode {
     ///
     /// # Errors
     /// There is no such file, or no id in it.
-    pub(crate) fn pid(&self) -> io::Result<u32> {
+    pub fn pid(&self) -> io::Result<u32> {
         let text = std::fs::read_to_string(self.pid_file())?;
         text.trim().parse().map_err(io::Error::other)
     }
