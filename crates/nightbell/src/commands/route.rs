@@ -134,8 +134,9 @@ mod tests {
     struct Planted;
 
     impl crate::config::Lookup for Planted {
-        fn variable(&self, _: &str) -> Result<String, std::env::VarError> {
-            Ok("planted-secret-value".into())
+        fn variable(&self, name: &str) -> Result<String, std::env::VarError> {
+            let url = "https://acme.xmatters.com/api/integration/1/functions/planted/triggers";
+            Ok(if name.ends_with("URL") { url } else { "planted-secret-value" }.to_owned())
         }
 
         fn file(&self, _: &Path) -> std::io::Result<String> {
