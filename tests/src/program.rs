@@ -1,0 +1,192 @@
+//! The programs of this workspace, as processes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Child;
+
+/// Builds the programs in the profile that this test was built in, with their fail points, and says where they are.
+///
+/// # Errors
+/// They do not build.
+pub fn build() -> Result<()> {
+    // The same packages and features as the test run's, so that nothing is built twice.
+    cargo(&["--workspace", "--all-targets", "--features", "nightbell/failpoints"])
+}
+
+/// Builds `nightbell` as a user would, without fail points.
+///
+/// # Errors
+/// It does not build.
+pub fn build_plain() -> Result<()> {
+    cargo(&["--package", "nightbell"])
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    cargo.args(["build", "--quiet", "--locked"]).args(arguments);
+    if folder()?.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let built = cargo.status().context("run cargo")?;
+    ensure!(built.success(), "the programs do not build");
+    Ok(())
+}
+
+/// Where the programs are: beside this one, or beside the folder of this test.
+fn folder() -> Result<PathBuf> {
+    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let find = || {
+        let own = std::env::current_exe().ok()?.parent()?.to_owned();
+        if own.ends_with("deps") { Some(own.parent()?.to_owned()) } else { Some(own) }
+    };
+    FOLDER.get_or_init(find).clone().context("find the target folder")
+}
+
+/// The path of a program.
+///
+/// # Errors
+/// The target folder can't be found.
+pub fn path(name: &str) -> Result<PathBuf> {
+    Ok(folder()?.join(name))
+}
+
+/// Runs a program to its end.
+///
+/// # Errors
+/// It can't be run.
+pub async fn run(name: &str, folder: &Path, arguments: &[&str], stdin: &[u8]) -> Result<Ended> {
+    let mut command = tokio::process::Command::new(path(name)?);
+    command.current_dir(folder).args(arguments).env_remove("NIGHTBELL_QUEUE_URL");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().with_context(|| format!("run {name}"))?;
+    let mut input = child.stdin.take().context("its standard input")?;
+    let write = async {
+        // A program that does not read its input may end before it is written.
+        drop(input.write_all(stdin).await);
+        drop(input);
+    };
+    let (output, ()) = tokio::join!(child.wait_with_output(), write);
+    let Output { status, stdout, stderr } = output?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) })
+}
+
+/// What a program came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+impl Ended {
+    /// Its output, if it succeeded.
+    ///
+    /// # Errors
+    /// It did not.
+    pub fn success(self) -> Result<String> {
+        if self.code != Some(0) {
+            bail!("it ended with {:?}\n{}{}", self.code, self.stdout, self.stderr);
+        }
+        Ok(self.stdout)
+    }
+}
+
+/// A worker that runs. It is killed when dropped.
+#[derive(Debug)]
+pub struct Worker {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Worker {
+    /// Starts `nightbell run` in `folder`; `fail_points` is its `FAILPOINTS`. Its log goes to `log`, after what is there.
+    ///
+    /// # Errors
+    /// It can't be run.
+    pub fn start(folder: &Path, config: &str, log: &str, fail_points: &str) -> Result<Self> {
+        Self::spawn(folder, config, log, &[], fail_points)
+    }
+
+    /// Starts `nightbell run` with further flags.
+    ///
+    /// # Errors
+    /// It can't be run.
+    pub fn start_with(folder: &Path, config: &str, log: &str, flags: &[&str]) -> Result<Self> {
+        Self::spawn(folder, config, log, flags, "")
+    }
+
+    fn spawn(folder: &Path, config: &str, log: &str, flags: &[&str], fail_points: &str) -> Result<Self> {
+        let log = folder.join(log);
+        let file = std::fs::File::options().create(true).append(true).open(&log)?;
+        let mut command = tokio::process::Command::new(path("nightbell")?);
+        command
+            .current_dir(folder)
+            .args(["--config", config])
+            .args(flags)
+            .arg("run")
+            .env("FAILPOINTS", fail_points);
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).kill_on_drop(true);
+        let child = command.spawn().context("run nightbell")?;
+        Ok(Self { child, log })
+    }
+
+    /// Kills it at once and waits for its end.
+    ///
+    /// # Errors
+    /// It can't be killed.
+    pub async fn kill9(mut self) -> Result<()> {
+        self.child.kill().await.context("kill the worker")
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        let wait = tokio::time::timeout(crate::wait::WAIT_MAX, self.child.wait()).await;
+        wait.context("the worker does not end")?.context("wait for the worker")
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let raw = self.child.id().and_then(|id| i32::try_from(id).ok());
+        let pid = raw.and_then(Pid::from_raw).context("the worker has ended")?;
+        kill_process(pid, signal).context("signal the worker")
+    }
+
+    /// Asks it to stop and waits for its end.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub async fn terminate(mut self) -> Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        self.ended().await
+    }
+
+    /// What it has logged so far, by this and by earlier workers of the same log.
+    ///
+    /// # Errors
+    /// The log can't be read.
+    pub fn log(&self) -> Result<String> {
+        std::fs::read_to_string(&self.log).context("read the worker's log")
+    }
+
+    /// The process's id.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+}

@@ -1,0 +1,284 @@
+//! A site: one stand-in xMatters, one configuration, and a folder of its own on a broker that it may share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context as _, Result, ensure};
+use fake_xmatters::{Auth, FakeXmatters, Settings};
+use nightbell_core::alert::alert_id;
+use nightbell_core::message::{EventId, Message};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::program::{self, Ended, Worker};
+use crate::queues::Queues;
+use crate::wait;
+
+/// The connector that a site has unless its settings say otherwise.
+pub const CONNECTOR: &str = "sre";
+
+/// The user and the password of every site's connector: secrets that must never show.
+pub const USER: &str = "svc-nightbell";
+/// See [`USER`].
+pub const PASSWORD: &str = "planted-password";
+
+static SITES: AtomicU32 = AtomicU32::new(0);
+
+/// A site.
+#[derive(Debug)]
+pub struct Site {
+    /// Its stand-in xMatters.
+    pub fake: FakeXmatters,
+    folder: TempDir,
+    broker_url: String,
+    prefix: String,
+    http: u16,
+}
+
+impl Site {
+    /// A site with one connector on the broker at `broker_url`, whose names begin with a prefix of its own.
+    ///
+    /// # Errors
+    /// The stand-in can't be started.
+    pub async fn new(broker_url: &str) -> Result<Self> {
+        let auth = Auth::Basic { user: USER.into(), password: PASSWORD.into() };
+        Self::with(broker_url, FakeXmatters::start(Settings { auth, ..Settings::default() }).await?)
+    }
+
+    /// A site with a stand-in of the caller's, which knows [`USER`] and [`PASSWORD`].
+    ///
+    /// # Errors
+    /// Its configuration can't be written.
+    pub fn with(broker_url: &str, fake: FakeXmatters) -> Result<Self> {
+        let prefix = format!("site{}-{}", std::process::id(), SITES.fetch_add(1, Ordering::Relaxed));
+        let folder = tempfile::Builder::new().prefix("nightbell-site-").tempdir()?;
+        let site = Self { fake, folder, broker_url: broker_url.to_owned(), prefix, http: free_port()? };
+        site.configure("nightbell.toml", "data", site.http, "")?;
+        Ok(site)
+    }
+
+    /// Writes a configuration file. `more` is added to its end, and goes into the connector's table if it begins with a
+    /// plain key.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn configure(&self, file: &str, data_dir: &str, http: u16, more: &str) -> Result<()> {
+        let (url, prefix, trigger) = (&self.broker_url, &self.prefix, self.fake.trigger_url());
+        let text = format!(
+            r#"data_dir = "{data_dir}"
+[queue]
+url = "{url}"
+prefix = "{prefix}"
+[http]
+listen = "127.0.0.1:{http}"
+[[connectors]]
+name = "{CONNECTOR}"
+trigger_url = "{trigger}"
+auth = "basic"
+username = "{USER}"
+password = "{PASSWORD}"
+recipients = ["on-call"]
+timeout = "2s"
+{more}
+"#
+        );
+        std::fs::write(self.folder.path().join(file), text).context("write the configuration")
+    }
+
+    /// Adds to the default configuration, as [`Site::configure`] does.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn configure_more(&self, more: &str) -> Result<()> {
+        self.configure("nightbell.toml", "data", self.http, more)
+    }
+
+    /// The site's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What all names on the broker begin with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Starts a worker and waits until it is ready.
+    ///
+    /// # Errors
+    /// It does not get ready; the text has its log.
+    pub async fn worker(&self) -> Result<Worker> {
+        let worker = self.start("")?;
+        self.ready(self.http).await.with_context(|| worker.log().unwrap_or_default())?;
+        Ok(worker)
+    }
+
+    /// Starts a worker with armed fail points and waits for nothing.
+    ///
+    /// # Errors
+    /// It can't be run.
+    pub fn start(&self, fail_points: &str) -> Result<Worker> {
+        Worker::start(self.folder(), "nightbell.toml", "worker.log", fail_points)
+    }
+
+    /// Starts a second worker with a folder and a listener of its own.
+    ///
+    /// # Errors
+    /// It does not get ready.
+    pub async fn standby(&self) -> Result<Worker> {
+        let http = free_port()?;
+        self.configure("standby.toml", "standby-data", http, "")?;
+        let worker = Worker::start(self.folder(), "standby.toml", "standby.log", "")?;
+        self.ready(http).await.with_context(|| worker.log().unwrap_or_default())?;
+        Ok(worker)
+    }
+
+    async fn ready(&self, http: u16) -> Result<()> {
+        wait::until("a worker that is ready", || async {
+            let answer = get(http, "/readyz").await.ok()?;
+            (answer.0 == 200).then_some(())
+        })
+        .await
+    }
+
+    /// The status and body of one of the worker's routes.
+    ///
+    /// # Errors
+    /// Nothing listens.
+    pub async fn get(&self, path: &str) -> Result<(u16, String)> {
+        get(self.http, path).await
+    }
+
+    /// The value of one series of `/metrics`; zero if there is none.
+    ///
+    /// # Errors
+    /// Nothing listens.
+    pub async fn metric(&self, series: &str) -> Result<f64> {
+        let (_, text) = self.get("/metrics").await?;
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        Ok(line.map_or(Ok(0.0), str::parse)?)
+    }
+
+    /// Runs a `nightbell` command to its end.
+    ///
+    /// # Errors
+    /// It can't be run.
+    pub async fn nightbell(&self, arguments: &[&str]) -> Result<Ended> {
+        program::run("nightbell", self.folder(), arguments, b"").await
+    }
+
+    /// Publishes events of these ids, each a test of its own, through `nightbell publish`.
+    ///
+    /// # Errors
+    /// Not all were confirmed.
+    pub async fn publish(&self, ids: &[String]) -> Result<()> {
+        let line = |id: &String| format!(r#"{{"project":"shop","test":"test {id}","id":"{id}"}}"#);
+        let lines: Vec<String> = ids.iter().map(line).collect();
+        let input = lines.join("\n");
+        let ended = program::run("nightbell", self.folder(), &["publish"], input.as_bytes()).await?;
+        ensure!(ended.success()?.contains(&format!("published {}", ids.len())));
+        Ok(())
+    }
+
+    /// The dead letters, as `nightbell dead list --json` gives them.
+    ///
+    /// # Errors
+    /// They can't be read.
+    pub async fn dead(&self) -> Result<Vec<Value>> {
+        let text = self.nightbell(&["dead", "list", "--json"]).await?.success()?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// A connection to the site's broker.
+    ///
+    /// # Errors
+    /// It can't be reached.
+    pub async fn queues(&self) -> Result<Queues> {
+        Queues::connect(&self.broker_url, &self.prefix).await
+    }
+
+    /// How often each of these events was accepted.
+    #[must_use]
+    pub fn accepted(&self, ids: &[String]) -> BTreeMap<String, u32> {
+        let by_alert = self.fake.accepted_by_alert();
+        let count = |id: &String| (id.clone(), by_alert.get(&alert(id)).copied().unwrap_or_default());
+        ids.iter().map(count).collect()
+    }
+
+    /// Waits until every one of these events was accepted.
+    ///
+    /// # Errors
+    /// They were not in time; the text says how many are missing.
+    pub async fn all_accepted(&self, ids: &[String]) -> Result<()> {
+        let wanted: Vec<String> = ids.iter().map(|id| alert(id)).collect();
+        let all = |snapshot: &fake_xmatters::Snapshot<'_>| wanted.iter().all(|id| snapshot.accepted(id) > 0);
+        let waited = self.fake.wait_until(all, wait::WAIT_MAX).await;
+        let missing = self.accepted(ids).into_values().filter(|count| *count == 0).count();
+        waited.map(drop).with_context(|| format!("{missing} of {} events were not accepted", ids.len()))
+    }
+
+    /// Waits until nothing waits in the broker and nothing is in hand, and checks that every event was accepted, or is
+    /// a dead letter, or repeats one that was: accepted = delivered + suppressed + filtered + dead + still queued.
+    ///
+    /// # Errors
+    /// Something still waits, or was lost.
+    pub async fn conserves(&self, published: &[String], suppressed: usize) -> Result<()> {
+        let queues = self.queues().await?;
+        let queue = format!("connector.{CONNECTOR}");
+        wait::until("empty queues", || async {
+            let ready = queues.ready(&queue).await.ok()? + queues.ready_in_rungs().await.ok()?;
+            let status: Value = serde_json::from_str(&self.get("/v1/status").await.ok()?.1).ok()?;
+            (ready == 0 && status["connectors"][0]["in_hand"] == 0).then_some(())
+        })
+        .await?;
+        let dead: BTreeSet<String> = self
+            .dead()
+            .await?
+            .iter()
+            .filter_map(|letter| Some(letter["event_id"].as_str()?.to_owned()))
+            .collect();
+        let accepted = self.accepted(published);
+        let lost: Vec<_> =
+            accepted.iter().filter(|(id, count)| **count == 0 && !dead.contains(*id)).collect();
+        ensure!(lost.len() == suppressed, "{} neither accepted nor dead: {lost:?}", lost.len());
+        Ok(())
+    }
+
+    /// Removes the site from a broker that it shares.
+    ///
+    /// # Errors
+    /// The broker is gone.
+    pub async fn close(self) -> Result<()> {
+        self.queues().await?.delete_all(&[CONNECTOR]).await
+    }
+}
+
+/// The id of the alert that an event becomes.
+#[must_use]
+pub fn alert(id: &str) -> String {
+    let connector = CONNECTOR.parse().expect("it is a name");
+    alert_id(&connector, EventId::of(Some(id), &Message::default())).to_string()
+}
+
+/// Ids `NAME-0`, `NAME-1` and so on.
+#[must_use]
+pub fn ids(name: &str, count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{name}-{number}")).collect()
+}
+
+/// A port that was free a moment ago.
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+async fn get(http: u16, path: &str) -> Result<(u16, String)> {
+    let answer = reqwest::get(format!("http://127.0.0.1:{http}{path}")).await?;
+    Ok((answer.status().as_u16(), answer.text().await?))
+}
