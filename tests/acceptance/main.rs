@@ -87,6 +87,7 @@ fn all() -> Vec<(&'static str, Test)> {
         workers::a_standby_takes_over_when_the_first_is_killed,
         workers::a_stop_finishes_what_is_in_flight_and_hands_the_rest_back,
         workers::a_second_signal_ends_at_once,
+        workers::a_full_disk_stops_the_acks_shows_in_readyz_and_loses_nothing,
         workers::a_damaged_ledger_is_moved_aside_and_delivery_goes_on,
         brokers::a_broker_killed_under_load_loses_nothing,
         brokers::a_worker_waits_for_a_broker_that_is_down_and_says_so_once,

@@ -125,3 +125,32 @@ pub(crate) async fn a_damaged_ledger_is_moved_aside_and_delivery_goes_on(url: St
     drop(worker);
     site.close().await
 }
+
+pub(crate) async fn a_full_disk_stops_the_acks_shows_in_readyz_and_loses_nothing(url: String) -> Result<()> {
+    /// The batches that surely fill the disk, and the events of each.
+    const BATCHES_MAX: usize = 30;
+    const BATCH: usize = 500;
+    let site = Site::new(&url).await?;
+    let worker = site.worker_on_a_full_disk(2 << 20).await?;
+    let mut published = Vec::new();
+    while site.get("/readyz").await?.0 == 200 {
+        let batch = ids(&format!("full-{}", published.len()), BATCH);
+        site.publish(&batch).await?;
+        published.extend(batch);
+        ensure!(published.len() < BATCHES_MAX * BATCH, "the disk never got full: {}", worker.log()?);
+    }
+    let missing = wait::until("what is missing", || async {
+        let (status, body) = site.get("/readyz").await.ok()?;
+        (status == 503 && body.contains("owner of sre: stopped")).then_some(body)
+    })
+    .await?;
+    ensure!(missing.contains("ledger: "), "{missing}");
+    ensure!(worker.log()?.contains("the owner stops without acknowledging anything"), "{}", worker.log()?);
+    worker.kill9().await?;
+    // The disk is freed.
+    let worker = site.worker().await?;
+    site.all_accepted(&published).await?;
+    site.conserves(&published, 0).await?;
+    drop(worker);
+    site.close().await
+}

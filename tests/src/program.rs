@@ -125,10 +125,33 @@ impl Worker {
         Self::spawn(folder, config, log, flags, "")
     }
 
+    /// Starts `nightbell run` as on a disk that is nearly full: no file may grow beyond so many bytes.
+    ///
+    /// # Errors
+    /// It can't be run.
+    pub fn start_limited(folder: &Path, config: &str, log: &str, file_bytes_max: u64) -> Result<Self> {
+        let mut shell = tokio::process::Command::new("sh");
+        // The signal that would kill it is ignored, so that its writes fail.
+        let script = format!(r#"trap "" XFSZ; ulimit -f {}; exec "$0" "$@""#, file_bytes_max / 512);
+        shell.arg("-c").arg(script).arg(path("nightbell")?);
+        Self::launch(shell, folder, config, log, &[], "")
+    }
+
     fn spawn(folder: &Path, config: &str, log: &str, flags: &[&str], fail_points: &str) -> Result<Self> {
+        let program = tokio::process::Command::new(path("nightbell")?);
+        Self::launch(program, folder, config, log, flags, fail_points)
+    }
+
+    fn launch(
+        mut command: tokio::process::Command,
+        folder: &Path,
+        config: &str,
+        log: &str,
+        flags: &[&str],
+        fail_points: &str,
+    ) -> Result<Self> {
         let log = folder.join(log);
         let file = std::fs::File::options().create(true).append(true).open(&log)?;
-        let mut command = tokio::process::Command::new(path("nightbell")?);
         command
             .current_dir(folder)
             .args(["--config", config])

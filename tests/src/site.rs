@@ -125,6 +125,16 @@ timeout = "2s"
         Worker::start(self.folder(), "nightbell.toml", "worker.log", fail_points)
     }
 
+    /// Starts a worker on a disk that is nearly full, and waits until it is ready.
+    ///
+    /// # Errors
+    /// It does not get ready.
+    pub async fn worker_on_a_full_disk(&self, file_bytes_max: u64) -> Result<Worker> {
+        let worker = Worker::start_limited(self.folder(), "nightbell.toml", "limited.log", file_bytes_max)?;
+        self.ready(self.http).await.with_context(|| worker.log().unwrap_or_default())?;
+        Ok(worker)
+    }
+
     /// Starts a second worker with a folder and a listener of its own.
     ///
     /// # Errors

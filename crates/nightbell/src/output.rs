@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use crate::exit::{Code, Failure};
 
+/// A terminal with fewer columns, or one that says it has none, gets the table as a pipe does.
+const COLUMNS_MIN: u16 = 60;
+
 /// Prints a text. A reader that went away, as `head` does, is no failure.
 ///
 /// # Errors
@@ -45,7 +48,8 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
 #[must_use]
 pub fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
-    if io::stdout().is_terminal() {
+    let is_wide_enough = table.width().is_some_and(|columns| columns >= COLUMNS_MIN);
+    if io::stdout().is_terminal() && is_wide_enough {
         table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     } else {
         table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
