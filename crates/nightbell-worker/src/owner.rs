@@ -156,30 +156,26 @@ where
     /// Takes an answer and those that are there by now, without going round the whole select for each.
     async fn take_answers(&mut self, first: Option<Input>) {
         let mut next = Some(first);
-        for _ in 0..AT_ONCE_MAX {
-            let Some(answer) = next else { return };
+        let mut left = AT_ONCE_MAX;
+        while let Some(answer) = next {
             if let Some(input) = answer {
                 self.handle(input).await;
             }
-            next = self.performer.answers.next().now_or_never().flatten();
-        }
-        if let Some(Some(input)) = next {
-            self.handle(input).await;
+            left -= 1;
+            next = if left > 0 { self.performer.answers.next().now_or_never().flatten() } else { None };
         }
     }
 
     /// Takes what the queue says, and what more it says at once.
     async fn take_deliveries(&mut self, first: Incoming<Q::Settler>) {
         let mut next = Some(first);
-        for _ in 0..AT_ONCE_MAX {
-            let Some(incoming) = next else { return };
+        let mut left = AT_ONCE_MAX;
+        while let Some(incoming) = next {
             let input = self.take(incoming);
             self.handle(input).await;
-            next = if self.is_consuming() { self.queue.next().now_or_never() } else { None };
-        }
-        if let Some(incoming) = next {
-            let input = self.take(incoming);
-            self.handle(input).await;
+            left -= 1;
+            let more = left > 0 && self.is_consuming();
+            next = if more { self.queue.next().now_or_never() } else { None };
         }
     }
 

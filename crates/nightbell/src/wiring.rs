@@ -18,9 +18,7 @@ use crate::config::{AlertGroupConfig, Auth, Config, ConnectorConfig, Payload, Qu
 use crate::exit::{Code, Failure, OrFail as _};
 
 /// What the owner of a connector works by.
-///
-/// # Errors
-/// A project pattern is broken.
+#[must_use]
 pub fn owner_settings(config: &Config, connector: &ConnectorConfig, routing: &Arc<Routing>) -> Settings {
     Settings {
         connector: connector.name.clone(),
