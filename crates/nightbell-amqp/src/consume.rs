@@ -2,19 +2,16 @@
 //! with a watchdog for the silence of a consumer that looks healthy.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
-};
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use lapin::{Acker, Channel, Consumer};
+use lapin::{Channel, Consumer};
 use nightbell_core::connector::Connector;
 use nightbell_core::message::Message;
-use nightbell_core::ports::{Incoming, SettleError, Settler, Subscription};
-use tokio::sync::{Notify, watch};
+use nightbell_core::ports::{Incoming, Subscription};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -23,11 +20,12 @@ use crate::board::{Board, Depths};
 use crate::broker::BrokerSettings;
 use crate::declare::ensure;
 use crate::error::{AmqpError, in_full};
-use crate::limits::{ACK_WAIT_MAX, CLOSE_WAIT_MAX, STEADY_MIN};
+use crate::limits::{CLOSE_WAIT_MAX, STEADY_MIN};
 use crate::link::{Link, Live};
 use crate::message::read;
 use crate::names::Names;
 use crate::outage::{Gravity, Outage};
+use crate::settle::{AmqpSettler, Desk};
 use crate::topology::Topology;
 use crate::watchdog::{Finding, Watchdog};
 
@@ -38,13 +36,6 @@ pub struct AmqpSubscription {
     connector: Connector,
     depths: watch::Receiver<Depths>,
     watchdog: Watchdog,
-}
-
-/// The right to settle one delivery.
-#[derive(Debug)]
-pub struct AmqpSettler {
-    acker: Acker,
-    hand: Arc<Hand>,
 }
 
 enum Stage {
@@ -81,19 +72,8 @@ struct Session {
     connector: Connector,
     link: Arc<Link>,
     prefetch: u16,
-    hand: Arc<Hand>,
+    desk: Arc<Desk>,
     began: Instant,
-}
-
-/// What a session and its settlers know of each other.
-#[derive(Debug, Default)]
-struct Hand {
-    /// Delivered and not settled.
-    count: AtomicUsize,
-    /// The session was given up: nothing may be settled any more, since everything will come again.
-    gone: AtomicBool,
-    /// An answer was not taken in time.
-    stuck: Notify,
 }
 
 /// Why a session ended.
@@ -134,7 +114,7 @@ impl AmqpSubscription {
     fn rebuild(&mut self, loss: &Loss) {
         let Stage::Here(built) = std::mem::replace(&mut self.stage, Stage::Left) else { return };
         let Built { mut builder, session } = *built;
-        session.hand.gone.store(true, Ordering::Release);
+        session.desk.give_up();
         self.watchdog.rebuilt();
         builder.lost(&session, loss);
         self.stage = Stage::Away(Building(tokio::spawn(builder.build(Some(session)))));
@@ -167,43 +147,12 @@ impl Subscription for AmqpSubscription {
     async fn leave(&mut self) {
         match std::mem::replace(&mut self.stage, Stage::Left) {
             Stage::Here(built) => {
-                built.session.hand.gone.store(true, Ordering::Release);
+                built.session.desk.give_up();
                 built.session.end().await;
             }
             Stage::Away(_) | Stage::Left => {}
         }
         self.board.subscription(&self.connector, Ok(()));
-    }
-}
-
-impl Settler for AmqpSettler {
-    async fn ack(self) -> Result<(), SettleError> {
-        self.settle(self.acker.ack(BasicAckOptions::default())).await
-    }
-
-    async fn hand_back(self) -> Result<(), SettleError> {
-        let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
-        self.settle(self.acker.nack(options)).await
-    }
-}
-
-impl AmqpSettler {
-    async fn settle(&self, answer: impl Future<Output = lapin::Result<bool>>) -> Result<(), SettleError> {
-        if self.hand.gone.load(Ordering::Acquire) {
-            return Err(SettleError::Gone);
-        }
-        match timeout(ACK_WAIT_MAX, answer).await {
-            Ok(Ok(true)) => {
-                self.hand.count.fetch_sub(1, Ordering::AcqRel);
-                Ok(())
-            }
-            // `false` means that nothing was sent.
-            Ok(Ok(false) | Err(_)) => Err(SettleError::Gone),
-            Err(_) => {
-                self.hand.stuck.notify_one();
-                Err(SettleError::TimedOut)
-            }
-        }
     }
 }
 
@@ -217,7 +166,7 @@ impl Session {
         loop {
             tokio::select! {
                 biased;
-                () = self.hand.stuck.notified() => {
+                () = self.desk.stuck() => {
                     return Err(Loss::Failed("an acknowledgement was not taken in time".into()));
                 }
                 delivery = self.consumer.next() => match delivery {
@@ -225,9 +174,8 @@ impl Session {
                     Some(Ok(delivery)) if !delivery.acker.usable() => {}
                     Some(Ok(mut delivery)) => {
                         watchdog.arrived();
-                        self.hand.count.fetch_add(1, Ordering::AcqRel);
-                        let (acker, hand) = (delivery.acker.clone(), Arc::clone(&self.hand));
-                        return Ok((read(&mut delivery), AmqpSettler { acker, hand }));
+                        let settler = self.desk.settler(delivery.acker.clone(), delivery.delivery_tag);
+                        return Ok((read(&mut delivery), settler));
                     }
                     Some(Err(error)) => return Err(Loss::Failed(in_full(&error))),
                     None => {
@@ -246,7 +194,7 @@ impl Session {
     /// The regular check, with the number of messages that wait in the queue.
     fn check(&self, ready: u32, watchdog: &mut Watchdog) -> Result<(), Loss> {
         let connector = &self.connector;
-        match watchdog.check(ready, self.hand.count.load(Ordering::Acquire)) {
+        match watchdog.check(ready, self.desk.open_count()) {
             Finding::Silent => {
                 tracing::warn!(%connector, ready, "messages wait and none arrive; consuming anew");
             }
@@ -260,13 +208,14 @@ impl Session {
         Err(Loss::Renewal)
     }
 
-    /// Cancels the consumer and closes the channel, so that what is not settled goes back at once. A broker
+    /// Sends what is settled, cancels the consumer and closes the channel, so that what is not goes back at once. A broker
     /// that does not answer loses the whole connection: the channel's deliveries would else stay with it.
     async fn end(self) {
         if !self.live.is_up() || !self.channel.status().connected() {
             return;
         }
         let farewell = async {
+            self.desk.flush().await;
             self.channel.basic_cancel(self.consumer.tag(), BasicCancelOptions::default()).await?;
             self.channel.close(200, "OK".into()).await
         };
@@ -324,9 +273,9 @@ impl Builder {
         let (queue, tag) = (queue.as_str().into(), tag.as_str().into());
         let answer = channel.basic_consume(queue, tag, BasicConsumeOptions::default(), FieldTable::default());
         let consumer = wired.step("consume", answer).await?;
-        let hand = Arc::new(Hand::default());
+        let desk = Desk::open(&channel, prefetch);
         let (live, link, connector) = (Arc::clone(live), Arc::clone(&self.link), self.connector.clone());
-        Ok(Session { live, channel, consumer, connector, link, prefetch, hand, began: Instant::now() })
+        Ok(Session { live, channel, consumer, connector, link, prefetch, desk, began: Instant::now() })
     }
 
     fn failed(&mut self, live: &Live, error: &AmqpError) {

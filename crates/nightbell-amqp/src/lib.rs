@@ -26,13 +26,14 @@ mod names;
 mod outage;
 mod publish;
 mod report;
+mod settle;
 mod topology;
 mod url;
 mod watchdog;
 
 pub use self::board::{BrokerState, Depths};
 pub use self::broker::{Broker, BrokerSettings};
-pub use self::consume::{AmqpSettler, AmqpSubscription};
+pub use self::consume::AmqpSubscription;
 pub use self::dead::{DeadLetter, DeadQueue, Held};
 pub use self::declare::{Object, ObjectKind, TopologyError};
 pub use self::error::AmqpError;
@@ -44,5 +45,6 @@ pub use self::limits::{
 pub use self::names::{BadPrefix, Names};
 pub use self::publish::AmqpOutlet;
 pub use self::report::{QueueReport, ensure_topology, probe, queue_report};
+pub use self::settle::AmqpSettler;
 pub use self::topology::{Argument, Binding, Exchange, ExchangeKind, Queue, Topology, definitions};
 pub use self::url::{BadUrl, BrokerUrl};

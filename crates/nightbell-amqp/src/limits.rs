@@ -20,6 +20,12 @@ pub const CONFIRM_WAIT_MAX: Duration = Duration::from_secs(30);
 /// The longest that an acknowledgement may take to be written to the connection.
 pub const ACK_WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// How long an acknowledgement waits for its neighbours.
+pub(crate) const ACKS_WAIT: Duration = Duration::from_millis(3);
+
+/// So many acknowledgements wait for no more.
+pub(crate) const ACKS_ENOUGH: usize = 64;
+
 /// The longest that a clean farewell to a channel or a connection may take before the socket is cut.
 pub(crate) const CLOSE_WAIT_MAX: Duration = Duration::from_secs(5);
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use nightbell_core::connector::Connector;
@@ -110,13 +111,18 @@ impl<T: Settler, O: Outlet, L: Ledger, S: Sender, C: Clock> Performer<T, O, L, S
         // It is gone when the subscription was lost: the delivery comes again, and the ledger knows it.
         let Some(settler) = self.settlers.remove(&tag) else { return };
         let connector = self.connector.clone();
-        self.answer(async move {
+        let mut ack = async move {
             if let Err(error) = settler.ack().await {
                 telemetry::not_settled(&connector, error);
             }
             crash::point(After::Acked);
             None
-        });
+        }
+        .boxed();
+        // Nearly always there is room for it at once, and one that is over needs nobody to wait for it.
+        if (&mut ack).now_or_never().is_none() {
+            self.answers.push(ack);
+        }
     }
 
     fn hand_back(&mut self, tag: Tag) {
