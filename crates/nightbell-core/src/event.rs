@@ -1,5 +1,6 @@
 //! Events: what a producer publishes, one result of one test.
 
+mod apifortress;
 mod read;
 mod when;
 
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::apifortress::{ApiFortress, read as read_apifortress};
 pub use self::read::{BadEvent, read};
 pub use self::when::When;
 

@@ -44,6 +44,31 @@ pub struct Message {
     pub headers: Headers,
 }
 
+impl Message {
+    /// An event's own bytes, as every way in publishes them.
+    #[must_use]
+    pub fn of_event(id: Option<String>, body: Bytes, now: UnixMillis) -> Self {
+        Self {
+            body,
+            message_id: id,
+            content_type: Some("application/json".into()),
+            app_id: Some("nightbell".into()),
+            published_at: Some(now),
+            ..Self::default()
+        }
+    }
+}
+
+/// The routing key of a project's events: `event.PROJECT`, whose dots and odd characters are replaced, because a topic
+/// exchange reads dots as boundaries and the key has 255 bytes at the most.
+#[must_use]
+pub fn routing_key(project: &str) -> String {
+    let safe =
+        |character: char| if character.is_ascii_alphanumeric() || character == '-' { character } else { '_' };
+    let name: String = project.chars().take(200).map(safe).collect();
+    format!("event.{name}")
+}
+
 /// Where an event's identity comes from, which decides how long it is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventId {
@@ -75,6 +100,12 @@ impl EventId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_routing_key_is_safe_and_short() {
+        assert_eq!(routing_key("shop.eu/ä"), "event.shop_eu__");
+        assert!(routing_key(&"x".repeat(10_000)).len() <= 255);
+    }
 
     #[test]
     fn the_events_own_id_comes_first_then_the_messages_then_the_bodys_hash() {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::Event;
+use super::{Event, apifortress};
 use crate::limits::EVENT_BYTES_MAX;
 
 /// Why a body is no event: what, and where.
@@ -38,11 +38,26 @@ pub enum BadEvent {
     },
 }
 
-/// Reads an event. `project` and `test` must be there and not be empty.
+/// Reads an event. `project` and `test` must be there and not be empty. An event of API Fortress, recognised by its
+/// shape, is read as ours.
 ///
 /// # Errors
 /// [`BadEvent`] says what is wrong and where; it quotes field names and the short value at fault, never the body.
 pub fn read(body: &[u8]) -> Result<Event, BadEvent> {
+    let text = object_text(body)?;
+    let event = match serde_json::from_str::<Event>(text) {
+        Ok(event) => event,
+        // What reads as ours is ours, so only the rest can be API Fortress's.
+        Err(_) if apifortress::is_meant(text) => return apifortress::read_text(text),
+        Err(_) => read_slowly(text)?,
+    };
+    require_text("project", &event.project)?;
+    require_text("test", &event.test)?;
+    Ok(event)
+}
+
+/// The text of a JSON object of bounded length and depth.
+pub(super) fn object_text(body: &[u8]) -> Result<&str, BadEvent> {
     if body.len() > EVENT_BYTES_MAX {
         return Err(BadEvent::TooLong { bytes: body.len() });
     }
@@ -51,18 +66,20 @@ pub fn read(body: &[u8]) -> Result<Event, BadEvent> {
     if let Err(error) = serde_json::from_str::<Shape>(text) {
         return Err(BadEvent::NotJson { problem: error.to_string() });
     }
-    // Keeping track of the path costs as much as reading, so it is done only to say what is wrong.
-    let event = serde_json::from_str::<Event>(text).or_else(|_| read_slowly(text))?;
-    for (field, value) in [("project", &event.project), ("test", &event.test)] {
-        if value.trim().is_empty() {
-            return Err(BadEvent::Field { field: field.into(), problem: "must not be empty".into() });
-        }
-    }
-    Ok(event)
+    Ok(text)
 }
 
-/// Reads an event, knowing at each moment where it is.
-fn read_slowly(text: &str) -> Result<Event, BadEvent> {
+/// Refuses a field that says nothing.
+pub(super) fn require_text(field: &str, value: &str) -> Result<(), BadEvent> {
+    if value.trim().is_empty() {
+        return Err(BadEvent::Field { field: field.into(), problem: "must not be empty".into() });
+    }
+    Ok(())
+}
+
+/// Reads an event, knowing at each moment where it is. That costs as much as reading, so ours are read this way only to
+/// say what is wrong.
+pub(super) fn read_slowly<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, BadEvent> {
     let mut parser = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut parser).map_err(|error| BadEvent::Field {
         field: error.path().to_string(),
@@ -85,7 +102,7 @@ fn shorten(problem: &str) -> String {
 
 /// A JSON object of bounded depth, content ignored. The parser bounds the depth only of what is visited, and a struct
 /// skips its unknown fields unvisited.
-struct Shape;
+pub(super) struct Shape;
 
 impl<'de> serde::Deserialize<'de> for Shape {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -42,6 +42,14 @@ impl Visitor<'_> for WhenVisitor {
         }
     }
 
+    /// To JSON, a whole number with a decimal point is the same number.
+    fn visit_f64<E: de::Error>(self, millis: f64) -> Result<When, E> {
+        match format!("{:.0}", millis + 0.0).parse() {
+            Ok(whole) if millis.fract() == 0.0 => self.visit_u64(whole),
+            Ok(_) | Err(_) => Err(E::invalid_value(de::Unexpected::Float(millis), &self)),
+        }
+    }
+
     fn visit_str<E: de::Error>(self, text: &str) -> Result<When, E> {
         let time: jiff::Timestamp =
             text.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))?;
@@ -95,6 +103,9 @@ mod tests {
         check("\"2017-12-29T14:36:31+0000\"", Some(1_514_558_191_000));
         check("1514558191000", Some(1_514_558_191_000));
         check("0", Some(0));
+        check("1514558191000.0", Some(1_514_558_191_000));
+        check("1.514558191e12", Some(1_514_558_191_000));
+        check("-0.0", Some(0));
     }
 
     #[test]
@@ -105,6 +116,9 @@ mod tests {
         check("\"1514558191000\"", None);
         check("-1", None);
         check("1.5", None);
+        check("0.4", None);
+        check("-1.0", None);
+        check("1e300", None);
         check("18446744073709551615", None);
         check("\"1969-12-31T23:59:59Z\"", None);
     }
