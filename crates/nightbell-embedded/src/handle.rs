@@ -1,0 +1,292 @@
+//! The handle that everybody holds, and the life of the thread behind it.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use nightbell_core::connector::Connector;
+use nightbell_core::ports::Clock;
+use nightbell_core::time::UnixMillis;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::browse::{DeadLetters, Drain};
+use crate::error::{EmbeddedError, OpenError};
+use crate::file;
+use crate::limits::{
+    BYTES_MAX_DEFAULT, CLOSE_WAIT_MAX, MESSAGES_MAX_DEFAULT, PREFETCH_DEFAULT, PUBLISHES_WAITING_MAX,
+};
+use crate::memory::Memory;
+use crate::outlet::EmbeddedOutlet;
+use crate::queue::{Consumer, Hand};
+use crate::request::{Ask, Lane, Request, Write};
+use crate::shared::{Depths, QueueState, Shared};
+use crate::subscription::EmbeddedSubscription;
+use crate::telemetry::{CloseTimedOut, LeftOver};
+use crate::timeline::Timeline;
+use crate::writer::{self, Bounds, Writer};
+
+/// Where the queue is, who gets its events, and how much it may hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmbeddedSettings {
+    /// The queue's file. It and the folders that it is in are made if they are missing.
+    pub path: PathBuf,
+    /// The connectors that get a copy of every event.
+    pub connectors: Vec<Connector>,
+    /// How many deliveries a connector's owner holds at most that are not settled; at least one.
+    pub prefetch: u16,
+    /// Once so many messages are in the queue, each counted once for every connector and the dead letters too, events
+    /// are refused.
+    pub messages_max: u64,
+    /// Once the messages in the queue have so many bytes, events are refused. The file may be a few times as long.
+    pub bytes_max: u64,
+}
+
+impl EmbeddedSettings {
+    /// A queue in this file for these connectors, with the default bounds.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, connectors: Vec<Connector>) -> Self {
+        Self {
+            path: path.into(),
+            connectors,
+            prefetch: PREFETCH_DEFAULT,
+            messages_max: MESSAGES_MAX_DEFAULT,
+            bytes_max: BYTES_MAX_DEFAULT,
+        }
+    }
+}
+
+/// The queues in one file. Clones are handles of the same file, and so are its outlets, subscriptions, settlers and
+/// browsers.
+///
+/// [`EmbeddedQueue::close`] ends it as it should be. If the last handle is dropped without that, the dropping thread
+/// waits until all is durable and the file is free, but the next opening takes it for a crash: it counts what may have
+/// been in hand as one more delivery, if anything was delivered at all.
+#[derive(Debug, Clone)]
+pub struct EmbeddedQueue {
+    inner: Arc<Inner>,
+}
+
+/// What all handles share.
+pub(crate) struct Inner {
+    /// None only while it is dropped.
+    lane: Option<Lane>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) publishing: Arc<Semaphore>,
+    pub(crate) connectors: Arc<[Connector]>,
+    pub(crate) clock: Arc<dyn Fn() -> UnixMillis + Send + Sync>,
+    consumers: AtomicU64,
+    thread: Mutex<Option<Thread>>,
+}
+
+struct Thread {
+    handle: JoinHandle<()>,
+    /// Hangs up when the thread has ended.
+    ended: Receiver<Infallible>,
+}
+
+impl EmbeddedQueue {
+    /// Opens the queue, or begins one. `clock` tells the time by which retries are due after a restart.
+    ///
+    /// It blocks while it reads what waits: call it before the runtime starts or from `spawn_blocking`.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the queue is in use, is damaged, has a format that is not known, or the system does not let us
+    /// open it. Nothing was removed.
+    pub fn open<C: Clock>(settings: &EmbeddedSettings, clock: C) -> Result<Self, OpenError> {
+        let clock: Arc<dyn Fn() -> UnixMillis + Send + Sync> = Arc::new(move || clock.now());
+        let wall = clock();
+        let prefetch = settings.prefetch.max(1);
+        let file::Opened { db, mut memory } = file::open(&settings.path, wall)?;
+        let connectors = line_up(&settings.connectors, &mut memory);
+        let shared = Arc::new(Shared::new(writer::depths(&memory)));
+        let writer = Writer {
+            db,
+            memory,
+            path: settings.path.clone(),
+            bounds: Bounds {
+                prefetch: usize::from(prefetch),
+                messages_max: settings.messages_max,
+                bytes_max: settings.bytes_max,
+            },
+            timeline: Timeline::new(wall),
+            clock: Arc::clone(&clock),
+            shared: Arc::clone(&shared),
+            enough: 1,
+            in_use: BTreeSet::new(),
+        };
+        let (lane, requests) = channel();
+        let thread = spawn(writer, requests, Arc::clone(&shared))
+            .map_err(|source| OpenError::io("start a thread for", &settings.path, source))?;
+        let inner = Inner {
+            lane: Some(lane),
+            shared,
+            publishing: Arc::new(Semaphore::new(PUBLISHES_WAITING_MAX)),
+            connectors,
+            clock,
+            consumers: AtomicU64::new(0),
+            thread: Mutex::new(Some(thread)),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Consumes a connector's queue. If somebody does already, it waits until they leave.
+    #[must_use]
+    pub fn subscribe(&self, connector: Connector) -> EmbeddedSubscription {
+        let id = self.inner.consumers.fetch_add(1, Ordering::Relaxed);
+        let (sink, deliveries) = mpsc::unbounded_channel();
+        let hand = Arc::new(Hand::default());
+        let consumer = Consumer { id, sink, hand: Arc::clone(&hand) };
+        self.inner.send(Request::Ask(Ask::Subscribe { connector: connector.clone(), consumer }));
+        EmbeddedSubscription::new(Arc::clone(&self.inner), connector, id, deliveries, hand)
+    }
+
+    /// The way into the queues.
+    #[must_use]
+    pub fn outlet(&self) -> EmbeddedOutlet {
+        EmbeddedOutlet::new(Arc::clone(&self.inner))
+    }
+
+    /// How many messages wait in each queue, now.
+    #[must_use]
+    pub fn depths(&self) -> Depths {
+        self.inner.shared.depths()
+    }
+
+    /// Whether the queue can be used. A write that failed makes it unusable for good.
+    #[must_use]
+    pub fn state(&self) -> QueueState {
+        self.inner.shared.state()
+    }
+
+    /// The dead letters that are there now, in the order in which they died.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Failed`].
+    pub async fn dead_letters(&self) -> Result<DeadLetters, EmbeddedError> {
+        DeadLetters::open(Arc::clone(&self.inner)).await
+    }
+
+    /// All that waits now, so that it can be handed over to another queue. What somebody has in hand is not there.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Failed`].
+    pub async fn drain(&self) -> Result<Drain, EmbeddedError> {
+        Drain::open(Arc::clone(&self.inner)).await
+    }
+
+    /// Finishes what was asked before, makes everything durable and lets go of the file. Later requests fail; closing
+    /// again does nothing. It blocks, for half a minute or so at most: call it from `spawn_blocking` or after the
+    /// runtime's end.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Failed`]: the queue had failed, or did not end in time.
+    pub fn close(&self) -> Result<(), EmbeddedError> {
+        // A second closer waits here for the first.
+        let mut thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(thread) = thread.take() else { return Ok(()) };
+        self.inner.send(Request::Close);
+        let shared = &self.inner.shared;
+        thread.join(shared);
+        let failure = shared.failure().map_err(EmbeddedError::Failed);
+        shared.closed();
+        failure
+    }
+}
+
+impl Inner {
+    /// Sends a request. If that is in vain, the writer has ended.
+    pub(crate) fn send(&self, request: Request) -> bool {
+        self.lane.as_ref().is_some_and(|lane| lane.send(request).is_ok())
+    }
+
+    /// Sends a question and waits for its answer.
+    pub(crate) async fn ask<A>(
+        &self,
+        ask: impl FnOnce(oneshot::Sender<A>) -> Ask,
+    ) -> Result<A, EmbeddedError> {
+        self.answer(|answer| Request::Ask(ask(answer))).await
+    }
+
+    /// Sends a change and waits until it is durable.
+    pub(crate) async fn write<A>(
+        &self,
+        write: impl FnOnce(oneshot::Sender<A>) -> Write,
+    ) -> Result<A, EmbeddedError> {
+        self.answer(|answer| Request::Write(write(answer))).await
+    }
+
+    async fn answer<A>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<A>) -> Request,
+    ) -> Result<A, EmbeddedError> {
+        let failed = || EmbeddedError::Failed(self.shared.why());
+        self.shared.failure().map_err(EmbeddedError::Failed)?;
+        let (answer, answered) = oneshot::channel();
+        if !self.send(request(answer)) {
+            return Err(failed());
+        }
+        // A writer that ends drops what it has not answered, so this never waits in vain.
+        answered.await.map_err(|_| failed())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.lane = None;
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            thread.join(&self.shared);
+            self.shared.closed();
+        }
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Inner").field("connectors", &self.connectors).finish_non_exhaustive()
+    }
+}
+
+impl Thread {
+    fn join(self, shared: &Shared) {
+        if let Err(RecvTimeoutError::Timeout) = self.ended.recv_timeout(CLOSE_WAIT_MAX) {
+            CloseTimedOut(CLOSE_WAIT_MAX).emit();
+            return shared.fail("failed to close in time".to_owned());
+        }
+        // A thread that panicked has made that the sticky failure.
+        let _panicked = self.handle.join();
+    }
+}
+
+/// Makes a queue for each connector, and says for whom else messages wait.
+fn line_up(connectors: &[Connector], memory: &mut Memory) -> Arc<[Connector]> {
+    for (connector, queue) in &memory.queues {
+        if !connectors.contains(connector) {
+            LeftOver { connector, messages: queue.ready() + queue.delayed() }.emit();
+        }
+    }
+    let connectors: BTreeSet<_> = connectors.iter().cloned().collect();
+    for connector in &connectors {
+        memory.queue(Some(connector));
+    }
+    connectors.into_iter().collect()
+}
+
+/// Starts the writer. If it panics, that becomes the sticky failure.
+fn spawn(writer: Writer, requests: Receiver<Request>, shared: Arc<Shared>) -> std::io::Result<Thread> {
+    let (ending, ended): (Sender<Infallible>, _) = channel();
+    let handle = thread::Builder::new().name("queue-writer".to_owned()).spawn(move || {
+        let caught = catch_unwind(AssertUnwindSafe(|| writer.run(&requests)));
+        if let Err(panic) = caught {
+            shared.fail(format!("a panic in the queue's thread: {}", file::panic_text(panic.as_ref())));
+        }
+        drop((requests, ending));
+    })?;
+    Ok(Thread { handle, ended })
+}

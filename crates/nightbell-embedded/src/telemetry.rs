@@ -1,0 +1,170 @@
+//! The gauges, and one struct for each fact that is logged.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use metrics::Gauge;
+use nightbell_core::connector::Connector;
+
+use crate::codec::Unreadable;
+use crate::shared::Depths;
+
+const CONNECTED: &str = "nightbell_broker_connected";
+const QUEUE_DEPTH: &str = "nightbell_queue_depth";
+const DEAD_LETTERS: &str = "nightbell_dead_letters";
+
+/// The gauges of the queues. They are the same as those of the queues on RabbitMQ.
+pub(crate) struct Gauges {
+    connected: Gauge,
+    depths: BTreeMap<Connector, Gauge>,
+    dead: Gauge,
+}
+
+impl Gauges {
+    pub(crate) fn new(depths: &Depths) -> Self {
+        metrics::describe_gauge!(CONNECTED, "1 when the queue can be consumed from and published to");
+        metrics::describe_gauge!(QUEUE_DEPTH, "Messages that wait in a connector's queue");
+        metrics::describe_gauge!(DEAD_LETTERS, "Dead letters in the queue");
+        let gauge = |name: &Connector| metrics::gauge!(QUEUE_DEPTH, "connector" => name.to_string());
+        let gauges = Self {
+            connected: metrics::gauge!(CONNECTED),
+            depths: depths.connectors.keys().map(|name| (name.clone(), gauge(name))).collect(),
+            dead: metrics::gauge!(DEAD_LETTERS),
+        };
+        gauges.connected.set(1);
+        gauges.depths(depths);
+        gauges
+    }
+
+    pub(crate) fn depths(&self, depths: &Depths) {
+        for (connector, gauge) in &self.depths {
+            gauge.set(f64::from(depths.connectors.get(connector).copied().unwrap_or_default()));
+        }
+        self.dead.set(f64::from(depths.dead.unwrap_or_default()));
+    }
+
+    pub(crate) fn disconnected(&self) {
+        self.connected.set(0);
+    }
+}
+
+/// The queue failed for good.
+pub(crate) struct Failed<'a>(pub(crate) &'a str);
+
+impl Failed<'_> {
+    pub(crate) fn emit(&self) {
+        tracing::error!(
+            problem = self.0,
+            "the queue failed; nothing more is taken in or delivered until the process is started anew"
+        );
+    }
+}
+
+/// Messages wait for a connector that is not configured.
+pub(crate) struct LeftOver<'a> {
+    pub(crate) connector: &'a Connector,
+    pub(crate) messages: u32,
+}
+
+impl LeftOver<'_> {
+    pub(crate) fn emit(&self) {
+        tracing::warn!(
+            connector = %self.connector,
+            messages = self.messages,
+            "messages wait for a connector that is not configured; they are kept until it is again, or are drained"
+        );
+    }
+}
+
+/// The last process that consumed the queue did not close it.
+pub(crate) struct NotClosed<'a> {
+    pub(crate) connector: &'a Connector,
+    pub(crate) suspects: usize,
+}
+
+impl NotClosed<'_> {
+    pub(crate) fn emit(&self) {
+        tracing::info!(
+            connector = %self.connector,
+            redelivered = self.suspects,
+            "the queue was not closed at the last end; what may have been in hand comes again"
+        );
+    }
+}
+
+/// Entries that can't be read stay in the file.
+pub(crate) struct EntriesKept {
+    pub(crate) count: usize,
+    pub(crate) why: String,
+}
+
+impl EntriesKept {
+    pub(crate) fn emit(&self) {
+        tracing::error!(
+            count = self.count,
+            why = self.why,
+            "entries of the queue can't be read; they and their messages are kept in the file, and not delivered"
+        );
+    }
+}
+
+/// A message can't be read and becomes a dead letter.
+pub(crate) struct Salvaged<'a> {
+    pub(crate) connector: Option<&'a Connector>,
+    pub(crate) number: u64,
+    pub(crate) why: Unreadable,
+}
+
+impl Salvaged<'_> {
+    pub(crate) fn emit(&self) {
+        let connector = self.connector.map_or("", Connector::as_str);
+        tracing::error!(
+            connector,
+            number = self.number,
+            why = %self.why,
+            "a message in the queue can't be read; its bytes are kept as a dead letter"
+        );
+    }
+}
+
+/// A message came back too often and becomes a dead letter.
+pub(crate) struct CameBackTooOften<'a> {
+    pub(crate) connector: &'a Connector,
+}
+
+impl CameBackTooOften<'_> {
+    pub(crate) fn emit(&self) {
+        tracing::error!(
+            connector = %self.connector,
+            "workers ended too often while they held a message; it is a dead letter now"
+        );
+    }
+}
+
+/// The file was made smaller.
+pub(crate) struct Compacted<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) before: u64,
+    pub(crate) after: u64,
+}
+
+impl Compacted<'_> {
+    pub(crate) fn emit(&self) {
+        tracing::info!(
+            path = %self.path.display(),
+            bytes_before = self.before,
+            bytes = self.after,
+            "the queue's file was compacted"
+        );
+    }
+}
+
+/// The writer did not end in time.
+pub(crate) struct CloseTimedOut(pub(crate) Duration);
+
+impl CloseTimedOut {
+    pub(crate) fn emit(&self) {
+        tracing::error!(waited = ?self.0, "the queue did not close in time");
+    }
+}
