@@ -1,14 +1,23 @@
-//! Nightbell's HTTP face: `/metrics`, `/healthz`, `/readyz` and `/v1/status`, and the small client that `nightbell
-//! status` asks it with.
+//! Nightbell's HTTP face: `/metrics`, `/healthz`, `/readyz`, `/v1/status` and `/openapi.json`; the ways in for events,
+//! `/v1/events`, `/v1/junit` and `/v1/apifortress`; and the small client with which the commands ask a running worker.
 //!
-//! It shows what others tell it and must never decide anything, touch a queue, or show a secret.
+//! It shows what others tell it, and hands events to the queue that it is given. It must never decide anything about an
+//! alert, answer that an event is taken before the queue has it, or show a body, a token or a secret.
 
+mod answer;
 mod client;
+mod guard;
+mod ingest;
+mod openapi;
 mod recorder;
 mod server;
 mod status;
 
-pub use self::client::{ClientError, get};
+pub use self::answer::Problem;
+pub use self::client::{ClientError, Lines, get, lines, post};
+pub use self::guard::require_admin;
+pub use self::ingest::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, Ingest, JUNIT_BODY_BYTES_MAX};
 pub use self::recorder::{RecorderError, install as install_recorder};
-pub use self::server::{Face, serve};
+pub use self::server::{Face, routes, serve};
 pub use self::status::{BreakerState, ConnectorStatus, LedgerStatus, QueueStatus, Status};
+pub use hyper::Method;

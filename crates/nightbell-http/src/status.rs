@@ -1,9 +1,11 @@
 //! What `/v1/status` says, and `nightbell status` reads.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A running worker's state.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "WorkerState")]
 pub struct Status {
     /// The worker's version.
     pub version: String,
@@ -20,7 +22,7 @@ pub struct Status {
 }
 
 /// The queue's state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QueueStatus {
     /// Where it is: host, port and virtual host.
     pub at: String,
@@ -31,7 +33,7 @@ pub struct QueueStatus {
 }
 
 /// The ledger's state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerStatus {
     /// Records in it.
     pub entries: u64,
@@ -40,7 +42,7 @@ pub struct LedgerStatus {
 }
 
 /// One connector's state.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectorStatus {
     /// Its name.
     pub name: String,
@@ -61,7 +63,7 @@ pub struct ConnectorStatus {
 }
 
 /// A breaker's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerState {
     /// All may pass.

@@ -1,0 +1,223 @@
+//! The ways in over HTTP: `POST /v1/events`, `/v1/junit` and `/v1/apifortress`.
+//!
+//! A request is answered with 202 only when the queue has all of its events durably; any other answer names each event
+//! that the queue does not have. If part of a request is not valid, nothing of it is published, unless `?partial=true`
+//! asks for the rest.
+
+mod body;
+mod items;
+mod limits;
+mod meter;
+mod publish;
+mod query;
+#[cfg(test)]
+mod tests;
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use bytes::Bytes;
+use nightbell_core::ports::{Clock, Outlet};
+use nightbell_core::time::UnixMillis;
+use nightbell_reports::junit::{JunitError, Report, ReportOptions};
+use secrecy::SecretString;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use self::body::Coding;
+use self::items::{Batch, Form};
+use self::limits::{HELD_KIB_MAX, INLINE_BYTES_MAX, Patience};
+use self::meter::{Meters, Route};
+use self::publish::Publish;
+use self::query::EventsQuery;
+use crate::answer::Problem;
+use crate::guard::is_allowed;
+
+pub use self::limits::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, JUNIT_BODY_BYTES_MAX};
+
+/// The ways in. Cheap to clone.
+#[derive(Clone)]
+pub struct Ingest(Arc<Inner>);
+
+struct Inner {
+    publish: Publish,
+    now: Box<dyn Fn() -> UnixMillis + Send + Sync>,
+    token: Option<SecretString>,
+    held: Arc<Semaphore>,
+    meters: Meters,
+    patience: Patience,
+}
+
+/// How a request's body is to be read.
+enum Reading {
+    Events { form: Form, is_partial: bool },
+    Report(Box<ReportOptions>),
+}
+
+impl Ingest {
+    /// Ways in that publish to `outlet`. They want `token`, if there is one; none is for loopback only. The metrics
+    /// recorder must be installed before.
+    #[must_use]
+    pub fn new<O: Outlet, C: Clock>(outlet: O, token: Option<SecretString>, clock: C) -> Self {
+        Self::with_patience(outlet, token, clock, Patience::default())
+    }
+
+    fn with_patience<O: Outlet, C: Clock>(
+        outlet: O,
+        token: Option<SecretString>,
+        clock: C,
+        patience: Patience,
+    ) -> Self {
+        let publish: Publish = Arc::new(move |to, message| {
+            let outlet = outlet.clone();
+            Box::pin(async move { outlet.publish(to, message).await })
+        });
+        let held = Arc::new(Semaphore::new(HELD_KIB_MAX));
+        let now = Box::new(move || clock.now());
+        Self(Arc::new(Inner { publish, now, token, held, meters: Meters::new(), patience }))
+    }
+
+    /// The routes.
+    pub(crate) fn routes(self) -> Router {
+        let take = |route| {
+            post(move |State(ingest): State<Self>, request: Request| async move {
+                ingest.0.take(route, request).await
+            })
+        };
+        Router::new()
+            .route("/v1/events", take(Route::Events))
+            .route("/v1/junit", take(Route::Junit))
+            .route("/v1/apifortress", take(Route::ApiFortress))
+            .with_state(self)
+    }
+}
+
+impl Inner {
+    async fn take(&self, route: Route, request: Request) -> Response {
+        let answer = self.answer(route, request).await.unwrap_or_else(Problem::into_response);
+        self.meters.count(route, answer.status());
+        answer
+    }
+
+    async fn answer(&self, route: Route, request: Request) -> Result<Response, Problem> {
+        let (head, body) = request.into_parts();
+        let bytes_max = match route {
+            Route::Events | Route::ApiFortress => EVENTS_BODY_BYTES_MAX,
+            Route::Junit => JUNIT_BODY_BYTES_MAX,
+        };
+        let begun = async {
+            if !is_allowed(self.token.as_ref(), &head.headers) {
+                return Err(Problem::unauthorized("ingest"));
+            }
+            let reading = Reading::of(route, &head.uri, &body::media_type(&head.headers)?)?;
+            let coding = Coding::of(&head.headers)?;
+            let share = body::share(&self.held, &head.headers, coding, bytes_max, self.patience).await?;
+            Ok((reading, coding, share))
+        };
+        let (reading, coding, share) = match begun.await {
+            Ok(begun) => begun,
+            // Who asks first whether to send is not sent for what is refused.
+            Err(problem) if head.headers.contains_key(header::EXPECT) => return Err(problem),
+            Err(problem) => {
+                body::discard(body, self.patience).await;
+                return Err(problem);
+            }
+        };
+        let body = body::read(body, bytes_max, self.patience).await?;
+        let is_partial = matches!(reading, Reading::Events { is_partial: true, .. });
+        let share = Arc::new(share);
+        let batch = unpack_and_read(body, coding, bytes_max, reading, Arc::clone(&share)).await?;
+        if !batch.bad.is_empty() && (batch.items.is_empty() || !is_partial) {
+            return Err(publish::refusal(&batch));
+        }
+        let published =
+            publish::publish(&self.publish, batch.items, (self.now)(), self.patience.publish).await;
+        Ok(published.answer(&batch.bad))
+    }
+}
+
+impl Reading {
+    fn of(route: Route, uri: &Uri, media_type: &str) -> Result<Self, Problem> {
+        let form = Form::of(media_type);
+        match (route, form) {
+            (Route::Events, Some(form)) => {
+                Ok(Self::Events { form, is_partial: EventsQuery::read(uri)?.is_partial })
+            }
+            (Route::Events, None) => Err(unsupported("send application/json or application/x-ndjson")),
+            (Route::ApiFortress, Some(Form::Json)) => {
+                query::require_none(uri)?;
+                Ok(Self::Events { form: Form::ApiFortress, is_partial: false })
+            }
+            (Route::ApiFortress, Some(Form::Lines | Form::ApiFortress) | None) => {
+                Err(unsupported("send application/json"))
+            }
+            (Route::Junit, _) if !matches!(media_type, "application/xml" | "text/xml") => {
+                Err(unsupported("send application/xml"))
+            }
+            (Route::Junit, _) => Ok(Self::Report(Box::new(query::report_options(uri)?))),
+        }
+    }
+}
+
+fn unsupported(hint: &'static str) -> Problem {
+    let error = "the body's Content-Type is missing or not known";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error, hint)
+}
+
+async fn unpack_and_read(
+    body: Bytes,
+    coding: Coding,
+    bytes_max: usize,
+    reading: Reading,
+    share: Arc<OwnedSemaphorePermit>,
+) -> Result<Batch, Problem> {
+    let is_quick = coding == Coding::Plain && body.len() <= INLINE_BYTES_MAX;
+    let work = move || {
+        // A sender that goes away does not end this, so it keeps the share as well.
+        let _share = share;
+        let body = body::unpack(body, coding, bytes_max)?;
+        match reading {
+            Reading::Events { form, .. } => items::read(&body, form, made_id),
+            Reading::Report(options) => read_report(body, *options),
+        }
+    };
+    if is_quick {
+        return work();
+    }
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+        let error = "the body could not be read, and that is a fault of Nightbell";
+        Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error, "report it, with what was sent"))
+    })
+}
+
+fn read_report(body: Bytes, options: ReportOptions) -> Result<Batch, Problem> {
+    let report = Report::read(Cursor::new(body), "report".into(), options).map_err(|error| faulty(&error))?;
+    let events = report.summary().events;
+    if events > ITEMS_MAX {
+        let error = format!("the report has {events} failures; a request may have {ITEMS_MAX} events");
+        let hint = "publish it with `nightbell publish --junit`, which has no such limit";
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error, hint));
+    }
+    let mut batch = Batch::default();
+    for event in report {
+        batch.add_made(&event.map_err(|error| faulty(&error))?, made_id);
+    }
+    Ok(batch)
+}
+
+fn faulty(error: &JunitError) -> Problem {
+    let error = match error {
+        JunitError::Unreadable { source, .. } => format!("the report can't be read: {source}"),
+        JunitError::Faulty { .. } => error.to_string(),
+    };
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error, "send a JUnit XML report, whole")
+}
+
+/// An id for an event that has none, so that the answer can name it and the queue's copies of it are known as one.
+fn made_id() -> String {
+    format!("http:{:032x}", rand::random::<u128>())
+}

@@ -1,0 +1,63 @@
+//! The named bounds of ingest.
+
+use std::time::Duration;
+
+/// The longest body of `/v1/events` and `/v1/apifortress`, in bytes, as sent and as unpacked.
+pub const EVENTS_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The longest body of `/v1/junit`, in bytes, as sent and as unpacked.
+pub const JUNIT_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The most events in one request: its answer names each.
+pub const ITEMS_MAX: usize = 10_000;
+
+/// The most events of one request that wait for the queue's confirm at one time.
+pub(super) const PUBLISHES_MAX: usize = 32;
+
+/// What all requests together may hold, in KiB. It is weighed out by their lengths, so it also bounds their number.
+pub(super) const HELD_KIB_MAX: usize = 256 * 1024;
+
+/// The least that a request is weighed, in KiB.
+pub(super) const REQUEST_KIB_MIN: usize = 256;
+
+/// How much a request holds for each byte of its body: the body, what is read from it, and what is made of that.
+pub(super) const WEIGHT: usize = 3;
+
+/// A body up to this length is read where it came in; a longer one on a thread that may block.
+pub(super) const INLINE_BYTES_MAX: usize = 64 * 1024;
+
+/// How much of a refused request's body is read and thrown away, so that its sender gets to read the answer.
+pub(super) const DISCARDED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// When to come again, if the queue pushes back or too many requests are under way.
+pub(super) const RETRY_SOON: Duration = Duration::from_secs(1);
+
+/// When to come again, if the queue can't be reached.
+pub(super) const RETRY_LATER: Duration = Duration::from_secs(5);
+
+/// How long ingest waits for what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For the next piece of a body.
+    pub(super) piece: Duration,
+    /// For a whole body.
+    pub(super) body: Duration,
+    /// For its share of what all requests may hold.
+    pub(super) share: Duration,
+    /// For the queue to confirm one event.
+    pub(super) publish: Duration,
+    /// For the rest of a refused body.
+    pub(super) discard: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            piece: Duration::from_secs(10),
+            body: Duration::from_secs(120),
+            share: Duration::from_secs(5),
+            publish: Duration::from_secs(30),
+            discard: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Who is not let in, what is too long, too slow or of another kind.
+
+use std::time::Duration;
+
+use nightbell_core::limits::EVENT_BYTES_MAX;
+use tokio::io::AsyncWriteExt as _;
+
+use super::world::{Answer, Queue, TOKEN, World, gzip};
+use crate::ingest::limits::{EVENTS_BODY_BYTES_MAX, JUNIT_BODY_BYTES_MAX, Patience};
+
+const ONE: &str = r#"{"project":"p","test":"a","id":"1"}"#;
+const ROUTES: [&str; 3] = ["/v1/events", "/v1/junit?project=p", "/v1/apifortress"];
+
+async fn impatient() -> World {
+    let short = Duration::from_millis(100);
+    let patience = Patience { piece: short, share: short, ..Patience::default() };
+    World::with(Queue::taking(usize::MAX, None), patience).await
+}
+
+#[tokio::test]
+async fn only_the_token_lets_in_and_it_is_asked_for_first() {
+    let world = World::new().await;
+    for route in ROUTES {
+        for token in ["", "authorization: Bearer sixteen-bytes-no\r\n", "authorization: Basic c2l4\r\n"] {
+            let answer =
+                world.send(&format!("POST {route}"), &format!("{token}content-length: 1\r\n"), b"x").await;
+            assert_eq!(answer.error(401), "this route wants the ingest token");
+            assert!(answer.head.contains("www-authenticate: bearer"), "{answer:?}");
+            assert!(!format!("{answer:?}").contains("sixteen"), "{answer:?}");
+        }
+    }
+    // The admin token is another one.
+    let admin = "authorization: Bearer another-token-ok\r\ncontent-length: 0\r\n";
+    world.send("POST /v1/events", admin, b"").await.error(401);
+    assert_eq!(
+        (world.count("events", 401), world.count("junit", 401), world.count("apifortress", 401)),
+        (4, 3, 3)
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_too_long_is_refused_before_it_comes() {
+    let world = World::new().await;
+    let head = |bytes: usize, kind: &str| {
+        format!(
+            "authorization: Bearer {TOKEN}\r\nexpect: 100-continue\r\ncontent-length: {bytes}\r\ncontent-type: {kind}\r\n"
+        )
+    };
+    let long = head(EVENTS_BODY_BYTES_MAX + 1, "application/json");
+    world.send("POST /v1/events", &long, b"").await.error(413);
+    world.send("POST /v1/apifortress", &long, b"").await.error(413);
+    let long = head(JUNIT_BODY_BYTES_MAX + 1, "text/xml");
+    world.send("POST /v1/junit?project=p", &long, b"").await.error(413);
+}
+
+#[tokio::test]
+async fn a_body_that_grows_too_long_is_refused() {
+    let world = World::new().await;
+    let headers = format!(
+        "authorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n"
+    );
+    let mut body = format!("{:x}\r\n", EVENTS_BODY_BYTES_MAX + 1).into_bytes();
+    body.resize(body.len() + EVENTS_BODY_BYTES_MAX + 1, b' ');
+    body.extend(b"\r\n0\r\n\r\n");
+    let answer = world.send("POST /v1/events", &headers, &body).await;
+    assert!(answer.error(413).contains("16777216 bytes"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_too_long_and_sent_all_the_same_gets_its_answer() {
+    let world = World::new().await;
+    let answer = world.post_json("/v1/events", vec![b' '; EVENTS_BODY_BYTES_MAX + 1]).await;
+    answer.error(413);
+}
+
+#[tokio::test]
+async fn what_unpacks_to_too_much_is_refused() {
+    let world = World::new().await;
+    let headers = "content-type: application/json\r\ncontent-encoding: gzip\r\n";
+    let packed = gzip(&vec![b' '; 3 * EVENTS_BODY_BYTES_MAX]);
+    assert!(packed.len() < EVENTS_BODY_BYTES_MAX / 10);
+    world.post("/v1/events", headers, packed).await.error(413);
+    let packed = gzip(ONE.as_bytes());
+    for broken in [&packed[..packed.len() - 1], b"not gzip".as_slice(), b""] {
+        assert!(world.post("/v1/events", headers, broken).await.error(422).contains("not gzip"));
+    }
+    assert!(world.queue.taken().is_empty());
+}
+
+#[tokio::test]
+async fn an_event_over_its_limit_is_too_long_wherever_it_stands() {
+    let world = World::new().await;
+    let long = format!(r#"{{"project":"p","test":"{}"}}"#, "x".repeat(EVENT_BYTES_MAX));
+    for body in [long.clone(), format!("[{ONE},{long}]"), format!("{ONE}\n{long}\n")] {
+        let answer = world.post_json("/v1/events", body).await;
+        assert_eq!(answer.error(413), "an event is too long; nothing was published");
+        assert!(answer.text.len() < 500, "the body is not in the answer");
+    }
+    assert!(world.queue.taken().is_empty());
+    let answer = world.post_json("/v1/events?partial=true", format!("[{ONE},{long}]")).await;
+    assert_eq!((answer.status, world.queue.ids()), (202, vec!["1".to_owned()]));
+}
+
+#[tokio::test]
+async fn other_kinds_of_bodies_are_refused() {
+    let world = World::new().await;
+    for headers in [
+        "",
+        "content-type: text/plain\r\n",
+        "content-type: application/x-www-form-urlencoded\r\n",
+        "content-type: application/json; charset=latin1\r\n",
+        "content-type: application/json\r\ncontent-encoding: br\r\n",
+        "content-type: application/json\r\ncontent-encoding: gzip, gzip\r\n",
+        "content-type: application/json\r\ncontent-encoding: gzip\r\ncontent-encoding: gzip\r\n",
+    ] {
+        world.post("/v1/events", headers, ONE).await.error(415);
+        world.post("/v1/apifortress", headers, ONE).await.error(415);
+    }
+    world.post_json("/v1/junit?project=p", "{}").await.error(415);
+    world.post("/v1/apifortress", "content-type: application/x-ndjson\r\n", ONE).await.error(415);
+    assert!(world.queue.taken().is_empty());
+}
+
+#[tokio::test]
+async fn a_slow_body_is_not_waited_for() {
+    let world = impatient().await;
+    let headers =
+        format!("authorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n");
+    let answer = world.send("POST /v1/events", &headers, b"{").await;
+    answer.error(408);
+    assert_eq!(world.count("events", 408), 1);
+}
+
+#[tokio::test]
+async fn requests_that_would_hold_too_much_are_told_to_come_again() {
+    let short = Duration::from_millis(100);
+    let patience = Patience { share: short, piece: Duration::from_secs(60), ..Patience::default() };
+    let world = World::with(Queue::taking(usize::MAX, None), patience).await;
+    let length = EVENTS_BODY_BYTES_MAX;
+    let headers = format!(
+        "authorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n"
+    );
+    // Five hold 48 MiB each, and their bodies do not come.
+    let mut slow = Vec::new();
+    for _ in 0..5 {
+        slow.push(world.begin("POST /v1/events", &headers, b"[").await);
+    }
+    let expecting = format!("{headers}expect: 100-continue\r\n");
+    let busy = async {
+        loop {
+            let answer = world.send("POST /v1/events", &expecting, b"").await;
+            if answer.status == 503 {
+                break answer;
+            }
+        }
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(20), busy).await.unwrap();
+    answer.error(503);
+    assert!(answer.head.contains("retry-after: 1"), "{answer:?}");
+    // A small one still gets in.
+    assert_eq!(world.post_json("/v1/events", ONE).await.status, 202);
+    // The end of one makes room for another.
+    let mut first = slow.remove(0);
+    first.write_all(&vec![b' '; length - 2]).await.unwrap();
+    first.write_all(b"]").await.unwrap();
+    assert_eq!(Answer::read(first).await.status, 202);
+    let mut next = world.begin("POST /v1/events", &headers, b"[").await;
+    next.write_all(&vec![b' '; length - 2]).await.unwrap();
+    next.write_all(b"]").await.unwrap();
+    assert_eq!(Answer::read(next).await.status, 202);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_no_event() {
+    let world = World::new().await;
+    let headers = format!(
+        "authorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n"
+    );
+    let answer = world.send("POST /v1/events", &headers, b"zz\r\n").await;
+    answer.error(400);
+    assert!(world.queue.taken().is_empty());
+}
