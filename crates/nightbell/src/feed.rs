@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use nightbell_core::event::Event;
-use nightbell_core::message::Message;
+use nightbell_core::message::{Message, routing_key};
 use nightbell_core::ports::{Destination, Outlet, PublishError};
 use nightbell_core::time::UnixMillis;
 use tokio::time::Instant;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 pub const PUBLISHES_MAX: usize = 32;
 
 /// The wait between two tries of one publish.
-const RETRY_EVERY: Duration = Duration::from_millis(500);
+pub const RETRY_EVERY: Duration = Duration::from_millis(500);
 
 /// One event ready to be published.
 #[derive(Debug, Clone)]
@@ -36,14 +36,7 @@ impl Item {
     }
 
     fn message(&self, now: UnixMillis) -> Message {
-        Message {
-            body: self.body.clone(),
-            message_id: self.id.clone(),
-            content_type: Some("application/json".into()),
-            app_id: Some("nightbell".into()),
-            published_at: Some(now),
-            ..Message::default()
-        }
+        Message::of_event(self.id.clone(), self.body.clone(), now)
     }
 }
 
@@ -54,16 +47,6 @@ pub struct Fed {
     pub confirmed: usize,
     /// Why it stopped, if it did not get to the end.
     pub stopped: Option<PublishError>,
-}
-
-/// The routing key of a project's events: `event.PROJECT`, whose dots and odd characters are replaced, because a topic
-/// exchange reads dots as boundaries and the key has 255 bytes at the most.
-#[must_use]
-pub fn routing_key(project: &str) -> String {
-    let safe =
-        |character: char| if character.is_ascii_alphanumeric() || character == '-' { character } else { '_' };
-    let name: String = project.chars().take(200).map(safe).collect();
-    format!("event.{name}")
 }
 
 /// Publishes all items; the first that is not confirmed within `timeout` stops the rest. `confirmed` hears of each.
@@ -161,11 +144,5 @@ mod tests {
         let fed = run(u32::MAX, 100).await;
         assert_eq!((fed.confirmed, fed.stopped), (0, Some(PublishError::Unavailable("down".into()))));
         assert!(start.elapsed() <= Duration::from_secs(30));
-    }
-
-    #[test]
-    fn a_routing_key_is_safe_and_short() {
-        assert_eq!(routing_key("shop.eu/ä"), "event.shop_eu__");
-        assert!(routing_key(&"x".repeat(10_000)).len() <= 255);
     }
 }

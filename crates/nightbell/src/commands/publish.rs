@@ -1,125 +1,100 @@
-//! `nightbell publish`: one event from flags, many from standard input, or a report's failures.
+//! `nightbell publish`: one event from flags, many from standard input, or reports' failures.
+
+mod inputs;
+mod session;
+mod source;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, IsTerminal as _};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use futures::{Stream, StreamExt as _, stream};
-use indicatif::{ProgressBar, ProgressStyle};
-use nightbell_amqp::{AmqpOutlet, Broker};
+use futures::stream;
+use nightbell_amqp::Broker;
 use nightbell_core::event::Event;
-use nightbell_core::ports::Clock as _;
+use nightbell_core::ports::{Clock as _, Outlet};
+use nightbell_reports::{Format, Placeholder, Repeats, ReportOptions};
 use nightbell_worker::SystemClock;
-use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::time::timeout;
 
+use self::session::{Session, Told};
+use self::source::{Reports, read_lines, read_reports};
 use crate::cli::{EventFlags, Publish};
 use crate::config::Config;
+use crate::door::Door;
 use crate::exit::{Code, Failure, OrFail as _};
-use crate::feed::{Fed, Item, PUBLISHES_MAX, feed};
-use crate::junit::{self, JunitError, ReportOptions, Summary};
-use crate::ndjson::Events;
-use crate::output::{count, print_json, print_line};
+use crate::feed::Item;
 use crate::wiring;
 
-/// The most ids that `--json` lists; beyond it they are only counted.
-const LISTED_MAX: usize = 100_000;
-
-/// Publishes, and succeeds only when the broker has confirmed everything.
+/// Publishes, and succeeds only when the queue has confirmed everything. With `--fail-open` it ends in time, whatever
+/// the queue or the inputs do; that its failure shows in no exit code is the caller's part.
 ///
 /// # Errors
-/// Nothing was given, something can't be read, or the broker did not confirm in time.
+/// Nothing was given, something can't be read, or the queue did not confirm in time.
 pub async fn publish(config_path: &Path, flags: Publish) -> Result<(), Failure> {
-    let broker = broker(config_path, &flags)?;
-    let mut session = Session::new(broker.outlet(), &flags);
-    let unreadable = if !flags.junit.is_empty() {
-        let (files, options) = (flags.junit.clone(), report_options(&flags.event)?);
-        from_thread(&mut session, move |send| read_reports(&files, &options, send)).await?
-    } else if flags.event.test.is_some() {
-        session.feed(stream::iter([from_flags(&flags.event)?])).await;
-        0
-    } else if io::stdin().is_terminal() {
-        return Err(Failure::new(
-            Code::Usage,
-            "nothing to publish: give --project and --test for one event, --junit FILES… for reports, or NDJSON on \
-             standard input",
-        ));
+    let mut told = Told::default();
+    let work = through_queue(config_path, &flags, &mut told);
+    let ended = if flags.fail_open {
+        timeout(flags.timeout, work).await.unwrap_or_else(|_| {
+            let limit = humantime::format_duration(flags.timeout);
+            Err(Failure::new(Code::TempFail, format!("publishing was not done within {limit}")))
+        })
     } else {
-        from_thread(&mut session, read_lines).await?
+        work.await
     };
-    session.conclude(flags.json)?;
-    broker.close().await;
-    match unreadable {
-        0 => Ok(()),
-        some => {
-            Err(Failure::new(Code::Data, format!("{} could not be read, see above", count(some, "input"))))
+    let said = told.say(flags.json, &ended);
+    ended.and(said)
+}
+
+/// Where to publish: the one place that knows which queues there are.
+enum Queue {
+    Amqp(Broker),
+    Embedded(Door),
+}
+
+fn queue(config_path: &Path, flags: &Publish) -> Result<Queue, Failure> {
+    if let Some(url) = &flags.queue_url {
+        let settings = wiring::broker_settings(url, &flags.prefix, 1, false)?;
+        return Ok(Queue::Amqp(Broker::new(settings, Vec::new())));
+    }
+    let config = Config::load(Some(config_path)).or_fail(Code::Config)?;
+    if config.queue.is_none() {
+        return Ok(Queue::Embedded(Door::new(config)));
+    }
+    Ok(Queue::Amqp(wiring::broker(&config)?))
+}
+
+async fn through_queue(config_path: &Path, flags: &Publish, told: &mut Told) -> Result<(), Failure> {
+    match queue(config_path, flags)? {
+        Queue::Amqp(broker) => {
+            let ended = feed(broker.outlet(), flags, told).await;
+            broker.close().await;
+            ended
+        }
+        Queue::Embedded(door) => {
+            let ended = feed(door.clone(), flags, told).await;
+            ended.and(door.close().await)
         }
     }
 }
 
-fn broker(config_path: &Path, flags: &Publish) -> Result<Broker, Failure> {
-    match &flags.queue_url {
-        Some(url) => Ok(Broker::new(wiring::broker_settings(url, &flags.prefix, 1, false)?, Vec::new())),
-        None => wiring::broker(&Config::load(Some(config_path)).or_fail(Code::Config)?),
-    }
-}
-
-/// One publishing: where to, for how long, and what came of it.
-struct Session {
-    outlet: AmqpOutlet,
-    timeout: Duration,
-    confirmed: usize,
-    stopped: Option<String>,
-    listed: Vec<Value>,
-}
-
-impl Session {
-    fn new(outlet: AmqpOutlet, flags: &Publish) -> Self {
-        Self { outlet, timeout: flags.timeout, confirmed: 0, stopped: None, listed: Vec::new() }
-    }
-
-    async fn feed(&mut self, items: impl Stream<Item = Item>) {
-        let progress = ProgressBar::new_spinner().with_style(
-            ProgressStyle::with_template("{spinner} {pos} published, {per_sec}")
-                .expect("the template is sound"),
-        );
-        let listed = &mut self.listed;
-        let confirmed = |item: &Item| {
-            progress.inc(1);
-            if listed.len() < LISTED_MAX {
-                listed.push(json!({ "id": item.id, "project": item.project, "test": item.test }));
-            }
-        };
-        let Fed { confirmed, stopped } =
-            feed(&self.outlet, items, self.timeout, || SystemClock.now(), confirmed).await;
-        progress.finish_and_clear();
-        self.confirmed += confirmed;
-        self.stopped = stopped.map(|error| error.to_string());
-    }
-
-    /// Says what was published; fails if the broker did not confirm everything.
-    fn conclude(&self, as_json: bool) -> Result<(), Failure> {
-        if as_json {
-            print_json(
-                &json!({ "published": self.confirmed, "events": self.listed, "error": self.stopped }),
-            )?;
-        } else if self.confirmed == 0 && self.stopped.is_none() {
-            print_line("nothing to publish")?;
-        } else {
-            print_line(&format!("published {}", count(self.confirmed, "event")))?;
-        }
-        match &self.stopped {
-            None => Ok(()),
-            Some(error) => Err(Failure::new(
-                Code::Unavailable,
-                format!(
-                    "{} published, then the broker gave no confirm for {}: {error}; publish again when it is back, ids \
-                     keep that harmless",
-                    count(self.confirmed, "event"),
-                    humantime::format_duration(self.timeout),
-                ),
-            )),
-        }
+async fn feed(outlet: impl Outlet, flags: &Publish, told: &mut Told) -> Result<(), Failure> {
+    let is_terse = flags.fail_open;
+    // One publish ends before the whole does, so that its own error is what is told.
+    let timeout = if flags.fail_open { flags.timeout * 3 / 4 } else { flags.timeout };
+    let mut session = Session { outlet, timeout, told };
+    if let Some(reports) = reports(flags)? {
+        session.feed_from_thread(move |send| read_reports(&reports, send)).await
+    } else if flags.event.test.is_some() {
+        session.feed(stream::iter([from_flags(&flags.event)?])).await
+    } else if io::stdin().is_terminal() {
+        Err(Failure::new(
+            Code::Usage,
+            "nothing to publish: give --project and --test for one event, --junit FILES… or --ctrf FILES… for reports, \
+             or NDJSON on standard input",
+        ))
+    } else {
+        session.feed_from_thread(move |send| read_lines(is_terse, send)).await
     }
 }
 
@@ -134,98 +109,49 @@ fn from_flags(flags: &EventFlags) -> Result<Item, Failure> {
     event.suite.clone_from(&flags.suite);
     event.environment.clone_from(&flags.environment);
     event.run_id.clone_from(&flags.run_id);
-    event.report_url.clone_from(&flags.report_url);
     event.tags.clone_from(&flags.tags);
     event.labels = flags.labels.iter().cloned().collect();
     event.dedup_key.clone_from(&flags.dedup_key);
     event.occurred_at = Some(nightbell_core::event::When(SystemClock.now()));
+    event.report_url = flags.report_url.as_ref().and_then(|link| link.of(&event));
     let body = serde_json::to_vec(&event).or_fail(Code::Software)?;
     // The worker reads it with the same function: what would be dead-lettered there is an error here.
     let event = nightbell_core::event::read(&body).or_fail(Code::Usage)?;
     Ok(Item::of(&event, body.into()))
 }
 
-/// What a reading thread does with each event; false: the publishing has stopped.
-type Send<'a> = &'a mut dyn FnMut(Item) -> bool;
-
-/// Publishes what a thread reads, as it comes, and returns how many inputs were unreadable.
-async fn from_thread(
-    session: &mut Session,
-    read: impl FnOnce(Send<'_>) -> usize + std::marker::Send + 'static,
-) -> Result<usize, Failure> {
-    let (items, received) = mpsc::channel(PUBLISHES_MAX);
-    let reader = tokio::task::spawn_blocking(move || read(&mut |item| items.blocking_send(item).is_ok()));
-    let items =
-        stream::unfold(received, |mut received| async { received.recv().await.map(|item| (item, received)) });
-    session.feed(items.boxed()).await;
-    if session.stopped.is_some() {
-        // The reader may wait for a line that never comes; it is left behind.
-        return Ok(0);
+/// The reports to publish, if any are given.
+fn reports(flags: &Publish) -> Result<Option<Reports>, Failure> {
+    let junit = flags.junit.iter().map(|path| (path.clone(), Format::Junit));
+    let given: Vec<_> = junit.chain(flags.ctrf.iter().map(|path| (path.clone(), Format::Ctrf))).collect();
+    if given.is_empty() {
+        return Ok(None);
     }
-    reader.await.or_fail(Code::Software)
-}
-
-fn read_lines(send: Send<'_>) -> usize {
-    let mut unreadable = 0;
-    for line in Events::new(io::stdin().lock()) {
-        match line {
-            Ok(line) => {
-                if !send(Item::of(&line.event, line.body.into())) {
-                    break;
-                }
-            }
-            Err(error) => {
-                unreadable += 1;
-                say(&anyhow::Error::new(error));
-            }
-        }
+    let event = &flags.event;
+    let project = event.project.clone().filter(|project| !project.trim().is_empty());
+    let asks_for = |placeholder| event.report_url.as_ref().is_some_and(|link| link.asks_for(placeholder));
+    // A CTRF report may tell its run by itself.
+    if !flags.junit.is_empty() && event.run_id.is_none() && asks_for(Placeholder::RunId) {
+        return Err(Failure::new(Code::Usage, "--report-url has {run_id}, which needs --run-id ID"));
     }
-    unreadable
-}
-
-fn read_reports(files: &[PathBuf], options: &ReportOptions, send: Send<'_>) -> usize {
-    let mut unreadable = 0;
-    for file in files {
-        if let Err(error) = read_report(file, options, send) {
-            unreadable += 1;
-            say(&anyhow::Error::new(error));
-        }
+    if !flags.junit.is_empty() && event.environment.is_none() && asks_for(Placeholder::Environment) {
+        return Err(Failure::new(
+            Code::Usage,
+            "--report-url has {environment}, which needs --environment NAME",
+        ));
     }
-    unreadable
-}
-
-fn read_report(file: &Path, options: &ReportOptions, send: Send<'_>) -> Result<(), JunitError> {
-    let report = junit::open(file, options.clone())?;
-    let Summary { cases, failed, errors, skipped, flaky, .. } = report.summary();
-    eprintln!(
-        "{}: {}, {failed} failed, {errors} with errors, {skipped} skipped, {flaky} flaky",
-        file.display(),
-        count(cases, "test"),
-    );
-    for event in report {
-        let event = event?;
-        let body = serde_json::to_vec(&event).expect("an event is plain data");
-        if !send(Item::of(&event, body.into())) {
-            break;
-        }
-    }
-    Ok(())
-}
-
-fn say(error: &anyhow::Error) {
-    eprintln!("nightbell: {error:#}");
-}
-
-fn report_options(flags: &EventFlags) -> Result<ReportOptions, Failure> {
-    let project = flags.project.clone().filter(|project| !project.trim().is_empty());
-    Ok(ReportOptions {
-        project: project.ok_or_else(|| Failure::new(Code::Usage, "--junit needs --project NAME"))?,
-        environment: flags.environment.clone(),
-        run_id: flags.run_id.clone(),
-        severity: flags.severity.unwrap_or_default(),
-        labels: flags.labels.iter().cloned().collect(),
-        tags: flags.tags.clone(),
-        report_url: flags.report_url.clone(),
-        suite: flags.suite.clone(),
-    })
+    let options = ReportOptions {
+        project: project.ok_or_else(|| Failure::new(Code::Usage, "reports need --project NAME"))?,
+        environment: event.environment.clone(),
+        run_id: event.run_id.clone(),
+        severity: event.severity.unwrap_or_default(),
+        labels: event.labels.iter().cloned().collect(),
+        tags: event.tags.clone(),
+        report_url: None,
+        link: event.report_url.clone(),
+        suite: event.suite.clone(),
+        flaky: flags.flaky,
+    };
+    let repeats = if flags.reruns { Repeats::AcrossFiles } else { Repeats::InSuite };
+    Ok(Some(Reports { given, repeats, options, is_terse: flags.fail_open }))
 }

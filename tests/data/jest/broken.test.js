@@ -1,0 +1,2 @@
+test("never runs", () => {});
+require("./is-not-there");
