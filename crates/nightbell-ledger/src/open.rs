@@ -14,7 +14,7 @@ use crate::telemetry::{BrokenKept, Reset};
 
 /// The default bound of sled's page cache, in bytes. sled counts the bytes on disk; in memory they take several times
 /// more, and the whole worker is to stay under 64 MiB.
-pub const CACHE_BYTES_DEFAULT: u64 = 4 * 1024 * 1024;
+pub const CACHE_BYTES_DEFAULT: u64 = 6 * 1024 * 1024;
 
 /// The store's format: the keys, and where they are.
 const FORMAT: u8 = 1;

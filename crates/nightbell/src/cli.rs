@@ -8,6 +8,7 @@ use nightbell_core::connector::Connector;
 use nightbell_core::dead::Reason;
 use nightbell_core::event::{Severity, Status};
 use nightbell_core::time::UnixMillis;
+use nightbell_reports::Link;
 use secrecy::SecretString;
 
 /// A durable queued delivery worker: failing tests in, xMatters alerts out.
@@ -22,13 +23,33 @@ pub struct Cli {
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Human, env = "NIGHTBELL_LOG_FORMAT")]
     pub log_format: LogFormat,
 
-    /// What is logged: error, warn, info, debug, trace, or a filter such as `nightbell_amqp=debug`.
-    #[arg(long, global = true, value_name = "LEVEL", default_value = "info", env = "NIGHTBELL_LOG")]
-    pub log: String,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as `nightbell_amqp=debug`. By default info; for
+    /// the demo nothing.
+    #[arg(long, global = true, value_name = "LEVEL", env = "NIGHTBELL_LOG")]
+    pub log: Option<String>,
 
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Whether whatever goes wrong must not show in the exit code.
+    #[must_use]
+    pub fn fails_open(&self) -> bool {
+        matches!(&self.command, Command::Publish(flags) if flags.fail_open)
+    }
+
+    /// What is logged.
+    #[must_use]
+    pub fn log_level(&self) -> &str {
+        if self.fails_open() {
+            // What goes wrong is one warning then.
+            return "off";
+        }
+        let is_demo = matches!(&self.command, Command::Demo(_));
+        self.log.as_deref().unwrap_or(if is_demo { "off" } else { "info" })
+    }
 }
 
 /// How log lines look.
@@ -45,6 +66,8 @@ pub enum LogFormat {
 pub enum Command {
     /// Run the worker: consume, drop repeats, deliver, retry, keep dead letters.
     Run,
+    /// Show it all on this machine, with a stand-in for xMatters; nobody is alerted and nothing is left behind.
+    Demo(Demo),
     /// Write a commented starter configuration.
     Init(Init),
     /// Validate the configuration and print it as resolved, secrets masked.
@@ -62,6 +85,9 @@ pub enum Command {
     Topology(Topology),
     /// Print the event's JSON Schema.
     Schema,
+    /// Move what waits in the embedded queue.
+    #[command(subcommand)]
+    Queue(QueueVerb),
 }
 
 /// Whether to print JSON.
@@ -70,6 +96,14 @@ pub struct AsJson {
     /// Print one JSON document.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `nightbell demo`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Demo {
+    /// End after the show: with 0 if all went as expected.
+    #[arg(long)]
+    pub once: bool,
 }
 
 /// `nightbell init`.
@@ -91,16 +125,29 @@ pub struct Check {
 /// `nightbell publish`.
 #[derive(Debug, Args)]
 pub struct Publish {
-    /// Publish the failures of these JUnit XML reports.
+    /// Publish the failures of these JUnit XML reports; each is a file or a pattern like `reports/**/*.xml`.
     #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with_all = ["test", "id", "status", "message", "details", "dedup_key"])]
     pub junit: Vec<PathBuf>,
+    /// Publish the failures of these CTRF JSON reports; files or patterns.
+    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with_all = ["test", "id", "status", "message", "details", "dedup_key"])]
+    pub ctrf: Vec<PathBuf>,
+    /// The reports are attempts of one run, so that of each test only the last result in all of them counts. Without
+    /// it, a test that failed in one of them is published although it passed in another.
+    #[arg(long)]
+    pub reruns: bool,
+    /// Also publish tests that failed first and passed in the end, tagged `flaky`.
+    #[arg(long)]
+    pub flaky: bool,
+    /// Exit with 0 and one warning whatever goes wrong, after --timeout at the latest: alerting breaks no build.
+    #[arg(long)]
+    pub fail_open: bool,
     /// The RabbitMQ to publish to, without a configuration file: `amqp://user:password@host:5672/%2f`.
     #[arg(long, value_name = "URL", env = "NIGHTBELL_QUEUE_URL", hide_env_values = true, value_parser = secret)]
     pub queue_url: Option<SecretString>,
     /// What the names of exchanges and queues begin with; only with --queue-url.
     #[arg(long, default_value = "nightbell", requires = "queue_url")]
     pub prefix: String,
-    /// How long to try while the broker is down.
+    /// How long to try while the broker is down; with --fail-open, how long all may take.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
     /// Print one JSON document with the ids.
@@ -144,9 +191,9 @@ pub struct EventFlags {
     /// The run; part of the ids that are made for a report.
     #[arg(long)]
     pub run_id: Option<String>,
-    /// A link to the report.
-    #[arg(long)]
-    pub report_url: Option<String>,
+    /// A link to the report, in which `{project}`, `{suite}`, `{test}`, `{run_id}` and `{environment}` are filled in.
+    #[arg(long, value_name = "URL")]
+    pub report_url: Option<Link>,
     /// A tag; may be given several times.
     #[arg(long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,
@@ -156,6 +203,33 @@ pub struct EventFlags {
     /// Overrides the computed alert key.
     #[arg(long, requires = "test")]
     pub dedup_key: Option<String>,
+}
+
+/// `nightbell queue …`.
+#[derive(Debug, Subcommand)]
+pub enum QueueVerb {
+    /// Hand everything that waits in the embedded queue, dead letters included, to RabbitMQ. No worker may run.
+    Drain(Drain),
+}
+
+/// `nightbell queue drain`.
+#[derive(Debug, Args)]
+pub struct Drain {
+    /// The RabbitMQ to move to: `amqp://user:password@host:5672/%2f`.
+    #[arg(long, value_name = "URL", env = "NIGHTBELL_QUEUE_URL", hide_env_values = true, value_parser = secret)]
+    pub to: SecretString,
+    /// What the names of exchanges and queues begin with there.
+    #[arg(long, default_value = "nightbell")]
+    pub prefix: String,
+    /// Only check the exchanges and queues there, and declare none.
+    #[arg(long)]
+    pub no_declare: bool,
+    /// How long to try with each message while the broker does not confirm it.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+    /// As what.
+    #[command(flatten)]
+    pub as_json: AsJson,
 }
 
 /// `nightbell dead …`.
@@ -262,6 +336,15 @@ impl Moment {
         match self {
             Self::At(time) => time,
             Self::Ago(ago) => UnixMillis(now.0.saturating_sub(nightbell_core::time::millis(ago))),
+        }
+    }
+}
+
+impl std::fmt::Display for Moment {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::At(time) => time.fmt(out),
+            Self::Ago(ago) => humantime::format_duration(*ago).fmt(out),
         }
     }
 }

@@ -2,8 +2,10 @@
 
 pub mod check;
 pub mod dead;
+pub mod demo;
 pub mod init;
 pub mod publish;
+pub mod queue;
 pub mod route;
 pub mod run;
 pub mod schema;

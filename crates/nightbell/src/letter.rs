@@ -14,6 +14,7 @@ use nightbell_core::time::UnixMillis;
 use serde_json::{Value, json};
 
 use crate::cli::Selector;
+use crate::output::one_line;
 
 /// A dead letter, read.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,9 +72,7 @@ impl Letter {
         message
     }
 
-    /// All but the body, as `dead list --json` gives it.
-    #[must_use]
-    pub fn summary(&self) -> Value {
+    fn summary(&self) -> Value {
         let time = |time: Option<UnixMillis>| time.map(|time| time.to_string());
         json!({
             "id": self.id.to_string(),
@@ -107,6 +106,43 @@ impl Letter {
         }
         all
     }
+}
+
+/// How much of an id a table shows; `--id` takes as much.
+const ID_CHARS: usize = 12;
+
+/// How much of a detail a table shows.
+pub const DETAIL_CHARS: usize = 60;
+
+/// What [`row`] shows.
+pub const HEAD: [&str; 8] = ["id", "connector", "reason", "died at", "attempts", "project", "test", "detail"];
+
+/// A letter as [`Letter::whole`] gives it, as a row of a table.
+#[must_use]
+pub fn row(letter: &Value) -> [String; 8] {
+    let text = |name: &str| letter[name].as_str();
+    let cut = |name: &str, chars| text(name).map_or("-".to_owned(), |text| one_line(text, chars));
+    [
+        text("id").unwrap_or_default().chars().take(ID_CHARS).collect(),
+        cut("connector", 40),
+        cut("reason", 40),
+        cut("died_at", 40),
+        letter["attempts"].to_string(),
+        cut("project", 40),
+        cut("test", 40),
+        cut("detail", DETAIL_CHARS),
+    ]
+}
+
+/// A letter as [`Letter::whole`] gives it, without what makes it long: as `dead list --json` gives it.
+#[must_use]
+pub fn without_body(mut letter: Value) -> Value {
+    if let Some(fields) = letter.as_object_mut() {
+        for long in ["history", "routing_key", "body", "body_base64"] {
+            fields.remove(long);
+        }
+    }
+    letter
 }
 
 /// A selector with its pattern compiled and its times fixed.

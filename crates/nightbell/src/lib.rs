@@ -4,12 +4,15 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod door;
 pub mod exit;
 pub mod feed;
-pub mod junit;
 pub mod letter;
+pub mod letters;
 pub mod logging;
 pub mod ndjson;
 pub mod output;
+pub mod queue;
 pub mod state;
 pub mod wiring;
+pub mod worker;

@@ -15,8 +15,9 @@ pub fn begin(cli: &Cli) -> Result<(), Failure> {
     // lapin says each lost connection at ERROR; nightbell-amqp says it once, and when it is over. The HTTP crates log
     // paths and headers, which are secrets here, so they stay silent whatever is asked for.
     const SILENT: &str = "lapin=off,hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,rustls=warn,sled=warn";
-    let filter = EnvFilter::try_new(format!("{},{SILENT}", cli.log))
-        .map_err(|error| Failure::new(Code::Usage, format!("--log `{}`: {error}", cli.log)))?;
+    let level = cli.log_level();
+    let filter = EnvFilter::try_new(format!("{level},{SILENT}"))
+        .map_err(|error| Failure::new(Code::Usage, format!("--log `{level}`: {error}")))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

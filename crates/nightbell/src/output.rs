@@ -1,9 +1,11 @@
 //! Results on standard output: tables for people, JSON for scripts.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
 
 use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use comfy_table::{ContentArrangement, Table};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::exit::{Code, Failure};
@@ -42,6 +44,15 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure { code: Code::Software, error: anyhow::Error::new(error) })?;
     print_line(&text)
+}
+
+/// A count on standard error, on a terminal only, that shows when the work takes long.
+#[must_use]
+pub fn progress(message: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {msg} {pos}").expect("the template is sound");
+    let bar = ProgressBar::new_spinner().with_style(style).with_message(message);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }
 
 /// An empty table: framed and fitted to the width on a terminal, plain and whole through a pipe.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use nightbell_amqp::{Broker, BrokerUrl};
 use nightbell_core::breaker::Breaker;
 use nightbell_core::connector::Connector;
 use nightbell_core::owner::View;
@@ -11,38 +10,34 @@ use nightbell_http::{BreakerState, ConnectorStatus, LedgerStatus, QueueStatus, S
 use nightbell_ledger::LedgerStore;
 use nightbell_worker::{OwnerHandle, SystemClock};
 use nightbell_xmatters::Xmatters;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
 use crate::config::{Config, QueueConfig};
-use crate::exit::{Code, Failure, OrFail as _};
+use crate::queue::Queue;
 use crate::wiring;
 
 /// Puts the worker's state together, each time it is asked.
-///
-/// # Errors
-/// The configuration has no broker.
+#[must_use]
 pub fn source(
-    config: &Config,
-    broker: &Broker,
+    queue: &Queue,
     ledger: &LedgerStore,
     owners: &[OwnerHandle<Xmatters<SystemClock>>],
-) -> Result<Arc<dyn Fn() -> Status + Send + Sync>, Failure> {
-    let at = BrokerUrl::read(&wiring::queue(config)?.url).or_fail(Code::Config)?.place();
+) -> Arc<dyn Fn() -> Status + Send + Sync> {
+    let at = queue.place();
     let views: Vec<(Connector, watch::Receiver<View>)> =
         owners.iter().map(|owner| (owner.connector.clone(), owner.view.clone())).collect();
-    let (broker, ledger, state) = (broker.clone(), ledger.clone(), broker.state());
-    Ok(Arc::new(move || {
-        let depths = broker.depths();
+    let (queue, ledger) = (queue.clone(), ledger.clone());
+    Arc::new(move || {
+        let seen = queue.view();
         let connectors: Vec<_> = views
             .iter()
-            .map(|(name, view)| connector_status(name, &view.borrow(), depths.connectors.get(name).copied()))
+            .map(|(name, view)| connector_status(name, &view.borrow(), seen.depth(name)))
             .collect();
-        let broker_state = state.borrow().clone();
         let failure = ledger.health().err().map(|error| error.to_string());
         let mut missing = Vec::new();
-        missing.extend(broker_state.consuming.as_ref().err().map(|reason| format!("queue: {reason}")));
-        missing.extend(broker_state.publishing.as_ref().err().map(|reason| format!("publishing: {reason}")));
+        missing.extend(seen.consuming.as_ref().err().map(|reason| format!("queue: {reason}")));
+        missing.extend(seen.publishing.as_ref().err().map(|reason| format!("publishing: {reason}")));
         missing.extend(failure.as_ref().map(|reason| format!("ledger: {reason}")));
         let halted = connectors.iter().filter(|connector| connector.halted);
         missing.extend(halted.map(|connector| format!("owner of {}: stopped", connector.name)));
@@ -50,22 +45,18 @@ pub fn source(
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready: missing.is_empty(),
             missing,
-            queue: QueueStatus {
-                at: at.clone(),
-                connected: broker_state.consuming.is_ok(),
-                dead_letters: depths.dead.map(u64::from),
-            },
+            queue: QueueStatus { at: at.clone(), connected: seen.consuming.is_ok(), dead_letters: seen.dead },
             ledger: LedgerStatus { entries: ledger.entries(), failure },
             connectors,
         }
-    }))
+    })
 }
 
-fn connector_status(name: &Connector, view: &View, depth: Option<u32>) -> ConnectorStatus {
+fn connector_status(name: &Connector, view: &View, depth: Option<u64>) -> ConnectorStatus {
     let now = SystemClock.now();
     ConnectorStatus {
         name: name.to_string(),
-        depth: depth.map(u64::from),
+        depth,
         in_hand: view.held,
         in_flight: view.attempting,
         breaker: match view.breaker {
@@ -89,9 +80,12 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     if !same_queue(old.queue.as_ref(), new.queue.as_ref()) {
         keys.push("[queue]");
     }
-    let token =
-        |config: &Config| config.http.admin_token.as_ref().map(|token| token.expose_secret().to_owned());
-    if old.http.listen != new.http.listen || token(old) != token(new) {
+    let http = |config: &Config| {
+        let text =
+            |token: &Option<SecretString>| token.as_ref().map(|token| token.expose_secret().to_owned());
+        (config.http.listen, text(&config.http.admin_token), text(&config.http.ingest_token))
+    };
+    if http(old) != http(new) {
         keys.push("[http]");
     }
     if wiring::connectors(old) != wiring::connectors(new) {

@@ -13,6 +13,7 @@ use crate::cli::Check;
 use crate::config::{Config, ConnectorConfig};
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::output::{count, print, print_line};
+use crate::queue::{Queue, embedded_path};
 use crate::wiring;
 
 /// Prints the configuration as resolved, and, online, one line for each thing that was tried.
@@ -28,7 +29,11 @@ pub async fn check(config: &Config, flags: &Check) -> Result<(), Failure> {
     if !flags.online {
         return Ok(());
     }
-    let mut findings = vec![("broker".to_owned(), broker(config).await)];
+    let queue = match &config.queue {
+        Some(_) => ("broker".to_owned(), broker(config).await),
+        None => ("embedded queue".to_owned(), embedded(config).await),
+    };
+    let mut findings = vec![queue];
     for connector in &config.connectors {
         findings.push((format!("destination of {}", connector.name), destination(connector).await));
     }
@@ -60,6 +65,27 @@ async fn broker(config: &Config) -> Result<String, Failure> {
     Ok(format!("{version} at {place}, all exchanges and queues are there"))
 }
 
+/// Opens the embedded queue, unless a worker has it open.
+async fn embedded(config: &Config) -> Result<String, Failure> {
+    let path = embedded_path(config);
+    if !path.exists() {
+        return Ok(format!("{} is made when the worker starts", path.display()));
+    }
+    match Queue::open(config).await {
+        Ok(queue) => {
+            let view = queue.view();
+            let waiting: u64 = view.depths().map(|(_, depth)| depth).sum();
+            queue.close().await?;
+            let dead = view.dead.unwrap_or_default();
+            Ok(format!("{}: {waiting} waiting, {dead} dead", path.display()))
+        }
+        Err(failure) if failure.code == Code::TempFail => {
+            Ok(format!("{} is open in another process", path.display()))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
 /// Connects to the destination's host; nothing is posted.
 async fn destination(connector: &ConnectorConfig) -> Result<String, Failure> {
     let start = SystemClock.now();
@@ -67,8 +93,8 @@ async fn destination(connector: &ConnectorConfig) -> Result<String, Failure> {
     let url = Url::parse(connector.trigger_url.expose_secret()).or_fail(Code::Config)?;
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = url.port_or_known_default().unwrap_or(443);
-    let connect = tokio::time::timeout(connector.connect_timeout, TcpStream::connect((host.as_str(), port)));
-    let limit = humantime::format_duration(connector.connect_timeout);
+    let connect = tokio::time::timeout(connector.network.connect_timeout, TcpStream::connect((host.as_str(), port)));
+    let limit = humantime::format_duration(connector.network.connect_timeout);
     match connect.await {
         Ok(Ok(_)) => {
             let took: Duration = SystemClock.now().since(start);

@@ -1,28 +1,19 @@
 //! `nightbell run`: wires the worker, obeys signals, and stops it.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightbell_http::{Face, install_recorder};
-use nightbell_ledger::{LedgerSettings, LedgerStore, Opened};
-use nightbell_worker::{Control, Drained, OwnerHandle, Ports, SystemClock, telemetry};
-use nightbell_xmatters::Xmatters;
+use nightbell_worker::{Control, telemetry};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::config::Config;
 use crate::exit::{Code, Failure, OrFail as _};
+use crate::worker::{Owner, StopSignals, Worker};
 use crate::{state, wiring};
-
-type Owner = OwnerHandle<Xmatters<SystemClock>>;
-
-/// How much longer than the grace period an owner may take to leave its queue.
-const LEAVE_MAX: Duration = Duration::from_secs(5);
 
 /// Runs the worker until a signal ends it.
 ///
@@ -32,41 +23,17 @@ const LEAVE_MAX: Duration = Duration::from_secs(5);
 pub async fn run(path: &Path, config: Config) -> Result<ExitCode, Failure> {
     nightbell_worker::arm_fail_points();
     let mut signals = Signals::new()?;
-    let routing = Arc::new(wiring::routing(&config)?);
-    let broker = wiring::broker(&config)?;
-    let senders =
-        config.connectors.iter().map(|one| wiring::sender(&config, one)).collect::<Result<Vec<_>, _>>()?;
-    let metrics = install_recorder().or_fail(Code::Software)?;
-    telemetry::describe();
-    telemetry::begin(env!("CARGO_PKG_VERSION"));
     let listener = listen(&config).await?;
-    let ledger = open_ledger(&config).await?;
-
-    let ports = Ports { outlet: broker.outlet(), ledger: ledger.clone(), clock: SystemClock };
-    let mut owners = Vec::new();
-    for (connector, sender) in config.connectors.iter().zip(senders) {
-        telemetry::begin_connector(&connector.name);
-        let settings = wiring::owner_settings(&config, connector, &routing);
-        owners.push(nightbell_worker::spawn(
-            settings,
-            broker.subscribe(connector.name.clone()),
-            sender,
-            ports.clone(),
-        ));
-    }
-    let stop_http = CancellationToken::new();
-    let status = state::source(&config, &broker, &ledger, &owners)?;
-    let face = Face { metrics, status, admin_token: config.http.admin_token.clone() };
-    let http = tokio::spawn(nightbell_http::serve(listener, face, stop_http.clone()));
+    let mut worker = Worker::start(&config, listener).await?;
     let names: Vec<_> = config.connectors.iter().map(|connector| connector.name.as_str()).collect();
-    info!(version = env!("CARGO_PKG_VERSION"), connectors = names.join(","), http = %config.http.listen, "nightbell runs");
+    info!(version = env!("CARGO_PKG_VERSION"), connectors = names.join(","), queue = worker.queue.place(), http = %config.http.listen, "nightbell runs");
 
-    let asked = supervise(path, config, &mut signals, &mut owners).await;
+    let asked = supervise(path, config, &mut signals, &mut worker.owners).await;
     let ended = match asked {
         Asked::Stop { grace } => {
             tokio::select! {
-                drained = drain(owners, grace) => drained,
-                () = stop_asked(&mut signals.terminate, &mut signals.interrupt) => {
+                drained = worker.drain(grace) => drained,
+                () = signals.stop.next() => {
                     error!("a second signal ends at once; what was in hand comes again");
                     return Ok(ExitCode::FAILURE);
                 }
@@ -74,11 +41,7 @@ pub async fn run(path: &Path, config: Config) -> Result<ExitCode, Failure> {
         }
         Asked::OwnerDied => false,
     };
-    stop_http.cancel();
-    broker.close().await;
-    let closed = tokio::task::spawn_blocking(move || ledger.close()).await.or_fail(Code::Software)?;
-    closed.or_fail(Code::Io)?;
-    drop(http.await);
+    worker.close().await?;
     Ok(if ended { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -88,19 +51,6 @@ async fn listen(config: &Config) -> Result<TcpListener, Failure> {
         let error = anyhow::Error::new(error).context(format!("listen on {at} (http.listen)"));
         Failure { code: Code::Unavailable, error }
     })
-}
-
-async fn open_ledger(config: &Config) -> Result<LedgerStore, Failure> {
-    let settings = LedgerSettings::new(config.data_dir.join("ledger"));
-    let opened = tokio::task::spawn_blocking(move || LedgerStore::open(&settings, SystemClock)).await;
-    let (ledger, opened) = opened.or_fail(Code::Software)?.or_fail(Code::CantCreate)?;
-    match opened {
-        Opened::Fresh => info!("a new ledger was begun"),
-        Opened::Found { entries } => info!(entries, "the ledger was opened"),
-        // The ledger has said it, at ERROR.
-        Opened::Reset { .. } => {}
-    }
-    Ok(ledger)
 }
 
 /// Why the worker ends.
@@ -116,7 +66,7 @@ async fn supervise(path: &Path, config: Config, signals: &mut Signals, owners: &
     let mut config = config;
     loop {
         tokio::select! {
-            () = stop_asked(&mut signals.terminate, &mut signals.interrupt) => {
+            () = signals.stop.next() => {
                 let grace = config.worker.shutdown_grace;
                 info!(grace_s = grace.as_secs_f64(), "stopping: attempts in flight may finish; a second signal ends at once");
                 return Asked::Stop { grace };
@@ -173,51 +123,15 @@ async fn reload(path: &Path, old: &Config, owners: &[Owner]) -> Result<Config, F
     Ok(new)
 }
 
-/// Stops all owners and reports what became of their work; false: not all of it came to its end.
-async fn drain(owners: Vec<Owner>, grace: Duration) -> bool {
-    for owner in &owners {
-        drop(owner.control.send(Control::Stop { grace }).await);
-    }
-    let mut clean = true;
-    for owner in owners {
-        let connector = owner.connector;
-        match tokio::time::timeout(grace + LEAVE_MAX, owner.ended).await {
-            Ok(Ok(Drained { finished, returned, uncertain })) => {
-                let ids = uncertain.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
-                let ids = ids.into_iter().collect::<Vec<_>>().join(",");
-                clean &= uncertain.is_empty();
-                let uncertain = uncertain.len();
-                info!(%connector, finished, returned, uncertain, ids, "an owner stopped");
-            }
-            Ok(Err(_)) | Err(_) => {
-                clean = false;
-                warn!(%connector, "an owner did not stop in time; what it held comes again");
-            }
-        }
-    }
-    clean
-}
-
 /// The signals that the worker obeys.
 struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+    stop: StopSignals,
     reload: Signal,
 }
 
 impl Signals {
     fn new() -> Result<Self, Failure> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).or_fail(Code::Software)?,
-            interrupt: signal(SignalKind::interrupt()).or_fail(Code::Software)?,
-            reload: signal(SignalKind::hangup()).or_fail(Code::Software)?,
-        })
-    }
-}
-
-async fn stop_asked(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        let reload = signal(SignalKind::hangup()).or_fail(Code::Software)?;
+        Ok(Self { stop: StopSignals::new()?, reload })
     }
 }

@@ -1,4 +1,4 @@
-//! `nightbell status`: what a running worker is doing; without one, what the broker knows.
+//! `nightbell status`: what a running worker is doing; without one, what the queue knows.
 
 use nightbell_amqp::{AmqpError, QueueReport, queue_report};
 use nightbell_http::{BreakerState, ClientError, ConnectorStatus, Status};
@@ -8,6 +8,7 @@ use crate::cli::AsJson;
 use crate::config::Config;
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::output::{print_json, print_line, print_table, table};
+use crate::queue::Queue;
 use crate::wiring;
 
 /// Prints the running worker's state. Where no worker listens, prints the queues' and fails with 69.
@@ -19,7 +20,11 @@ pub async fn status(config: &Config, flags: AsJson) -> Result<(), Failure> {
     match nightbell_http::get(config.http.listen, "/v1/status", token).await {
         Ok(body) => show(&serde_json::from_slice(&body).or_fail(Code::Unavailable)?, flags),
         Err(error @ ClientError::NoWorker(_)) => {
-            queues(config, flags).await?;
+            let rows = match &config.queue {
+                Some(_) => in_rabbitmq(config).await?,
+                None => in_file(config).await?,
+            };
+            print_queues(&rows, flags)?;
             Err(Failure::new(Code::Unavailable, error))
         }
         Err(error) => Err(Failure::new(Code::Unavailable, error)),
@@ -68,26 +73,47 @@ fn row(connector: &ConnectorStatus) -> [String; 7] {
     ]
 }
 
+/// A queue without a worker.
+struct Row {
+    name: String,
+    /// None: there is no such queue.
+    ready: Option<u64>,
+    consumers: u32,
+}
+
 /// The queues as the broker knows them.
-async fn queues(config: &Config, flags: AsJson) -> Result<(), Failure> {
+async fn in_rabbitmq(config: &Config) -> Result<Vec<Row>, Failure> {
     let settings = wiring::configured_broker(config)?;
     let names = settings.names.clone();
     let mut queues: Vec<String> =
         wiring::connectors(config).iter().map(|connector| names.connector_queue(connector)).collect();
     queues.push(names.dead());
     let reports: Result<Vec<QueueReport>, AmqpError> = queue_report(&settings, &queues).await;
-    let reports = reports.or_fail(Code::Unavailable)?;
+    let row = |QueueReport { name, ready, consumers }| Row { name, ready: ready.map(u64::from), consumers };
+    Ok(reports.or_fail(Code::Unavailable)?.into_iter().map(row).collect())
+}
+
+/// The queues as they stand in the embedded queue's file.
+async fn in_file(config: &Config) -> Result<Vec<Row>, Failure> {
+    let queue = Queue::open(config).await?;
+    let view = queue.view();
+    let row = |name: &str, ready| Row { name: name.to_owned(), ready, consumers: 0 };
+    let mut rows: Vec<Row> = view.depths().map(|(name, depth)| row(name.as_str(), Some(depth))).collect();
+    rows.push(row("dead letters", view.dead));
+    queue.close().await?;
+    Ok(rows)
+}
+
+fn print_queues(queues: &[Row], flags: AsJson) -> Result<(), Failure> {
     if flags.json {
-        let rows: Vec<_> = reports
-            .iter()
-            .map(|report| json!({ "queue": report.name, "ready": report.ready, "consumers": report.consumers }))
-            .collect();
+        let row = |row: &Row| json!({ "queue": row.name, "ready": row.ready, "consumers": row.consumers });
+        let rows: Vec<_> = queues.iter().map(row).collect();
         return print_json(&json!({ "worker": null, "queues": rows }));
     }
     let mut rows = table(&["queue", "waiting", "consumers"]);
-    for report in reports {
-        let ready = report.ready.map_or("missing".to_owned(), |ready| ready.to_string());
-        rows.add_row([report.name, ready, report.consumers.to_string()]);
+    for Row { name, ready, consumers } in queues {
+        let ready = ready.map_or("missing".to_owned(), |ready| ready.to_string());
+        rows.add_row([name.clone(), ready, consumers.to_string()]);
     }
     print_table(&rows)
 }

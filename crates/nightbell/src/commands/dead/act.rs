@@ -1,97 +1,42 @@
-//! The verbs that change something: replay and discard.
+//! The verbs that change something: replay, discard.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 
-use futures::{StreamExt as _, stream};
-use nightbell_amqp::{AmqpOutlet, DeadQueue, Held};
-use nightbell_core::ports::{Destination, Outlet as _};
-use nightbell_core::time::UnixMillis;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::browse::{Browsed, collect, progress};
-use super::show::row;
-use crate::cli::{AsJson, Selector};
-use crate::config::Config;
+use super::browse;
+use crate::cli::{AsJson, Moment, Selector};
 use crate::exit::{Code, Failure, OrFail as _};
-use crate::feed::PUBLISHES_MAX;
-use crate::letter::Letter;
-use crate::output::{count, print_json, print_line, print_table, table};
-use crate::wiring;
+use crate::letter::{HEAD, row, without_body};
+use crate::letters::access::Access;
+use crate::letters::{Done, Verb};
+use crate::output::{count, print_json, print_line, print_table, progress, table};
 
 /// Publishes each letter again, and removes it only when that is confirmed.
 pub(super) async fn replay(
-    config: &Config,
+    access: &Access,
     selector: &Selector,
     dry_run: bool,
     as_json: AsJson,
 ) -> Result<(), Failure> {
-    let (Browsed { queue, began }, letters) = collect(config, selector).await?;
     if dry_run {
-        queue.close().await.or_fail(Code::Unavailable)?;
+        let letters = collect(access, selector).await?;
         return plan(&letters, "would be replayed", as_json);
     }
-    let broker = wiring::broker(config)?;
-    let outlet = broker.outlet();
-    let bar = progress(letters.len() as u64, "replaying");
-    let replays = letters.into_iter().map(|(letter, held)| replay_one(&outlet, &queue, began, letter, held));
-    let mut replays = stream::iter(replays).buffer_unordered(PUBLISHES_MAX);
-    let (mut replayed, mut problems) = (Vec::new(), Vec::new());
-    while let Some((letter, result)) = replays.next().await {
+    let mut tally = Tally::default();
+    let bar = progress("replaying");
+    let acted = access.act(Verb::Replay, selector, |done| {
         bar.inc(1);
-        match result {
-            Ok(()) => replayed.push(letter.id.to_string()),
-            Err(problem) => problems.push((letter.id.to_string(), problem)),
-        }
-    }
-    drop(replays);
+        tally.take(done);
+    });
+    let acted = acted.await;
     bar.finish_and_clear();
-    let closed = queue.close().await;
-    broker.close().await;
-    if as_json.json {
-        let failed: Vec<_> =
-            problems.iter().map(|(id, problem)| json!({ "id": id, "problem": problem })).collect();
-        print_json(&json!({ "replayed": replayed, "failed": failed }))?;
-    } else {
-        print_line(&format!("replayed {}", count(replayed.len(), "dead letter")))?;
-    }
-    closed.or_fail(Code::Unavailable)?;
-    match problems.first() {
-        None => Ok(()),
-        Some((id, problem)) => Err(Failure::new(
-            Code::Unavailable,
-            format!(
-                "{} not replayed and stay dead letters; {id}: {problem}",
-                count(problems.len(), "dead letter")
-            ),
-        )),
-    }
-}
-
-async fn replay_one(
-    outlet: &AmqpOutlet,
-    queue: &DeadQueue,
-    began: UnixMillis,
-    letter: Letter,
-    held: Held,
-) -> (Letter, Result<(), String>) {
-    let to = match &letter.death.connector {
-        Some(connector) => Destination::Requeue { connector: connector.clone() },
-        None => Destination::Events { routing_key: letter.message.routing_key.clone() },
-    };
-    let published = outlet.publish(to, letter.replayed(began)).await;
-    let result = match published {
-        Ok(()) => queue
-            .remove(held)
-            .await
-            .map_err(|error| format!("published, but not removed: {error}; replaying it again does no harm")),
-        Err(error) => Err(error.to_string()),
-    };
-    (letter, result)
+    tally.conclude(acted, "replayed", as_json)
 }
 
 /// Removes each letter for good, after asking.
 pub(super) async fn discard(
-    config: &Config,
+    access: &Access,
     selector: &Selector,
     yes: bool,
     as_json: AsJson,
@@ -102,25 +47,42 @@ pub(super) async fn discard(
             "discard asks before it removes anything; give --yes where nobody can answer",
         ));
     }
-    let (Browsed { queue, .. }, letters) = collect(config, selector).await?;
-    if !yes && !letters.is_empty() {
+    let selector = if yes {
+        selector.clone()
+    } else {
+        let letters = collect(access, selector).await?;
         plan(&letters, "would be removed for good", AsJson { json: false })?;
+        if letters.is_empty() {
+            return Ok(());
+        }
         if !confirmed()? {
-            queue.close().await.or_fail(Code::Unavailable)?;
             return print_line("nothing was removed");
         }
-    }
-    let mut removed = Vec::new();
-    for (letter, held) in letters {
-        queue.remove(held).await.or_fail(Code::Unavailable)?;
-        removed.push(letter.id.to_string());
-    }
-    queue.close().await.or_fail(Code::Unavailable)?;
-    if as_json.json {
-        print_json(&json!({ "discarded": removed }))
-    } else {
-        print_line(&format!("discarded {}", count(removed.len(), "dead letter")))
-    }
+        these(&letters, selector)
+    };
+    let mut tally = Tally::default();
+    let acted = access.act(Verb::Discard, &selector, |done| tally.take(done)).await;
+    tally.conclude(acted, "discarded", as_json)
+}
+
+async fn collect(access: &Access, selector: &Selector) -> Result<Vec<Value>, Failure> {
+    let mut letters = Vec::new();
+    browse(access, selector, |letter| {
+        letters.push(without_body(letter));
+        Ok(())
+    })
+    .await?;
+    Ok(letters)
+}
+
+/// Those letters that were shown, and none that came since.
+fn these(letters: &[Value], selector: &Selector) -> Selector {
+    let ids = letters.iter().filter_map(|letter| letter["id"].as_str()).map(ToOwned::to_owned).collect();
+    // A letter whose time of death is not known would be meant by no `until`.
+    let died: Option<Vec<_>> = letters.iter().map(|letter| letter["died_at"].as_str()).collect();
+    let last = died.and_then(|died| died.into_iter().max());
+    let until = last.and_then(|last| last.parse::<Moment>().ok());
+    Selector { id: ids, until: selector.until.or(until), ..selector.clone() }
 }
 
 fn confirmed() -> Result<bool, Failure> {
@@ -130,18 +92,54 @@ fn confirmed() -> Result<bool, Failure> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-fn plan(letters: &[(Letter, Held)], what: &str, as_json: AsJson) -> Result<(), Failure> {
+fn plan(letters: &[Value], what: &str, as_json: AsJson) -> Result<(), Failure> {
     if as_json.json {
-        let summaries: Vec<_> = letters.iter().map(|(letter, _)| letter.summary()).collect();
-        return print_json(&json!({ "would_replay": summaries }));
+        return print_json(&json!({ "would_replay": letters }));
     }
     if !letters.is_empty() {
-        let mut rows =
-            table(&["id", "connector", "reason", "died at", "attempts", "project", "test", "detail"]);
-        for (letter, _) in letters {
+        let mut rows = table(&HEAD);
+        for letter in letters {
             rows.add_row(row(letter));
         }
         print_table(&rows)?;
     }
     print_line(&format!("{} {what}", count(letters.len(), "dead letter")))
+}
+
+/// What became of the letters.
+#[derive(Debug, Default)]
+struct Tally {
+    gone: Vec<String>,
+    failed: Vec<(String, String)>,
+}
+
+impl Tally {
+    fn take(&mut self, Done { id, problem }: Done) {
+        match problem {
+            None => self.gone.push(id),
+            Some(problem) => self.failed.push((id, problem)),
+        }
+    }
+
+    /// Says what was done; fails if that was not all.
+    fn conclude(self, acted: Result<(), Failure>, what: &str, as_json: AsJson) -> Result<(), Failure> {
+        if as_json.json {
+            let failed: Vec<_> =
+                self.failed.iter().map(|(id, problem)| json!({ "id": id, "problem": problem })).collect();
+            print_json(&json!({ what: self.gone, "failed": failed }))?;
+        } else if acted.is_ok() || !self.gone.is_empty() {
+            print_line(&format!("{what} {}", count(self.gone.len(), "dead letter")))?;
+        }
+        acted?;
+        match self.failed.first() {
+            None => Ok(()),
+            Some((id, problem)) => Err(Failure::new(
+                Code::Unavailable,
+                format!(
+                    "{} not {what} and stay dead letters; {id}: {problem}",
+                    count(self.failed.len(), "dead letter")
+                ),
+            )),
+        }
+    }
 }

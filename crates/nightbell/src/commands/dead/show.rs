@@ -2,36 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use nightbell_core::connector::Connector;
-use nightbell_core::dead::Reason;
 use serde_json::{Value, json};
 
-use super::browse::browse;
+use super::browse;
 use crate::cli::{AsJson, Selector};
-use crate::config::Config;
-use crate::exit::{Code, Failure, OrFail as _};
-use crate::letter::Letter;
+use crate::exit::{Code, Failure};
+use crate::letter::{DETAIL_CHARS, HEAD, row, without_body};
+use crate::letters::access::Access;
 use crate::output::{count, one_line, print_json, print_line, print_table, table};
 
-/// How much of an id a table shows; `--id` takes as much.
-const ID_CHARS: usize = 12;
-
-/// How much of a detail a table shows.
-const DETAIL_CHARS: usize = 60;
-
-pub(super) async fn list(config: &Config, selector: &Selector, as_json: AsJson) -> Result<(), Failure> {
+pub(super) async fn list(access: &Access, selector: &Selector, as_json: AsJson) -> Result<(), Failure> {
     let mut summaries = Vec::new();
-    let mut rows = table(&["id", "connector", "reason", "died at", "attempts", "project", "test", "detail"]);
-    let browsed = browse(config, selector, |letter, _| {
+    let mut rows = table(&HEAD);
+    browse(access, selector, |letter| {
         if as_json.json {
-            summaries.push(letter.summary());
+            summaries.push(without_body(letter));
         } else {
             rows.add_row(row(&letter));
         }
         Ok(())
     })
     .await?;
-    browsed.queue.close().await.or_fail(Code::Unavailable)?;
     if as_json.json {
         print_json(&summaries)
     } else if rows.is_empty() {
@@ -41,30 +32,16 @@ pub(super) async fn list(config: &Config, selector: &Selector, as_json: AsJson) 
     }
 }
 
-/// A letter as a row of `list` and of a dry run.
-pub(super) fn row(letter: &Letter) -> [String; 8] {
-    let or_dash = |text: Option<&str>| text.map_or("-".to_owned(), |text| one_line(text, 40));
-    [
-        letter.id.to_string().chars().take(ID_CHARS).collect(),
-        letter.death.connector.as_ref().map_or("-", Connector::as_str).to_owned(),
-        letter.death.reason.to_string(),
-        letter.death.at.map_or("-".to_owned(), |at| at.to_string()),
-        letter.journey.attempts.to_string(),
-        or_dash(letter.project()),
-        or_dash(letter.test()),
-        one_line(&letter.death.detail, DETAIL_CHARS),
-    ]
-}
+/// Letters that died of the same: connector, reason and detail.
+type Group = (Option<String>, String, String);
 
-/// Letters that died of the same.
-type Group = (Option<Connector>, Reason, String);
-
-pub(super) async fn groups(config: &Config, selector: &Selector, as_json: AsJson) -> Result<(), Failure> {
+pub(super) async fn groups(access: &Access, selector: &Selector, as_json: AsJson) -> Result<(), Failure> {
     let mut groups: BTreeMap<Group, (usize, Option<String>, Option<String>)> = BTreeMap::new();
-    let browsed = browse(config, selector, |letter, _| {
-        let detail = one_line(&letter.death.detail, DETAIL_CHARS);
-        let died = letter.death.at.map(|at| at.to_string());
-        let key = (letter.death.connector, letter.death.reason, detail);
+    browse(access, selector, |letter| {
+        let text = |name: &str| letter[name].as_str().map(ToOwned::to_owned);
+        let detail = one_line(letter["detail"].as_str().unwrap_or_default(), DETAIL_CHARS);
+        let died = text("died_at");
+        let key = (text("connector"), text("reason").unwrap_or_default(), detail);
         let (count, first, last) = groups.entry(key).or_insert((0, died.clone(), died.clone()));
         *count += 1;
         // RFC 3339 in UTC with a fixed number of digits sorts as time does.
@@ -73,7 +50,6 @@ pub(super) async fn groups(config: &Config, selector: &Selector, as_json: AsJson
         Ok(())
     })
     .await?;
-    browsed.queue.close().await.or_fail(Code::Unavailable)?;
     if as_json.json {
         let list: Vec<Value> = groups
             .iter()
@@ -91,22 +67,20 @@ pub(super) async fn groups(config: &Config, selector: &Selector, as_json: AsJson
     }
     let mut rows = table(&["count", "connector", "reason", "detail", "first", "last"]);
     for ((connector, reason, detail), (count, first, last)) in groups {
-        let connector = connector.map_or("-".to_owned(), |connector| connector.to_string());
-        let time = |time: Option<String>| time.unwrap_or("-".to_owned());
-        rows.add_row([count.to_string(), connector, reason.to_string(), detail, time(first), time(last)]);
+        let or_dash = |text: Option<String>| text.unwrap_or("-".to_owned());
+        rows.add_row([count.to_string(), or_dash(connector), reason, detail, or_dash(first), or_dash(last)]);
     }
     print_table(&rows)
 }
 
-pub(super) async fn show(config: &Config, ids: Vec<String>, as_json: AsJson) -> Result<(), Failure> {
+pub(super) async fn show(access: &Access, ids: Vec<String>, as_json: AsJson) -> Result<(), Failure> {
     let selector = Selector { id: ids, ..Selector::default() };
     let mut letters = Vec::new();
-    let browsed = browse(config, &selector, |letter, _| {
-        letters.push(letter.whole());
+    browse(access, &selector, |letter| {
+        letters.push(letter);
         Ok(())
     })
     .await?;
-    browsed.queue.close().await.or_fail(Code::Unavailable)?;
     if as_json.json {
         print_json(&letters)?;
     } else {
@@ -165,14 +139,13 @@ fn text(letter: &Value) -> String {
     lines.join("\n")
 }
 
-pub(super) async fn export(config: &Config, selector: &Selector) -> Result<(), Failure> {
+pub(super) async fn export(access: &Access, selector: &Selector) -> Result<(), Failure> {
     let mut written = 0;
-    let browsed = browse(config, selector, |letter, _| {
+    browse(access, selector, |letter| {
         written += 1;
-        print_line(&letter.whole().to_string())
+        print_line(&letter.to_string())
     })
     .await?;
-    browsed.queue.close().await.or_fail(Code::Unavailable)?;
     eprintln!("exported {}; they stay where they are", count(written, "dead letter"));
     Ok(())
 }

@@ -1,0 +1,142 @@
+//! What the demo needs: a folder, a stand-in for xMatters, a configuration, and a worker.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fake_xmatters::{Answer, Auth, FakeXmatters, Settings};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use toml::Value;
+
+use crate::config::{Config, FILE, System};
+use crate::exit::{Code, Failure, OrFail as _};
+use crate::worker::Worker;
+
+/// Where the worker listens if nobody else does: where `nightbell run` would.
+const PORT: u16 = 9464;
+
+/// What attempts on their way get when the demo ends.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The connectors: the team of the project, and those who keep the test machines up.
+pub(super) const SHOP: &str = "shop";
+/// See [`SHOP`].
+pub(super) const SRE: &str = "sre";
+
+/// All that the demo needs. Dropping it removes its folder.
+pub(super) struct Stage {
+    pub(super) fake: FakeXmatters,
+    pub(super) worker: Worker,
+    pub(super) config: Config,
+    /// Where the worker listens.
+    pub(super) at: SocketAddr,
+    folder: TempDir,
+}
+
+impl Stage {
+    /// Sets it up.
+    pub(super) async fn set() -> Result<Self, Failure> {
+        let folder = tempfile::Builder::new().prefix("nightbell-demo-").tempdir();
+        let folder = folder.map_err(|error| cant_create(error, &std::env::temp_dir()))?;
+        let settings = Settings { auth: Auth::Url { api_key: "demo".to_owned() }, ..Settings::default() };
+        let fake = FakeXmatters::start(settings).await.or_fail(Code::Unavailable)?;
+        let listener = listen().await?;
+        let at = listener.local_addr().or_fail(Code::Unavailable)?;
+        let file = folder.path().join(FILE);
+        let text = configuration(&folder.path().join("data"), at, &fake)?;
+        std::fs::write(&file, &text).map_err(|error| cant_create(error, &file))?;
+        let config = Config::parse(&text, &file, &System).or_fail(Code::Software)?;
+        let worker = Worker::start(&config, listener).await?;
+        Ok(Self { fake, worker, config, at, folder })
+    }
+
+    /// The configuration file, for commands in another terminal.
+    pub(super) fn file(&self) -> PathBuf {
+        self.folder.path().join(FILE)
+    }
+
+    /// Lets xMatters answer some requests for `shop` with 503, and all for `sre` with 400.
+    pub(super) fn break_xmatters(&self) {
+        // Never five in a row, which would open the breaker.
+        let answers = [503, 503, 503, 202, 503].map(Answer::status);
+        self.fake.script_for(SHOP, answers);
+        let refusal = Answer::status(400).text(r#"{"code":400,"message":"no group sre-on-call"}"#);
+        self.fake.set_default_for(SRE, refusal);
+    }
+
+    /// Lets xMatters accept everything.
+    pub(super) fn mend_xmatters(&self) {
+        self.fake.set_default_for(SRE, Answer::accepted());
+    }
+
+    /// Takes it all down, and removes the folder.
+    pub(super) async fn strike(self) -> Result<(), Failure> {
+        let Self { fake, mut worker, folder, .. } = self;
+        worker.drain(GRACE).await;
+        worker.close().await?;
+        fake.stop().await;
+        let path = folder.path().to_owned();
+        folder.close().map_err(|error| {
+            let error = anyhow::Error::new(error).context(format!("remove {}", path.display()));
+            Failure { code: Code::Io, error }
+        })
+    }
+}
+
+async fn listen() -> Result<TcpListener, Failure> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).await {
+        Ok(listener) => Ok(listener),
+        // Another worker runs, as a rule. Any port will do.
+        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|error| {
+            let error = anyhow::Error::new(error).context("listen on 127.0.0.1");
+            Failure { code: Code::Unavailable, error }
+        }),
+    }
+}
+
+fn cant_create(error: io::Error, path: &Path) -> Failure {
+    let text = format!("the demo can't write to {}; set TMPDIR to a folder where it can", path.display());
+    Failure { code: Code::CantCreate, error: anyhow::Error::new(error).context(text) }
+}
+
+/// A configuration as a user would write it: without `[queue]`, hence with the embedded queue.
+fn configuration(data: &Path, at: SocketAddr, fake: &FakeXmatters) -> Result<String, Failure> {
+    let data = data.to_str().ok_or_else(|| {
+        Failure::new(Code::CantCreate, format!("{} is no text; set TMPDIR to a plain path", data.display()))
+    })?;
+    // A dollar would begin a name.
+    let data = Value::String(data.replace('$', "$$"));
+    let (shop, sre) = (fake.url(SHOP), fake.url(SRE));
+    Ok(format!(
+        r#"data_dir = {data}
+default_connectors = ["{SHOP}"]
+
+[http]
+listen = "{at}"
+
+[[connectors]]
+name = "{SHOP}"
+trigger_url = "{shop}"
+auth = "url"
+recipients = ["shop-on-call"]
+
+[[connectors]]
+name = "{SRE}"
+trigger_url = "{sre}"
+auth = "url"
+recipients = ["sre-on-call"]
+
+[[alert_groups]]
+name = "shop"
+projects = ["shop"]
+connectors = ["{SHOP}"]
+
+[[alert_groups]]
+name = "broken runs"
+statuses = ["error"]
+connectors = ["{SRE}"]
+"#
+    ))
+}

@@ -1,0 +1,112 @@
+//! The way into the embedded queue for `nightbell publish`: through the worker that has it open, else straight into the
+//! file. It is found anew for each event until the file is open, so that a worker may come and go meanwhile.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use nightbell_core::message::Message;
+use nightbell_core::ports::{Destination, Outlet, PublishError};
+use nightbell_http::{ClientError, post};
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::config::Config;
+use crate::exit::{Code, Failure};
+use crate::queue::{Queue, QueueOutlet};
+
+/// The way in. Clones share it.
+#[derive(Clone)]
+pub struct Door(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    at: SocketAddr,
+    token: Option<SecretString>,
+    /// The queue, once this process has it open.
+    open: Mutex<Option<Queue>>,
+}
+
+impl Door {
+    /// The way into this configuration's embedded queue.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let (at, token) = (config.http.listen, config.http.ingest_token.clone());
+        Self(Arc::new(Inner { config, at, token, open: Mutex::new(None) }))
+    }
+
+    /// Lets go of the file.
+    ///
+    /// # Errors
+    /// The queue had failed.
+    pub async fn close(&self) -> Result<(), Failure> {
+        match self.0.open.lock().await.take() {
+            Some(queue) => queue.close().await,
+            None => Ok(()),
+        }
+    }
+
+    /// The queue itself, if this process has it open or can have it.
+    async fn own(&self) -> Result<QueueOutlet, Failure> {
+        let mut open = self.0.open.lock().await;
+        if let Some(queue) = &*open {
+            return Ok(queue.outlet());
+        }
+        let queue = Queue::open(&self.0.config).await?;
+        let outlet = queue.outlet();
+        *open = Some(queue);
+        Ok(outlet)
+    }
+
+    async fn is_own(&self) -> bool {
+        self.0.open.lock().await.is_some()
+    }
+
+    async fn through_worker(&self, message: &Message) -> Result<Result<(), PublishError>, ClientError> {
+        let Inner { at, token, .. } = &*self.0;
+        let body = message.body.clone();
+        let (status, answer) = post(*at, "/v1/events", token.as_ref(), "application/json", body).await?;
+        Ok(match status {
+            202 => Ok(()),
+            429 => Err(PublishError::Refused),
+            401 => Err(unavailable(format!(
+                "the worker at {at} wants another ingest token; set http.ingest_token to the worker's"
+            ))),
+            status => Err(unavailable(format!(
+                "the worker at {at} answered with HTTP {status}: {}",
+                error_of(&answer)
+            ))),
+        })
+    }
+}
+
+impl Outlet for Door {
+    async fn publish(&self, to: Destination, message: Message) -> Result<(), PublishError> {
+        if !self.is_own().await {
+            match self.through_worker(&message).await {
+                Ok(published) => return published,
+                // Nobody listens, so that the file may be free.
+                Err(ClientError::NoWorker(_)) => {}
+                Err(error) => return Err(unavailable(error.to_string())),
+            }
+        }
+        match self.own().await {
+            Ok(outlet) => outlet.publish(to, message).await,
+            Err(failure) if failure.code == Code::TempFail => Err(unavailable(format!(
+                "another process has it open, and no worker listens at {}",
+                self.0.at
+            ))),
+            Err(failure) => Err(unavailable(failure.to_string())),
+        }
+    }
+}
+
+fn unavailable(text: String) -> PublishError {
+    PublishError::Unavailable(text)
+}
+
+/// What an error answer says.
+fn error_of(answer: &[u8]) -> String {
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    answer["error"].as_str().unwrap_or("it does not say why").to_owned()
+}
