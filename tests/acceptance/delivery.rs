@@ -212,7 +212,7 @@ pub(crate) async fn an_alert_goes_to_every_connector_that_wants_it(url: String) 
     let want = [(false, "both"), (true, "both"), (true, "web only")].map(|(web, id)| (web, id.to_owned()));
     ensure!(got == want, "{got:?}");
     drop(worker);
-    site.queues().await?.delete_all(&[CONNECTOR, "web"]).await
+    site.close_with(&[CONNECTOR, "web"]).await
 }
 
 async fn settled(site: &Site, result: &str, count: f64) -> Option<()> {

@@ -1,11 +1,16 @@
-//! The acceptance tests: the real programs against real RabbitMQ nodes and a stand-in xMatters. Each test is named as
-//! the fact that it shows. RabbitMQ missing is a failure, never a skip.
+//! The acceptance tests: the real programs against real RabbitMQ nodes, or on the embedded queue, and a stand-in xMatters.
+//! Each test is named as the fact that it shows. RabbitMQ missing is a failure, never a skip.
 
 mod brokers;
 mod crashes;
 mod delivery;
+mod demo;
+mod embedded;
+mod examples;
+mod ingest;
 mod operators;
 mod producers;
+mod recipes;
 mod workers;
 
 use std::pin::Pin;
@@ -16,8 +21,9 @@ use anyhow::Result;
 use libtest_mimic::{Arguments, Trial};
 use nightbell_tests::node::RabbitNode;
 use nightbell_tests::program;
+use nightbell_tests::site::EMBEDDED;
 
-/// A test: what it is given is the URL of the node that all tests share.
+/// A test: what it is given is the URL of the node that all tests share, or the word for the embedded queue.
 type Test = fn(String) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// Lists tests by their functions' names.
@@ -28,7 +34,9 @@ macro_rules! tests {
 }
 
 fn main() -> Result<ExitCode> {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Most facts wait most of their time.
+    arguments.test_threads.get_or_insert(2 * std::thread::available_parallelism()?.get());
     let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().enable_all().build()?);
     // Listing tests needs neither programs nor a node.
     let node = if arguments.list {
@@ -38,18 +46,26 @@ fn main() -> Result<ExitCode> {
         Some(runtime.block_on(RabbitNode::start())?)
     };
     let url = node.as_ref().map(|node| node.url("/")).unwrap_or_default();
-    let trial = |(name, test): (&str, Test)| {
-        let (runtime, url) = (Arc::clone(&runtime), url.clone());
-        Trial::test(name.replace('_', " "), move || {
-            runtime.block_on(test(url)).map_err(|error| format!("{error:#}").into())
-        })
+    let trial = |name: String, test: Test, url: &str| {
+        let (runtime, url) = (Arc::clone(&runtime), url.to_owned());
+        Trial::test(name, move || runtime.block_on(test(url)).map_err(|error| format!("{error:#}").into()))
     };
-    let conclusion = libtest_mimic::run(&arguments, all().into_iter().map(trial).collect());
+    let mut trials = Vec::new();
+    for (name, test) in over_both_queues() {
+        let name = name.replace('_', " ");
+        trials.push(trial(format!("{name}, embedded"), test, EMBEDDED));
+        trials.push(trial(name, test, &url));
+    }
+    for (name, test) in over_rabbitmq() {
+        trials.push(trial(name.replace('_', " "), test, &url));
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
     drop(node);
     Ok(conclusion.exit_code())
 }
 
-fn all() -> Vec<(&'static str, Test)> {
+/// What holds whichever queue there is.
+fn over_both_queues() -> Vec<(&'static str, Test)> {
     tests![
         delivery::an_event_is_delivered_once,
         delivery::a_repeat_within_the_window_is_suppressed,
@@ -57,21 +73,15 @@ fn all() -> Vec<(&'static str, Test)> {
         delivery::retry_after_is_honoured_by_the_whole_connector,
         delivery::a_401_opens_the_breaker_and_spends_no_attempt,
         delivery::an_unreachable_destination_is_tried_until_it_is_back,
-        delivery::an_invalid_message_is_kept_with_its_error,
-        delivery::an_unrouted_event_is_kept,
         delivery::an_expired_alert_is_kept,
         delivery::an_alert_goes_to_every_connector_that_wants_it,
         operators::a_400_is_dead_lettered_then_put_right_and_replayed_once,
         operators::dead_letters_are_listed_grouped_shown_exported_and_discarded,
-        operators::an_unrouted_event_is_replayed_to_the_connectors_that_are_there_now,
         operators::metrics_pass_promtool_and_every_series_is_there_from_the_start,
         operators::no_secret_shows_anywhere,
-        operators::status_and_check_say_what_is_there,
         operators::a_reload_changes_the_routing_and_a_bad_file_changes_nothing,
         producers::a_failing_pytest_rings_once,
         producers::ndjson_is_published_line_by_line_and_bad_lines_are_said,
-        producers::publish_gives_up_with_69_when_the_broker_is_down,
-        producers::any_amqp_client_can_publish,
         crashes::a_crash_after_receive_loses_nothing,
         crashes::a_crash_after_the_look_loses_nothing,
         crashes::a_crash_before_the_post_loses_nothing,
@@ -84,15 +94,52 @@ fn all() -> Vec<(&'static str, Test)> {
         crashes::a_crash_between_dead_letter_and_record_delivers_one_copy_when_replayed,
         crashes::a_crash_between_the_record_of_a_death_and_the_ack_keeps_one_letter,
         workers::twenty_kills_under_load_lose_nothing,
-        workers::a_standby_takes_over_when_the_first_is_killed,
         workers::a_stop_finishes_what_is_in_flight_and_hands_the_rest_back,
         workers::a_second_signal_ends_at_once,
-        workers::a_full_disk_stops_the_acks_shows_in_readyz_and_loses_nothing,
         workers::a_damaged_ledger_is_moved_aside_and_delivery_goes_on,
+        ingest::events_posted_over_http_are_delivered,
+        ingest::a_report_posted_over_http_rings_for_each_failure,
+        ingest::an_api_fortress_event_rings,
+        ingest::what_is_not_valid_is_refused_as_a_whole_and_named,
+        ingest::only_those_with_the_token_may_post,
+    ]
+    .into()
+}
+
+/// What is about RabbitMQ itself, or about one of the two queues.
+fn over_rabbitmq() -> Vec<(&'static str, Test)> {
+    tests![
+        delivery::an_invalid_message_is_kept_with_its_error,
+        delivery::an_unrouted_event_is_kept,
+        operators::an_unrouted_event_is_replayed_to_the_connectors_that_are_there_now,
+        operators::status_and_check_say_what_is_there,
+        producers::publish_gives_up_with_69_when_the_broker_is_down,
+        producers::any_amqp_client_can_publish,
+        examples::an_event_published_by_pythons_pika_is_delivered,
+        examples::an_event_published_by_nodes_amqplib_is_delivered,
+        examples::an_event_published_by_rusts_lapin_is_delivered,
+        examples::an_example_that_gets_no_confirm_fails_and_says_why,
+        recipes::the_github_action_publishes_a_jobs_failures,
+        recipes::the_gitlab_template_publishes_a_jobs_failures,
+        recipes::the_jenkins_step_publishes_a_builds_failures,
+        recipes::no_recipe_fails_a_build,
+        workers::a_standby_takes_over_when_the_first_is_killed,
+        workers::a_full_disk_stops_the_acks_shows_in_readyz_and_loses_nothing,
         brokers::a_broker_killed_under_load_loses_nothing,
         brokers::a_worker_waits_for_a_broker_that_is_down_and_says_so_once,
         brokers::a_queue_declared_otherwise_is_said_with_its_cure,
         brokers::connections_closed_by_the_administrator_are_made_again,
+        demo::the_demo_shows_every_ending_and_ends_with_0,
+        demo::the_demo_is_plain_through_a_pipe,
+        demo::the_demo_fits_eighty_columns_in_a_terminal,
+        demo::the_demo_stays_up_until_it_is_interrupted_and_metrics_answers,
+        demo::a_demo_that_is_stopped_midway_leaves_nothing_behind,
+        ingest::the_http_interface_is_as_its_description_says,
+        embedded::a_second_worker_says_that_the_queue_is_in_use,
+        embedded::publishing_needs_no_worker_and_goes_through_one_that_runs,
+        embedded::a_drain_moves_all_that_waits_and_the_dead_letters,
+        embedded::status_and_check_say_what_is_in_the_file,
+        embedded::a_full_disk_refuses_what_it_can_not_keep,
     ]
     .into()
 }

@@ -72,9 +72,7 @@ pub async fn run(name: &str, folder: &Path, arguments: &[&str], stdin: &[u8]) ->
         drop(input);
     };
     let (output, ()) = tokio::join!(child.wait_with_output(), write);
-    let Output { status, stdout, stderr } = output?;
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) })
+    Ok(output?.into())
 }
 
 /// What a program came to.
@@ -86,6 +84,13 @@ pub struct Ended {
     pub stdout: String,
     /// What it complained about.
     pub stderr: String,
+}
+
+impl From<Output> for Ended {
+    fn from(Output { status, stdout, stderr }: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    }
 }
 
 impl Ended {

@@ -1,9 +1,11 @@
-//! A site: one stand-in xMatters, one configuration, and a folder of its own on a broker that it may share.
+//! A site: one stand-in xMatters, one configuration, and a queue of its own: the embedded one, or a part of a broker that
+//! it may share.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use fake_xmatters::{Auth, FakeXmatters, Settings};
@@ -11,6 +13,7 @@ use nightbell_core::alert::alert_id;
 use nightbell_core::message::{EventId, Message};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::time::{interval, timeout};
 
 use crate::program::{self, Ended, Worker};
 use crate::queues::Queues;
@@ -23,6 +26,9 @@ pub const CONNECTOR: &str = "sre";
 pub const USER: &str = "svc-nightbell";
 /// See [`USER`].
 pub const PASSWORD: &str = "planted-password";
+
+/// In place of a broker's URL: the embedded queue.
+pub const EMBEDDED: &str = "embedded";
 
 static SITES: AtomicU32 = AtomicU32::new(0);
 
@@ -38,7 +44,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// A site with one connector on the broker at `broker_url`, whose names begin with a prefix of its own.
+    /// A site with one connector on the broker at `broker_url`, whose names begin with a prefix of its own; or on the
+    /// embedded queue, if that is [`EMBEDDED`].
     ///
     /// # Errors
     /// The stand-in can't be started.
@@ -65,12 +72,15 @@ impl Site {
     /// # Errors
     /// It can't be written.
     pub fn configure(&self, file: &str, data_dir: &str, http: u16, more: &str) -> Result<()> {
-        let (url, prefix, trigger) = (&self.broker_url, &self.prefix, self.fake.trigger_url());
+        let trigger = self.fake.trigger_url();
+        let queue = if self.is_embedded() {
+            String::new()
+        } else {
+            format!("[queue]\nurl = \"{}\"\nprefix = \"{}\"", self.broker_url, self.prefix)
+        };
         let text = format!(
             r#"data_dir = "{data_dir}"
-[queue]
-url = "{url}"
-prefix = "{prefix}"
+{queue}
 [http]
 listen = "127.0.0.1:{http}"
 [[connectors]]
@@ -95,6 +105,20 @@ timeout = "2s"
         self.configure("nightbell.toml", "data", self.http, more)
     }
 
+    /// The same site, with a broker in place of its queue.
+    ///
+    /// # Errors
+    /// Its configuration can't be written.
+    pub fn moved_to(mut self, broker_url: &str) -> Result<Self> {
+        broker_url.clone_into(&mut self.broker_url);
+        self.configure_more("")?;
+        Ok(self)
+    }
+
+    fn is_embedded(&self) -> bool {
+        self.broker_url == EMBEDDED
+    }
+
     /// The site's folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -115,6 +139,28 @@ timeout = "2s"
         let worker = self.start("")?;
         self.ready(self.http).await.with_context(|| worker.log().unwrap_or_default())?;
         Ok(worker)
+    }
+
+    /// Starts a worker and asks as often as `every` whether it is ready.
+    ///
+    /// # Errors
+    /// It does not get ready.
+    pub async fn worker_soon(&self, every: Duration) -> Result<Worker> {
+        let worker = self.start("")?;
+        let mut beat = interval(every);
+        let ready = timeout(wait::WAIT_MAX, async {
+            while !get(self.http, "/readyz").await.is_ok_and(|answer| answer.0 == 200) {
+                beat.tick().await;
+            }
+        });
+        ready.await.with_context(|| worker.log().unwrap_or_default())?;
+        Ok(worker)
+    }
+
+    /// The URL of one of the worker's routes.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.http)
     }
 
     /// Starts a worker with armed fail points and waits for nothing.
@@ -161,6 +207,21 @@ timeout = "2s"
     /// Nothing listens.
     pub async fn get(&self, path: &str) -> Result<(u16, String)> {
         get(self.http, path).await
+    }
+
+    /// Posts to one of the worker's routes, and gives the status and body of its answer.
+    ///
+    /// # Errors
+    /// Nothing listens.
+    pub async fn post(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: impl Into<Vec<u8>>,
+    ) -> Result<(u16, String)> {
+        let post = reqwest::Client::new().post(self.url(path)).header("content-type", content_type);
+        let answer = post.body(body.into()).send().await?;
+        Ok((answer.status().as_u16(), answer.text().await?))
     }
 
     /// The value of one series of `/metrics`; zero if there is none.
@@ -237,14 +298,7 @@ timeout = "2s"
     /// # Errors
     /// Something still waits, or was lost.
     pub async fn conserves(&self, published: &[String], suppressed: usize) -> Result<()> {
-        let queues = self.queues().await?;
-        let queue = format!("connector.{CONNECTOR}");
-        wait::until("empty queues", || async {
-            let ready = queues.ready(&queue).await.ok()? + queues.ready_in_rungs().await.ok()?;
-            let status: Value = serde_json::from_str(&self.get("/v1/status").await.ok()?.1).ok()?;
-            (ready == 0 && status["connectors"][0]["in_hand"] == 0).then_some(())
-        })
-        .await?;
+        self.is_idle().await?;
         let dead: BTreeSet<String> = self
             .dead()
             .await?
@@ -258,12 +312,40 @@ timeout = "2s"
         Ok(())
     }
 
+    /// Waits until nothing waits in the queue and nothing is in hand.
+    async fn is_idle(&self) -> Result<()> {
+        let queues = if self.is_embedded() { None } else { Some(self.queues().await?) };
+        let queue = format!("connector.{CONNECTOR}");
+        wait::until("empty queues", || async {
+            let status: Value = serde_json::from_str(&self.get("/v1/status").await.ok()?.1).ok()?;
+            let connector = &status["connectors"][0];
+            let waiting = match &queues {
+                Some(queues) => queues.ready(&queue).await.ok()? + queues.ready_in_rungs().await.ok()?,
+                // It counts those that wait for their retry too.
+                None => u32::try_from(connector["depth"].as_u64()?).ok()?,
+            };
+            (waiting == 0 && connector["in_hand"] == 0).then_some(())
+        })
+        .await
+    }
+
     /// Removes the site from a broker that it shares.
     ///
     /// # Errors
     /// The broker is gone.
     pub async fn close(self) -> Result<()> {
-        self.queues().await?.delete_all(&[CONNECTOR]).await
+        self.close_with(&[CONNECTOR]).await
+    }
+
+    /// Removes a site that has these connectors.
+    ///
+    /// # Errors
+    /// The broker is gone.
+    pub async fn close_with(self, connectors: &[&str]) -> Result<()> {
+        if self.is_embedded() {
+            return Ok(());
+        }
+        self.queues().await?.delete_all(connectors).await
     }
 }
 

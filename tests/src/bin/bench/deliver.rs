@@ -9,7 +9,7 @@ use nightbell_tests::site::CONNECTOR;
 use serde::Serialize;
 use tokio::process::Command;
 
-use crate::rig::{Rig, Round, median, write};
+use crate::rig::{Rig, Round, median, time, write};
 
 /// Both contenders' rounds.
 #[derive(Debug, Default, Serialize)]
@@ -71,11 +71,11 @@ pub(crate) async fn memory(alerts: usize, json: &Path) -> Result<()> {
     Ok(())
 }
 
-async fn nightbell(rig: &mut Rig, alerts: usize) -> Result<Round> {
+pub(crate) async fn nightbell(rig: &mut Rig, alerts: usize) -> Result<Round> {
     rig.fill(alerts).await?;
     let before = rig.site.fake.accepted_count();
     let worker = rig.site.start("")?;
-    let round = rig.time(worker.id().context("it runs")?, alerts, before).await?;
+    let round = time(&rig.site, worker.id().context("it runs")?, alerts, before).await?;
     rig.drained().await?;
     worker.terminate().await?;
     Ok(round)
@@ -88,13 +88,13 @@ async fn bare(rig: &mut Rig, alerts: usize) -> Result<Round> {
     command.args(["bare", "--url", &rig.node.url("/"), "--queue", &rig.queue()]);
     command.args(["--trigger", &rig.site.fake.trigger_url()]).kill_on_drop(true);
     let mut child = command.spawn().with_context(|| format!("the bare loop of {CONNECTOR}"))?;
-    let round = rig.time(child.id().context("it runs")?, alerts, before).await?;
+    let round = time(&rig.site, child.id().context("it runs")?, alerts, before).await?;
     rig.drained().await?;
     child.kill().await?;
     Ok(round)
 }
 
-fn most_mib(rounds: &[Round]) -> f64 {
+pub(crate) fn most_mib(rounds: &[Round]) -> f64 {
     let most = rounds.iter().map(|round| round.resident_max_bytes).max().unwrap_or_default();
     most as f64 / f64::from(1 << 20)
 }

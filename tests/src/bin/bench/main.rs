@@ -2,6 +2,7 @@
 
 mod bare;
 mod deliver;
+mod embedded;
 mod rig;
 
 use std::path::PathBuf;
@@ -39,6 +40,24 @@ enum Case {
         #[arg(long, default_value = "target/bench/memory.json")]
         json: PathBuf,
     },
+    /// The embedded queue: publishing over HTTP, delivering beside RabbitMQ, starting, and the length of its file.
+    Embedded {
+        /// How many alerts are published and delivered in each round.
+        #[arg(long, default_value_t = 20_000)]
+        alerts: usize,
+        /// How many rounds.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// How many alerts wait when the worker is started to see how long that takes.
+        #[arg(long, default_value_t = 100_000)]
+        waiting: usize,
+        /// How many alerts pass through before the file is measured.
+        #[arg(long, default_value_t = 1_000_000)]
+        passed: usize,
+        /// Where to write the figures as JSON.
+        #[arg(long, default_value = "target/bench/embedded.json")]
+        json: PathBuf,
+    },
     /// The bare loop: consume, POST, ack.
     #[command(hide = true)]
     Bare {
@@ -59,6 +78,9 @@ async fn main() -> Result<()> {
     match Cli::parse().case {
         Case::Deliver { alerts, rounds, json } => deliver::deliver(alerts, rounds, &json).await,
         Case::Memory { alerts, json } => deliver::memory(alerts, &json).await,
+        Case::Embedded { alerts, rounds, waiting, passed, json } => {
+            embedded::embedded(embedded::Sizes { alerts, rounds, waiting, passed }, &json).await
+        }
         Case::Bare { url, queue, trigger } => bare::run(&url, &queue, &trigger).await,
     }
 }

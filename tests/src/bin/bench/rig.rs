@@ -40,10 +40,7 @@ pub(crate) struct Round {
 impl Rig {
     pub(crate) async fn start() -> Result<Self> {
         let node = RabbitNode::start().await?;
-        let auth = Auth::Basic { user: USER.into(), password: PASSWORD.into() };
-        let fake =
-            FakeXmatters::start(Settings { auth, requests_kept_max: 16, ..Settings::default() }).await?;
-        let site = Site::with(&node.url("/"), fake)?;
+        let site = site(&node.url("/")).await?;
         // Declares the queues.
         site.worker().await?.kill9().await?;
         Ok(Self { node, site, filled: 0 })
@@ -63,14 +60,17 @@ impl Rig {
         let numbers = self.filled..self.filled + count;
         self.filled += count;
         let publishes = numbers.map(|number| {
-            let body = format!(
-                r#"{{"project":"shop","test":"test number {number}","id":"bench-{number}","suite":"checkout","environment":"production","message":"expected 200, got 500","details":"{:200}"}}"#,
-                "trace"
-            );
+            let body = body(number);
             let (channel, exchange, properties) = (channel.clone(), exchange.clone(), properties.clone());
             async move {
                 let options = BasicPublishOptions::default();
-                let sent = channel.basic_publish(exchange.as_str().into(), "event.x".into(), options, body.as_bytes(), properties);
+                let sent = channel.basic_publish(
+                    exchange.as_str().into(),
+                    "event.x".into(),
+                    options,
+                    body.as_bytes(),
+                    properties,
+                );
                 let confirmation = sent.await?.await?;
                 ensure!(matches!(confirmation, Confirmation::Ack(None)), "{confirmation:?}");
                 Ok(())
@@ -83,24 +83,6 @@ impl Rig {
         Ok(())
     }
 
-    /// Times a process that has just begun to deliver `count` alerts.
-    pub(crate) async fn time(&self, process: u32, count: usize, before: u64) -> Result<Round> {
-        let (start, first) = self.reached(process, before + 1).await?;
-        let (end, last) = self.reached(process, before + count as u64).await?;
-        let delivered = count.saturating_sub(1) as f64;
-        Ok(Round {
-            rate: delivered / (end - start).as_secs_f64(),
-            cpu_us: (last.cpu - first.cpu).as_secs_f64() * 1e6 / delivered,
-            resident_max_bytes: last.resident_max_bytes,
-        })
-    }
-
-    async fn reached(&self, process: u32, accepted: u64) -> Result<(Instant, Usage)> {
-        let enough = |snapshot: &Snapshot<'_>| snapshot.summary().accepted >= accepted;
-        self.site.fake.wait_until(enough, ROUND_MAX).await?;
-        Ok((Instant::now(), process::usage(process)?))
-    }
-
     /// Waits until the queue is empty, every ack arrived.
     pub(crate) async fn drained(&self) -> Result<()> {
         let queues = self.site.queues().await?;
@@ -110,6 +92,39 @@ impl Rig {
         })
         .await
     }
+}
+
+/// A site whose stand-in keeps little of what it gets.
+pub(crate) async fn site(queue: &str) -> Result<Site> {
+    let auth = Auth::Basic { user: USER.into(), password: PASSWORD.into() };
+    let fake = FakeXmatters::start(Settings { auth, requests_kept_max: 16, ..Settings::default() }).await?;
+    Site::with(queue, fake)
+}
+
+/// An event that was never seen before.
+pub(crate) fn body(number: usize) -> String {
+    format!(
+        r#"{{"project":"shop","test":"test number {number}","id":"bench-{number}","suite":"checkout","environment":"production","message":"expected 200, got 500","details":"{:200}"}}"#,
+        "trace"
+    )
+}
+
+/// Times a process that has just begun to deliver `count` alerts.
+pub(crate) async fn time(site: &Site, process: u32, count: usize, before: u64) -> Result<Round> {
+    let (start, first) = reached(site, process, before + 1).await?;
+    let (end, last) = reached(site, process, before + count as u64).await?;
+    let delivered = count.saturating_sub(1) as f64;
+    Ok(Round {
+        rate: delivered / (end - start).as_secs_f64(),
+        cpu_us: (last.cpu - first.cpu).as_secs_f64() * 1e6 / delivered,
+        resident_max_bytes: last.resident_max_bytes,
+    })
+}
+
+async fn reached(site: &Site, process: u32, accepted: u64) -> Result<(Instant, Usage)> {
+    let enough = |snapshot: &Snapshot<'_>| snapshot.summary().accepted >= accepted;
+    site.fake.wait_until(enough, ROUND_MAX).await?;
+    Ok((Instant::now(), process::usage(process)?))
 }
 
 /// Writes figures as JSON.

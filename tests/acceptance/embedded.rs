@@ -1,0 +1,133 @@
+//! What is about the embedded queue itself.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use fake_xmatters::Answer;
+use nightbell_tests::site::{EMBEDDED, Site, ids};
+use nightbell_tests::wait;
+use serde_json::Value;
+
+pub(crate) async fn a_second_worker_says_that_the_queue_is_in_use(_: String) -> Result<()> {
+    let site = Site::new(EMBEDDED).await?;
+    let worker = site.worker().await?;
+    let http = nightbell_tests::site::free_port()?;
+    site.configure("second.toml", "data", http, "")?;
+    let ended = site.nightbell(&["--config", "second.toml", "run"]).await?;
+    ensure!(ended.code == Some(75), "{ended:?}");
+    ensure!(ended.stderr.contains("is in use by another process"), "{ended:?}");
+    // Nor can a command guess where the worker listens.
+    let ended = site.nightbell(&["--config", "second.toml", "dead", "list"]).await?;
+    ensure!(ended.code == Some(75) && ended.stderr.contains("no worker listens at"), "{ended:?}");
+    ensure!(worker.terminate().await?.success());
+    Ok(())
+}
+
+pub(crate) async fn publishing_needs_no_worker_and_goes_through_one_that_runs(_: String) -> Result<()> {
+    let site = Site::new(EMBEDDED).await?;
+    let (before, during) = (ids("before", 20), ids("during", 20));
+    site.publish(&before).await?;
+    ensure!(site.dead().await?.is_empty(), "the dead letters are there without a worker too");
+    let worker = site.worker().await?;
+    site.publish(&during).await?;
+    let all = [before, during].concat();
+    site.all_accepted(&all).await?;
+    site.conserves(&all, 0).await?;
+    ensure!(site.accepted(&all).values().all(|count| *count == 1));
+    ensure!(worker.terminate().await?.success());
+    Ok(())
+}
+
+pub(crate) async fn a_drain_moves_all_that_waits_and_the_dead_letters(url: String) -> Result<()> {
+    let site = Site::new(EMBEDDED).await?;
+    // One dies; the destination then fails, so that some wait for their retry.
+    site.fake.script([Answer::status(400)]);
+    site.fake.set_default(Answer::status(503));
+    let worker = site.worker().await?;
+    let dead = ids("dead", 1);
+    site.publish(&dead).await?;
+    wait::until("a dead letter", || async { (site.dead().await.ok()?.len() == 1).then_some(()) }).await?;
+    let waiting = ids("waiting", 40);
+    site.publish(&waiting).await?;
+    wait::until("an open breaker", || async {
+        site.metric("nightbell_breaker_open{connector=\"sre\"}").await.ok().filter(|open| *open > 0.5)
+    })
+    .await?;
+    let to = ["queue", "drain", "--to", &url, "--prefix", site.prefix()];
+    let refused = site.nightbell(&to).await?;
+    ensure!(refused.code == Some(75) && refused.stderr.contains("stop the worker first"), "{refused:?}");
+    ensure!(worker.terminate().await?.success());
+
+    let said = site.nightbell(&[&to[..], &["--json"]].concat()).await?.success()?;
+    let said: Value = serde_json::from_str(&said)?;
+    let moved = said["ready"].as_u64().context("ready")? + said["retries"].as_u64().context("retries")?;
+    ensure!(moved == 40 && said["dead"] == 1 && said["complete"] == true, "{said}");
+    let again = site.nightbell(&to).await?.success()?;
+    ensure!(again == "moved 0 alerts that waited, 0 retries and 0 dead letters\n", "{again}");
+
+    // The same site on RabbitMQ.
+    let site = site.moved_to(&url)?;
+    site.fake.set_default(Answer::accepted());
+    let worker = site.worker().await?;
+    site.all_accepted(&waiting).await?;
+    ensure!(site.dead().await?.len() == 1);
+    site.nightbell(&["dead", "replay"]).await?.success()?;
+    site.all_accepted(&dead).await?;
+    let all = [waiting, dead].concat();
+    site.conserves(&all, 0).await?;
+    ensure!(site.accepted(&all).values().all(|count| *count == 1));
+    drop(worker);
+    site.close().await
+}
+
+pub(crate) async fn status_and_check_say_what_is_in_the_file(_: String) -> Result<()> {
+    let site = Site::new(EMBEDDED).await?;
+    let said = site.nightbell(&["check", "--online"]).await?.success()?;
+    ensure!(said.contains("is made when the worker starts"), "{said}");
+    site.publish(&ids("waiting", 3)).await?;
+    let said = site.nightbell(&["check", "--online"]).await?.success()?;
+    ensure!(said.contains("3 waiting, 0 dead"), "{said}");
+    let ended = site.nightbell(&["status", "--json"]).await?;
+    ensure!(ended.code == Some(69) && ended.stderr.contains("no worker listens"), "{ended:?}");
+    let said: Value = serde_json::from_str(&ended.stdout)?;
+    ensure!(said["queues"][0]["ready"] == 3, "{said}");
+    let worker = site.worker().await?;
+    let said = site.nightbell(&["status"]).await?.success()?;
+    ensure!(said.contains("worker   ready") && said.contains("queue.redb, connected"), "{said}");
+    ensure!(worker.terminate().await?.success());
+    Ok(())
+}
+
+pub(crate) async fn a_full_disk_refuses_what_it_can_not_keep(_: String) -> Result<()> {
+    let site = Site::new(EMBEDDED).await?;
+    site.fake.set_default(Answer::accepted().after(Duration::from_millis(1)));
+    let worker = site.worker_on_a_full_disk(2 << 20).await?;
+    let mut kept = Vec::new();
+    let mut number = 0;
+    let refused = loop {
+        number += 1;
+        let id = format!("full-{number}");
+        let body = format!(
+            r#"{{"project":"shop","test":"test {id}","id":"{id}","details":"{}"}}"#,
+            "x".repeat(100_000)
+        );
+        match site.post("/v1/events", "application/json", body).await? {
+            (202, _) => kept.push(id),
+            (status, text) => break (status, text),
+        }
+        ensure!(number < 2_000, "the disk never got full: {}", worker.log()?);
+    };
+    ensure!(refused.0 == 503, "{refused:?}");
+    wait::until("a worker that is not ready", || async {
+        let (status, body) = site.get("/readyz").await.ok()?;
+        (status == 503 && body.contains("queue: ")).then_some(())
+    })
+    .await?;
+    worker.kill9().await?;
+    // The disk is freed: what was answered with 202 is there.
+    let worker = site.worker().await?;
+    site.all_accepted(&kept).await?;
+    site.conserves(&kept, 0).await?;
+    drop(worker);
+    Ok(())
+}
