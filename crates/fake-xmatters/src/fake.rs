@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::answer::Answer;
 use crate::book::{Recorded, Snapshot, Summary};
 use crate::judge::{encode, trigger_path};
+use crate::oauth::{TOKEN_PATH, TokenCounts};
 use crate::serve::{Shared, serve};
 use crate::settings::{Auth, Rates, Settings};
 
@@ -28,6 +29,7 @@ pub struct FakeXmatters {
     addr: SocketAddr,
     function: String,
     query: String,
+    scheme: &'static str,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -87,11 +89,12 @@ impl FakeXmatters {
         tasks.spawn(serve(listener, Arc::clone(&shared), tasks.clone(), stop.clone()));
         tasks.close();
         let query = match &settings.auth {
-            Auth::None | Auth::Basic { .. } => String::new(),
+            Auth::None | Auth::Basic { .. } | Auth::OAuth2(_) => String::new(),
             Auth::Url { api_key } => format!("?apiKey={}", encode(api_key)),
         };
         let function = settings.functions.into_iter().next().unwrap_or_else(|| FUNCTION.to_owned());
-        Ok(Self { shared, addr, function, query, tasks, stop })
+        let scheme = if settings.tls.is_some() { "https" } else { "http" };
+        Ok(Self { shared, addr, function, query, scheme, tasks, stop })
     }
 
     /// Where it listens.
@@ -103,13 +106,52 @@ impl FakeXmatters {
     /// The trigger URL of a function, with the key where one is asked for.
     #[must_use]
     pub fn url(&self, function: &str) -> String {
-        format!("http://{}{}{}", self.addr, trigger_path(function), self.query)
+        format!("{}://{}{}{}", self.scheme, self.addr, trigger_path(function), self.query)
     }
 
     /// The trigger URL of the first function of the settings, or of any.
     #[must_use]
     pub fn trigger_url(&self) -> String {
         self.url(&self.function)
+    }
+
+    /// The trigger URL with another host and no port, for callers who come through a proxy that knows where it leads.
+    #[must_use]
+    pub fn trigger_url_at(&self, host: &str) -> String {
+        format!("{}://{host}{}{}", self.scheme, trigger_path(&self.function), self.query)
+    }
+
+    /// Where tokens are asked for.
+    #[must_use]
+    pub fn token_url(&self) -> String {
+        format!("{}://{}{TOKEN_PATH}", self.scheme, self.addr)
+    }
+
+    /// What the token endpoint was asked, and what it gave.
+    #[must_use]
+    pub fn token_counts(&self) -> TokenCounts {
+        self.shared.tokens().counts()
+    }
+
+    /// The token given last.
+    #[must_use]
+    pub fn latest_token(&self) -> Option<String> {
+        self.shared.tokens().latest()
+    }
+
+    /// Adds answers to the token endpoint's script. Each is used once, in this order.
+    pub fn script_tokens(&self, answers: impl IntoIterator<Item = Answer>) {
+        self.shared.tokens().script(answers);
+    }
+
+    /// Makes all tokens given so far worthless, as expiry does.
+    pub fn revoke_tokens(&self) {
+        self.shared.tokens().revoke();
+    }
+
+    /// Makes the refresh token worthless.
+    pub fn revoke_refresh_token(&self) {
+        self.shared.tokens().revoke_refresh_token();
     }
 
     /// Adds answers to the script. Each is used once, in this order; then the default holds again.

@@ -44,7 +44,8 @@ impl Judge {
     }
 
     /// Checks a request, in the order in which xMatters would notice: path, method, credentials, function, body.
-    pub(crate) fn judge(&self, request: &Request) -> Judged {
+    /// `has_token` says whether an `Authorization` header has a token that is good.
+    pub(crate) fn judge(&self, request: &Request, has_token: impl Fn(Option<&str>) -> bool) -> Judged {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let function = path.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
         let function = function.filter(|name| !name.is_empty() && !name.contains('/'));
@@ -52,7 +53,7 @@ impl Judge {
         let refusal = match function {
             None => Some(404),
             Some(_) if request.method != Method::Post => Some(405),
-            Some(_) if !self.lets_in(request, query) => Some(401),
+            Some(_) if !self.lets_in(request, query, has_token) => Some(401),
             Some(name) if !self.functions.is_empty() && !self.functions.contains(name) => Some(404),
             Some(_) if !is_json(request.content_type.as_deref()) => Some(415),
             Some(_) if facts.is_none() => Some(400),
@@ -64,11 +65,12 @@ impl Judge {
         Judged { function: function.unwrap_or_default().into(), facts, refusal }
     }
 
-    fn lets_in(&self, request: &Request, query: &str) -> bool {
+    fn lets_in(&self, request: &Request, query: &str, has_token: impl Fn(Option<&str>) -> bool) -> bool {
         match &self.auth {
             Auth::None => true,
             Auth::Basic { .. } => request.authorization == self.authorization,
             Auth::Url { api_key } => parameter(query, "apiKey").as_ref() == Some(api_key),
+            Auth::OAuth2(_) => has_token(request.authorization.as_deref()),
         }
     }
 }
@@ -78,8 +80,8 @@ fn is_json(content_type: Option<&str>) -> bool {
     media.trim().eq_ignore_ascii_case("application/json")
 }
 
-/// A query parameter, decoded.
-fn parameter(query: &str, wanted: &str) -> Option<String> {
+/// A parameter of a query or a form, decoded.
+pub(crate) fn parameter(query: &str, wanted: &str) -> Option<String> {
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs.find(|(name, _)| *name == wanted).map(|(_, value)| decode(value))
 }
@@ -127,7 +129,7 @@ mod tests {
 
     #[track_caller]
     fn check(settings: &Settings, request: &Request, refusal: Option<u16>) {
-        assert_eq!(Judge::new(settings).judge(request).refusal, refusal, "{request:?}");
+        assert_eq!(Judge::new(settings).judge(request, |_| false).refusal, refusal, "{request:?}");
     }
 
     #[test]
@@ -176,7 +178,7 @@ mod tests {
     #[test]
     fn recipients_in_the_query_count() {
         let target = format!("{}?recipients=a,b%20c", trigger_path("f"));
-        let judged = Judge::new(&Settings::default()).judge(&Request { target, ..request() });
+        let judged = Judge::new(&Settings::default()).judge(&Request { target, ..request() }, |_| false);
         assert_eq!(judged.facts.recipients, ["a", "b c"]);
     }
 

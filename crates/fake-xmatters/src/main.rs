@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use fake_xmatters::{
-    Answer, Auth, BadAnswer, FakeXmatters, Rates, Recorded, Settings, StartError, answers_from_json,
+    Answer, Auth, Authority, BadAnswer, FakeProxy, FakeXmatters, OAuth2, ProxySettings, Rates, Recorded,
+    Settings, StartError, Tls, answers_from_json,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, oneshot};
@@ -23,6 +24,7 @@ const EX_DATAERR: u8 = 65;
 const EX_NOINPUT: u8 = 66;
 const EX_UNAVAILABLE: u8 = 69;
 const EX_OSERR: u8 = 71;
+const EX_CANTCREAT: u8 = 73;
 
 /// How long a slow terminal may take for the last lines.
 const LAST_LINES_MAX: Duration = Duration::from_secs(2);
@@ -50,6 +52,40 @@ struct Args {
     /// Ask for this key in the URL
     #[arg(long, value_name = "KEY", env = "FAKE_XMATTERS_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
+
+    /// Give OAuth2 tokens to this client id, for --user and --password, and ask for them in place of the password
+    #[arg(long, value_name = "ID", requires = "user")]
+    oauth2_client: Option<String>,
+
+    /// How long a token is said to be good, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, requires = "oauth2_client")]
+    token_life: u64,
+
+    /// Speak TLS with certificates that are made for this run; puts ca.pem and client.pem into this folder
+    #[arg(long, value_name = "FOLDER")]
+    tls: Option<PathBuf>,
+
+    /// Ask callers for a certificate of the same authority, such as client.pem
+    #[arg(long, requires = "tls")]
+    client_certificates: bool,
+
+    /// Be a proxy as well, at this address; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    proxy: Option<SocketAddr>,
+
+    /// Ask the proxy's callers for this user, by HTTP Basic
+    #[arg(long, value_name = "USER", requires_all = ["proxy", "proxy_password"])]
+    proxy_user: Option<String>,
+
+    /// The proxy user's password
+    #[arg(
+        long,
+        value_name = "PASSWORD",
+        requires = "proxy_user",
+        env = "FAKE_XMATTERS_PROXY_PASSWORD",
+        hide_env_values = true
+    )]
+    proxy_password: Option<String>,
 
     /// A function that exists; may be repeated. Without it all do
     #[arg(long = "function", value_name = "ID")]
@@ -93,6 +129,10 @@ enum Failure {
     BadScript { path: PathBuf, source: BadAnswer },
     #[error("{source}; choose another place with --listen")]
     Start { source: StartError },
+    #[error("cannot make certificates")]
+    Certificates { source: Box<dyn Error> },
+    #[error("cannot write {}", path.display())]
+    WritePem { path: PathBuf, source: io::Error },
     #[error("cannot wait for signals")]
     Signals { source: io::Error },
 }
@@ -106,7 +146,11 @@ async fn main() -> ExitCode {
             match &failure {
                 // Its own text has the cause already, but for what the system said.
                 Failure::Start { source } => eprintln!("fake-xmatters: {failure} ({})", deepest(source)),
-                Failure::ReadScript { .. } | Failure::BadScript { .. } | Failure::Signals { .. } => {
+                Failure::ReadScript { .. }
+                | Failure::BadScript { .. }
+                | Failure::Certificates { .. }
+                | Failure::WritePem { .. }
+                | Failure::Signals { .. } => {
                     eprintln!("fake-xmatters: {failure}: {}", deepest(&failure));
                 }
             }
@@ -121,7 +165,8 @@ impl Failure {
             Self::ReadScript { .. } => EX_NOINPUT,
             Self::BadScript { .. } => EX_DATAERR,
             Self::Start { .. } => EX_UNAVAILABLE,
-            Self::Signals { .. } => EX_OSERR,
+            Self::WritePem { .. } => EX_CANTCREAT,
+            Self::Certificates { .. } | Self::Signals { .. } => EX_OSERR,
         }
     }
 }
@@ -131,9 +176,15 @@ async fn run(args: Args) -> Result<(), Failure> {
     let quiet = args.quiet;
     let mut terminate = signal(SignalKind::terminate()).map_err(|source| Failure::Signals { source })?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|source| Failure::Signals { source })?;
-    let fake = FakeXmatters::start(settings(args)).await.map_err(|source| Failure::Start { source })?;
+    let proxy = proxy(&args).await?;
+    let tls = tls(&args)?;
+    let settings = Settings { tls, ..settings(args) };
+    let fake = FakeXmatters::start(settings).await.map_err(|source| Failure::Start { source })?;
     fake.script(script);
     say(&format!("listening on {}; the trigger URL is\n  {}", fake.addr(), fake.trigger_url()));
+    if let Some(proxy) = &proxy {
+        say(&format!("the proxy is {}", proxy.url()));
+    }
     let printer = (!quiet).then(|| print_requests(fake.subscribe()));
     tokio::select! {
         _ = terminate.recv() => {}
@@ -147,8 +198,42 @@ async fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
+async fn proxy(args: &Args) -> Result<Option<FakeProxy>, Failure> {
+    let Some(listen) = args.proxy else { return Ok(None) };
+    let credentials = args.proxy_user.clone().zip(args.proxy_password.clone());
+    let proxy = FakeProxy::start(ProxySettings { listen, credentials, ..ProxySettings::default() }).await;
+    Ok(Some(proxy.map_err(|source| Failure::Start { source })?))
+}
+
+/// Makes an authority and its certificates, and writes down what callers need of them.
+fn tls(args: &Args) -> Result<Option<Tls>, Failure> {
+    let Some(folder) = &args.tls else { return Ok(None) };
+    let make = || -> Result<_, Box<dyn Error>> {
+        let authority = Authority::new()?;
+        let listen = args.listen.ip().to_string();
+        let server = authority.server(&["localhost", "127.0.0.1", &listen])?;
+        let tls =
+            if args.client_certificates { Tls::demanding(&server, &authority)? } else { Tls::new(&server)? };
+        Ok((tls, authority.pem(), authority.client("caller")?.pem()))
+    };
+    let (tls, ca, client) = make().map_err(|source| Failure::Certificates { source })?;
+    for (name, pem) in [("ca.pem", ca), ("client.pem", client)] {
+        let path = folder.join(name);
+        std::fs::write(&path, pem).map_err(|source| Failure::WritePem { path, source })?;
+    }
+    Ok(Some(tls))
+}
+
 fn settings(args: Args) -> Settings {
     let auth = match (args.user, args.password, args.api_key) {
+        (Some(username), Some(password), _) if args.oauth2_client.is_some() => Auth::OAuth2(OAuth2 {
+            client_id: args.oauth2_client.unwrap_or_default(),
+            username,
+            password,
+            refresh_token: "refresh".into(),
+            expires_in_s: args.token_life,
+            rotates: true,
+        }),
         (Some(user), Some(password), _) => Auth::Basic { user, password },
         (_, _, Some(api_key)) => Auth::Url { api_key },
         (_, _, None) => Auth::None,
@@ -209,9 +294,16 @@ mod tests {
     #[test]
     fn the_arguments_fit_together() {
         Args::command().debug_assert();
-        for bad in
-            ["--user=u", "--user=u --password=p --api-key=k", "--fail-rate=1.5", "--cut-rate=x", "--listen=a"]
-        {
+        for bad in [
+            "--user=u",
+            "--user=u --password=p --api-key=k",
+            "--oauth2-client=c",
+            "--proxy-user=u",
+            "--client-certificates",
+            "--fail-rate=1.5",
+            "--cut-rate=x",
+            "--listen=a",
+        ] {
             let words = std::iter::once("fake-xmatters").chain(bad.split(' '));
             assert!(Args::try_parse_from(words).is_err(), "{bad}");
         }
@@ -230,5 +322,8 @@ mod tests {
         let settings = settings(Args::try_parse_from(words).unwrap());
         assert_eq!(settings.auth, Auth::Basic { user: "u".into(), password: "p".into() });
         assert_eq!((settings.rates.fail, settings.functions.len(), settings.flood_control), (0.5, 1, true));
+        let words = ["fake-xmatters", "--user=u", "--password=p", "--oauth2-client=c", "--token-life=9"];
+        let tokens = super::settings(Args::try_parse_from(words).unwrap()).auth;
+        assert!(matches!(tokens, Auth::OAuth2(OAuth2 { expires_in_s: 9, .. })), "{tokens:?}");
     }
 }

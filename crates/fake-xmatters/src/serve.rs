@@ -14,8 +14,10 @@ use crate::answer::{Answer, Body};
 use crate::book::{Book, Recorded};
 use crate::flood::Flood;
 use crate::judge::{Judge, Judged};
+use crate::oauth::Tokens;
 use crate::script::Script;
 use crate::settings::Settings;
+use crate::tls::{Stream, Tls};
 use crate::wire::{After, Request, Unreadable, Wire};
 
 /// The pause after a failed accept, which may be for want of file descriptors.
@@ -30,6 +32,8 @@ pub(crate) struct Shared {
     judge: Judge,
     flood: Option<Mutex<Flood>>,
     script: Mutex<Script>,
+    tokens: Mutex<Tokens>,
+    tls: Option<Tls>,
     book: Mutex<Book>,
     changed: Notify,
     feed: broadcast::Sender<Arc<Recorded>>,
@@ -41,6 +45,8 @@ impl Shared {
             judge: Judge::new(settings),
             flood: settings.flood_control.then(Mutex::default),
             script: Mutex::new(Script::new(settings)),
+            tokens: Mutex::new(Tokens::new(&settings.auth)),
+            tls: settings.tls.clone(),
             book: Mutex::new(Book::new(settings.requests_kept_max)),
             changed: Notify::new(),
             feed: broadcast::channel(SUBSCRIBER_LAG_MAX).0,
@@ -49,6 +55,10 @@ impl Shared {
 
     pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
         lock(&self.script)
+    }
+
+    pub(crate) fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        lock(&self.tokens)
     }
 
     pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
@@ -66,7 +76,8 @@ impl Shared {
 
     /// Decides on a request to a trigger and enters it into the books, before the caller can see any answer.
     fn take(&self, request: Request, connection: u64) -> (Answer, Option<String>) {
-        let Judged { function, facts, refusal } = self.judge.judge(&request);
+        let Judged { function, facts, refusal } =
+            self.judge.judge(&request, |header| self.tokens().lets_in(header));
         let answer = match refusal {
             Some(status) => Answer::status(status),
             None => self.script().next(&function),
@@ -132,6 +143,10 @@ async fn converse(shared: &Shared, stream: TcpStream) {
         return;
     }
     let connection = shared.book().connection();
+    let stream = match Stream::accept(stream, shared.tls.as_ref()).await {
+        Ok(stream) => stream,
+        Err(stream) => return Wire::new(Stream::Plain(stream)).linger().await,
+    };
     let mut wire = Wire::new(stream);
     loop {
         let request = match wire.read().await {
@@ -145,10 +160,9 @@ async fn converse(shared: &Shared, stream: TcpStream) {
             }
         };
         let keep_alive = request.keep_alive;
-        let (answer, request_id) = match admin::answer(shared, &request) {
-            Some(answer) => (answer, None),
-            None => shared.take(request, connection),
-        };
+        let own = admin::answer(shared, &request).or_else(|| shared.tokens().answer(&request, request_id));
+        let (answer, request_id) =
+            own.map_or_else(|| shared.take(request, connection), |answer| (answer, None));
         match wire.send(&answer, request_id.as_deref(), keep_alive).await {
             Ok(After::KeepAlive) => {}
             Ok(After::Close) | Err(_) => return,

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::answer::Answer;
 use crate::book::REQUESTS_KEPT_MAX;
+use crate::tls::Tls;
 
 /// How a stand-in is set up. The default listens on a free port of 127.0.0.1, asks for no credentials, knows every
 /// function and takes everything.
@@ -16,6 +17,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The credentials asked for.
     pub auth: Auth,
+    /// TLS; none: plain HTTP.
+    pub tls: Option<Tls>,
     /// The functions that exist; empty: all of them. Others are answered 404.
     pub functions: Vec<String>,
     /// What is answered when no script is left.
@@ -34,6 +37,7 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             auth: Auth::None,
+            tls: None,
             functions: Vec::new(),
             default: Answer::accepted(),
             rates: Rates::default(),
@@ -60,13 +64,32 @@ pub enum Auth {
         /// The key.
         api_key: String,
     },
+    /// A token of our own token endpoint.
+    OAuth2(OAuth2),
+}
+
+/// What the token endpoint asks for, and what it gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OAuth2 {
+    /// The client's id.
+    pub client_id: String,
+    /// The user of the password grant.
+    pub username: String,
+    /// The user's password.
+    pub password: String,
+    /// The refresh token of the refresh grant.
+    pub refresh_token: String,
+    /// How long a token is said to be good, in seconds. It stays good until it is revoked.
+    pub expires_in_s: u64,
+    /// Whether a refresh token is good for one use, and the answer has the next.
+    pub rotates: bool,
 }
 
 impl Auth {
     /// The value of an `Authorization` header that is let in, where one is asked for.
     pub(crate) fn header(&self) -> Option<String> {
         match self {
-            Self::None | Self::Url { .. } => None,
+            Self::None | Self::Url { .. } | Self::OAuth2(_) => None,
             Self::Basic { user, password } => {
                 Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
             }

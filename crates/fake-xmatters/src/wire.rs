@@ -4,10 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::answer::{Answer, Kind};
+use crate::tls::Stream;
 
 /// The largest request body taken, in bytes. A larger one is answered 413.
 pub const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -67,7 +67,7 @@ pub(crate) enum After {
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
 }
 
@@ -79,7 +79,7 @@ struct Head {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: Stream) -> Self {
         Self { stream, buffer: Vec::with_capacity(BUFFER_BYTES) }
     }
 
@@ -119,10 +119,10 @@ impl Wire {
         let (bytes, head_len) = (&rendered.bytes, rendered.head_len);
         let half_body = head_len + (bytes.len() - head_len) / 2;
         match answer.kind {
-            Kind::Whole => self.stream.write_all(bytes).await?,
+            Kind::Whole => self.write(bytes).await?,
             Kind::SlowBytes { bytes: size, every } => {
                 for part in bytes.chunks(size.max(1)) {
-                    self.stream.write_all(part).await?;
+                    self.write(part).await?;
                     sleep(every).await;
                 }
             }
@@ -160,8 +160,14 @@ impl Wire {
     }
 
     async fn send_last(&mut self, bytes: &[u8]) -> io::Result<After> {
-        self.stream.write_all(bytes).await?;
+        self.write(bytes).await?;
         Ok(After::Close)
+    }
+
+    /// TLS keeps what the socket does not take at once, until it is flushed.
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
     }
 
     /// Waits, and says whether the caller left meanwhile. What it sends meanwhile stays for the next read.

@@ -32,7 +32,8 @@ pub fn classify(answer: Answer<'_>, secrets: &Secrets, now: UnixMillis) -> Outco
     let retry_after = || retry_after.and_then(|value| retry_after::read(value, now));
     match status {
         200..=299 => Outcome::Accepted { request_id: request_id(body) },
-        401 | 403 | 404 => Outcome::Unauthorized { status },
+        // 407 is a proxy's, which does not take our credentials.
+        401 | 403 | 404 | 407 => Outcome::Unauthorized { status },
         429 => Outcome::Throttled { retry_after: retry_after() },
         408 | 425 | 500..=599 => {
             let excerpt = excerpt(body, secrets);
@@ -77,7 +78,7 @@ mod tests {
         for status in 100..=599 {
             let want = match status {
                 200..=299 => OutcomeKind::Accepted,
-                401 | 403 | 404 => OutcomeKind::Unauthorized,
+                401 | 403 | 404 | 407 => OutcomeKind::Unauthorized,
                 408 | 425 | 500..=599 => OutcomeKind::Unavailable,
                 429 => OutcomeKind::Throttled,
                 _ => OutcomeKind::Refused,

@@ -5,16 +5,21 @@ use std::error::Error;
 use std::io::{self, ErrorKind};
 
 use nightbell_core::outcome::Outcome;
-use rustls::CertificateError;
 use rustls::pki_types::InvalidDnsNameError;
+use rustls::{AlertDescription, CertificateError};
+
+/// RFC 9110 15.5.8.
+const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 
 const CLOSED_EARLY: &str = "connection closed before the whole answer";
 
 /// What a failed request came to. reqwest's own text names the URL and hides the cause, so neither it nor any text of
 /// an inner error is passed on; what is known of the cause is put in our own words.
 pub(crate) fn outcome(error: &reqwest::Error) -> Outcome {
-    let unavailable =
-        |detail: Cow<'_, str>| Outcome::Unavailable { detail: detail.into_owned(), retry_after: None };
+    if let Some(words) = tunnel(error) {
+        return words;
+    }
+    let unavailable = |detail: Cow<'_, str>| unavailable(detail.into_owned());
     match (error.is_timeout(), error.is_connect()) {
         // Nothing was sent yet, so xMatters can't have taken it.
         (true, true) => unavailable("connecting took too long".into()),
@@ -23,6 +28,26 @@ pub(crate) fn outcome(error: &reqwest::Error) -> Outcome {
         (false, true) => unavailable(cause(error).unwrap_or("connection failed".into())),
         (false, false) => unavailable(cause(error).unwrap_or("request failed".into())),
     }
+}
+
+pub(crate) fn unavailable(detail: String) -> Outcome {
+    Outcome::Unavailable { detail, retry_after: None }
+}
+
+/// What a proxy said instead of opening a tunnel. Its type has no name outside of its crate, so its words have to do.
+fn tunnel(error: &reqwest::Error) -> Option<Outcome> {
+    const REFUSED: Outcome = Outcome::Unauthorized { status: PROXY_AUTHENTICATION_REQUIRED };
+
+    let mut error: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(link) = error {
+        match link.to_string().as_str() {
+            "tunnel error: proxy authorization required" => return Some(REFUSED),
+            "tunnel error: unsuccessful" => return Some(unavailable("it opened no tunnel".into())),
+            "tunnel error: unexpected end of file" => return Some(unavailable(CLOSED_EARLY.into())),
+            _ => error = link.source(),
+        }
+    }
+    None
 }
 
 /// The first error of the chain that says something definite.
@@ -89,11 +114,26 @@ fn tls(error: &rustls::Error) -> Cow<'static, str> {
     if let rustls::Error::InvalidCertificate(error) = error {
         Cow::Owned(format!("certificate not trusted: {}", certificate(error)))
     } else if let rustls::Error::AlertReceived(alert) = error {
-        Cow::Owned(format!("TLS failed: the server sent the alert {alert:?}"))
+        alerted(*alert)
     } else if matches!(error, rustls::Error::InvalidMessage(_)) {
         Cow::Borrowed("TLS failed: the server does not speak TLS")
     } else {
         Cow::Borrowed("TLS failed")
+    }
+}
+
+/// What the server complains about. It sends most of these about our certificate.
+fn alerted(alert: AlertDescription) -> Cow<'static, str> {
+    use AlertDescription as A;
+
+    if matches!(alert, A::CertificateRequired) {
+        Cow::Borrowed("TLS failed: the server asks for a client certificate")
+    } else if matches!(alert, A::UnknownCA | A::BadCertificate | A::CertificateUnknown | A::DecryptError) {
+        Cow::Owned(format!("TLS failed: the server does not trust our client certificate ({alert:?})"))
+    } else if matches!(alert, A::CertificateExpired | A::CertificateRevoked | A::UnsupportedCertificate) {
+        Cow::Owned(format!("TLS failed: the server does not take our client certificate ({alert:?})"))
+    } else {
+        Cow::Owned(format!("TLS failed: the server sent the alert {alert:?}"))
     }
 }
 
@@ -155,7 +195,7 @@ mod tests {
     #[test]
     fn other_tls_errors_never_repeat_foreign_text() {
         check(in_io(rustls::Error::General("s3cret".into())), Some("TLS failed"));
-        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
+        let alert = rustls::Error::AlertReceived(AlertDescription::HandshakeFailure);
         check(in_io(alert), Some("TLS failed: the server sent the alert HandshakeFailure"));
     }
 }

@@ -2,16 +2,14 @@
 
 use std::borrow::Cow;
 
-use nightbell_core::event::{Event, Severity, Status};
-use nightbell_core::ports::Alert;
+use nightbell_core::event::Event;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::link;
-use crate::settings::DestinationSettings;
 use crate::text::{TEXT_CHARS_MAX, cut, start};
+use crate::view::View;
 
 /// The properties that we set ourselves. A label of such a name becomes `label_NAME`.
-const PROPERTIES: [&str; 14] = [
+const PROPERTIES: [&str; 15] = [
     "summary",
     "message",
     "project",
@@ -26,33 +24,35 @@ const PROPERTIES: [&str; 14] = [
     "event_id",
     "attempt",
     "tags",
+    LEFT_OUT,
 ];
 
+/// How many labels found no room; only there if any did not.
+const LEFT_OUT: &str = "labels_left_out";
+
 /// The whole body.
-pub(crate) struct Form<'a> {
-    pub(crate) alert: &'a Alert,
-    pub(crate) settings: &'a DestinationSettings,
-}
+pub(crate) struct Form<'a>(pub(crate) &'a View<'a>);
 
 impl Serialize for Form<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self(view) = self;
         let mut map = to.serialize_map(None)?;
-        map.serialize_entry("properties", &Properties(self))?;
-        if !self.settings.recipients.is_empty() {
-            map.serialize_entry("recipients", &self.settings.recipients)?;
+        map.serialize_entry("properties", &Properties(view))?;
+        if !view.recipients.is_empty() {
+            map.serialize_entry("recipients", &view.recipients)?;
         }
-        map.serialize_entry("priority", priority(self.alert.event.severity))?;
+        map.serialize_entry("priority", view.priority.as_str())?;
         map.end()
     }
 }
 
-struct Properties<'a>(&'a Form<'a>);
+struct Properties<'a>(&'a View<'a>);
 
 impl Serialize for Properties<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let Form { alert, settings } = self.0;
-        let event = alert.event.as_ref();
-        let summary = summary(event);
+        let Self(view) = self;
+        let event = view.event();
+        let summary = view.summary();
         let mut map = to.serialize_map(None)?;
         map.serialize_entry("summary", &cut(&summary))?;
         map.serialize_entry("message", &cut(&message(event, &summary)))?;
@@ -65,36 +65,26 @@ impl Serialize for Properties<'_> {
         }
         map.serialize_entry("status", event.status.as_str())?;
         map.serialize_entry("severity", event.severity.as_str())?;
-        if let Some(link) = link::report(event, settings.report_base_url.as_deref()) {
-            map.serialize_entry("report_url", &cut(&link))?;
+        if let Some(link) = &view.report_url {
+            map.serialize_entry("report_url", &cut(link))?;
         }
         if let Some(when) = &event.occurred_at {
             map.serialize_entry("occurred_at", when)?;
         }
-        map.serialize_entry("alert_id", &format_args!("{}", alert.alert_id))?;
-        map.serialize_entry("event_id", &cut(&alert.event_id))?;
-        map.serialize_entry("attempt", &alert.attempt)?;
+        map.serialize_entry("alert_id", &format_args!("{}", view.alert.alert_id))?;
+        map.serialize_entry("event_id", &cut(&view.alert.event_id))?;
+        map.serialize_entry("attempt", &view.alert.attempt)?;
         if !event.tags.is_empty() {
-            map.serialize_entry("tags", &cut(&event.tags.join(",")))?;
+            map.serialize_entry("tags", &cut(&view.tags()))?;
         }
-        for (name, text) in &event.labels {
-            map.serialize_entry(&property_name(name, event), &cut(text))?;
+        let (labels, left_out) = view.labels();
+        for (name, text) in labels {
+            map.serialize_entry(&property_name(name, event), &text)?;
+        }
+        if left_out > 0 {
+            map.serialize_entry(LEFT_OUT, &left_out)?;
         }
         map.end()
-    }
-}
-
-/// One line for a pager: `shop: buys a book failed (production)`.
-fn summary(event: &Event) -> String {
-    let Event { project, test, environment, .. } = event;
-    let ended = match event.status {
-        Status::Failed => "failed",
-        Status::Error => "ended with an error",
-        Status::Passed => "passed",
-    };
-    match environment {
-        Some(environment) => format!("{project}: {test} {ended} ({environment})"),
-        None => format!("{project}: {test} {ended}"),
     }
 }
 
@@ -109,14 +99,6 @@ fn message<'a>(event: &'a Event, summary: &'a str) -> Cow<'a, str> {
         (Some(message), Some(details)) => Cow::Owned(format!("{message}\n\n{details}")),
         (Some(only), None) | (None, Some(only)) => Cow::Borrowed(only),
         (None, None) => Cow::Borrowed(summary),
-    }
-}
-
-fn priority(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Critical | Severity::High => "HIGH",
-        Severity::Medium => "MEDIUM",
-        Severity::Low | Severity::Minimal => "LOW",
     }
 }
 
@@ -135,25 +117,6 @@ fn property_name<'a>(label: &'a str, event: &Event) -> Cow<'a, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_severity_becomes_a_priority() {
-        let severities =
-            [Severity::Critical, Severity::High, Severity::Medium, Severity::Low, Severity::Minimal];
-        assert_eq!(severities.map(priority), ["HIGH", "HIGH", "MEDIUM", "LOW", "LOW"]);
-    }
-
-    #[test]
-    fn a_summary_says_what_happened_and_where() {
-        #[track_caller]
-        fn check(status: Status, environment: Option<&str>, want: &str) {
-            let environment = environment.map(str::to_owned);
-            assert_eq!(summary(&Event { status, environment, ..Event::new("shop", "buys a book") }), want);
-        }
-        check(Status::Failed, Some("production"), "shop: buys a book failed (production)");
-        check(Status::Error, None, "shop: buys a book ended with an error");
-        check(Status::Passed, None, "shop: buys a book passed");
-    }
 
     #[test]
     fn a_message_is_never_missing() {

@@ -6,23 +6,38 @@
 //! It must never follow a redirect, retry by itself, use a proxy that it was not told of, read an answer without
 //! bound, or let a trigger URL, a key or a password into a log, an error or an outcome.
 
+mod apifortress;
+mod basic;
 mod classify;
+mod elastic;
 mod excerpt;
 mod fault;
 mod form;
+mod hosts;
 mod link;
+mod network;
+mod oauth;
+mod proxy;
 mod render;
 mod retry_after;
+mod route;
 mod secrets;
 mod send;
 mod settings;
 mod target;
+mod template;
 mod text;
+mod tls;
+mod view;
 
 pub use self::classify::{Answer, REQUEST_ID_BYTES_MAX, classify};
 pub use self::excerpt::EXCERPT_CHARS_MAX;
-pub use self::render::render;
+pub use self::network::{BadVerification, Network, Pem, Proxy, RESPONSE_BYTES_MAX, Verification};
+pub use self::render::{BODY_BYTES_MAX, render};
 pub use self::secrets::Secrets;
-pub use self::send::{POOL_IDLE_TIMEOUT, RESPONSE_BYTES_MAX, Xmatters};
-pub use self::settings::{Auth, CONNECT_TIMEOUT, DestinationSettings, Payload, SetupError, TIMEOUT};
+pub use self::send::{POOL_IDLE_TIMEOUT, Xmatters};
+pub use self::settings::{
+    Auth, CONNECT_TIMEOUT, DestinationSettings, Grant, OAuth2, Payload, SetupError, TIMEOUT,
+};
+pub use self::template::{TEMPLATE_BYTES_MAX, Template, TemplateError};
 pub use self::text::TEXT_CHARS_MAX;

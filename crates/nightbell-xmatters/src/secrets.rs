@@ -8,7 +8,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 use url::form_urlencoded::byte_serialize;
 
-use crate::settings::{Auth, DestinationSettings};
+use crate::proxy::Via;
+use crate::settings::{Auth, DestinationSettings, Grant};
 use crate::target::{api_key, is_api_key};
 
 const MASK: &str = "***";
@@ -25,22 +26,55 @@ const FRAGMENT_BYTES_MIN: usize = 4;
 pub struct Secrets(Vec<SecretString>);
 
 impl Secrets {
-    /// The secrets of a destination: its password, its key, its credentials as sent, its URL and the long parts of it.
+    /// The secrets of a destination: its passwords, its key, its refresh token, its credentials as sent, its URLs and
+    /// the long parts of them. Tokens that it is given later are masked where they are used.
     #[must_use]
     pub fn of(settings: &DestinationSettings) -> Self {
-        let written = settings.trigger_url.expose_secret();
-        let mut all = vec![written.to_owned()];
-        if let Auth::Basic { username, password } = &settings.auth {
+        let mut all = of_url(settings.trigger_url.expose_secret());
+        let mut pair = |username: &str, password: &SecretString| {
             all.push(STANDARD.encode(format!("{username}:{}", password.expose_secret())));
             all.push(password.expose_secret().to_owned());
+        };
+        if let Auth::Basic { username, password } = &settings.auth {
+            pair(username, password);
         }
-        all.extend(parts(written));
-        if let Ok(url) = Url::parse(written) {
-            all.push(url.as_str().to_owned());
-            all.extend(api_key(&url));
-            all.extend(parts(url.as_str()));
+        if let Some(proxy) = &settings.network.proxy
+            && let Some(password) = &proxy.password
+        {
+            pair(proxy.username.as_deref().unwrap_or_default(), password);
         }
-        let mut forms: Vec<_> = all.iter().flat_map(|secret| forms(secret)).collect();
+        if let Auth::OAuth2(oauth2) = &settings.auth {
+            all.push(match &oauth2.grant {
+                Grant::Password { password: secret, .. } | Grant::Refresh { token: secret } => {
+                    secret.expose_secret().to_owned()
+                }
+            });
+            all.extend(oauth2.token_url.iter().flat_map(|url| of_url(url.expose_secret())));
+        }
+        Self::made_of(&all)
+    }
+
+    /// These and others.
+    pub(crate) fn and<'a>(&self, others: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut all: Vec<_> = self.exposed().map(str::to_owned).collect();
+        all.extend(others.into_iter().flat_map(forms));
+        Self::sorted(all)
+    }
+
+    /// These and the credentials that proxies are sent, which the environment may have named.
+    pub(crate) fn and_headers<'a>(&self, proxies: impl IntoIterator<Item = &'a Via>) -> Self {
+        let values = proxies.into_iter().filter_map(|via| via.authorization.as_ref()?.to_str().ok());
+        let encoded: Vec<_> = values.filter_map(|value| value.strip_prefix("Basic ")).collect();
+        let pairs = encoded.iter().filter_map(|text| String::from_utf8(STANDARD.decode(text).ok()?).ok());
+        let passwords: Vec<_> = pairs.filter_map(|pair| Some(pair.split_once(':')?.1.to_owned())).collect();
+        self.and(encoded.iter().copied().chain(passwords.iter().map(String::as_str)))
+    }
+
+    fn made_of(all: &[String]) -> Self {
+        Self::sorted(all.iter().flat_map(|secret| forms(secret)).collect())
+    }
+
+    fn sorted(mut forms: Vec<String>) -> Self {
         forms.retain(|form| !form.is_empty());
         // A long one first: it may have a short one within it.
         forms.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
@@ -76,6 +110,18 @@ impl fmt::Debug for Secrets {
     }
 }
 
+/// A URL as it was written and as it is sent, its key, and its long parts.
+fn of_url(written: &str) -> Vec<String> {
+    let mut all = vec![written.to_owned()];
+    all.extend(parts(written));
+    if let Ok(url) = Url::parse(written) {
+        all.push(url.as_str().to_owned());
+        all.extend(api_key(&url));
+        all.extend(parts(url.as_str()));
+    }
+    all
+}
+
 /// The parts of a trigger URL that are of use to a stranger: the key, the function's id, and long values of the query.
 fn parts(url: &str) -> Vec<String> {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
@@ -105,6 +151,9 @@ fn fragment(text: &str, secret: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::Proxy;
+    use crate::settings::OAuth2;
+    use reqwest::header::HeaderValue;
 
     const ID: &str = "6f2d8c1e-0b7a-4c55-9d3e-2a1f0e9b8c7d";
 
@@ -148,6 +197,41 @@ mod tests {
         check(&by_user(), "p\"<w&d p\\\"<w&d p&quot;&lt;w&amp;d p%22%3Cw%26d.", "*** *** *** ***.");
         let sent = STANDARD.encode("svc:p\"<w&d");
         check(&by_user(), &format!("Authorization: Basic {sent}\n"), "Authorization: Basic ***\n");
+    }
+
+    #[test]
+    fn credentials_of_tokens_and_proxies_are_masked() {
+        let proxy = Proxy {
+            url: "http://proxy:3128".into(),
+            username: Some("pu".into()),
+            password: Some("proxy&pw".into()),
+            bypass_hosts: Vec::new(),
+        };
+        let check_grant = |grant: Grant, text: &str, want: &str| {
+            let token_url = Some(format!("https://a.example/oauth/{ID}").into());
+            let auth = Auth::OAuth2(OAuth2 { token_url, client_id: "client".into(), grant });
+            let mut settings = DestinationSettings::new("https://a.example/x", auth);
+            settings.network.proxy = Some(proxy.clone());
+            let secrets = Secrets::of(&settings).and(["t0ken/="]);
+            let sent = STANDARD.encode("pu:proxy&pw");
+            check(
+                &secrets,
+                &format!("proxy&amp;pw {ID} {sent} t0ken/= t0ken%2F%3D."),
+                "*** *** *** *** ***.",
+            );
+            check(&secrets, text, want);
+        };
+        let password = Grant::Password { username: "u".into(), password: "p@ssw0rd".into() };
+        check_grant(password, "client=client&password=p%40ssw0rd!", "client=client&password=***!");
+        check_grant(Grant::Refresh { token: "r3fresh".into() }, "no r3fresh.", "no ***.");
+    }
+
+    #[test]
+    fn credentials_of_the_environments_proxy_are_masked() {
+        let authorization = Some(HeaderValue::from_static("Basic dTplbnYtcGFzcw=="));
+        let via = Via { url: "http://proxy:3128".parse().unwrap(), authorization };
+        let secrets = Secrets::default().and_headers([&via]);
+        check(&secrets, "dTplbnYtcGFzcw== env-pass.", "*** ***.");
     }
 
     #[test]

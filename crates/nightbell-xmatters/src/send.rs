@@ -4,30 +4,28 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use nightbell_core::outcome::Outcome;
 use nightbell_core::ports::{Alert, Clock, Sender};
+use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Response, redirect, retry};
 use secrecy::ExposeSecret as _;
-use url::Url;
+use tokio::time::{Instant, timeout_at};
 
+use crate::basic::{BadBasic, basic};
 use crate::classify::{Answer, classify};
-use crate::fault;
+use crate::fault::unavailable;
+use crate::hosts::AllowedHosts;
+use crate::oauth::{Token, Tokens};
+use crate::proxy::Via;
 use crate::render::render;
+use crate::route::{Route, start_of_body};
 use crate::secrets::Secrets;
 use crate::settings::{Auth, DestinationSettings, SetupError};
-use crate::target;
-
-/// How much of an answer's body is read, in bytes. The connection of a longer one is closed instead of being used again.
-pub const RESPONSE_BYTES_MAX: usize = 64 * 1024;
+use crate::{target, tls};
 
 /// How long an unused connection is kept: less than servers usually keep theirs, so that we rarely send on one that is
 /// just being closed.
 pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-
-const USER_AGENT: &str = concat!("nightbell/", env!("CARGO_PKG_VERSION"));
 
 /// The way to one xMatters trigger. Cheap to clone; the clones share their connections.
 #[derive(Clone)]
@@ -36,25 +34,50 @@ pub struct Xmatters<C> {
 }
 
 struct Shared<C> {
-    client: Client,
-    url: Url,
+    route: Route,
+    tokens: Option<Arc<Tokens<C>>>,
     settings: DestinationSettings,
     secrets: Secrets,
     clock: C,
 }
 
 impl<C: Clock> Xmatters<C> {
-    /// Checks the settings and builds the client; nothing is sent yet. The clock is asked when an answer names a date
-    /// to wait for.
+    /// Checks the settings, reads the system's certificates and, where it is told to, the environment's proxies, and
+    /// builds the clients; nothing is sent yet. The clock is asked when an answer names a date to wait for.
     ///
     /// # Errors
     /// [`SetupError`] says which setting is wrong, without repeating it.
     pub fn new(settings: DestinationSettings, clock: C) -> Result<Self, SetupError> {
         let url = target::trigger(&settings)?;
         settings.report_base_url.as_deref().map_or(Ok(()), target::report_base)?;
-        let client = client(&settings, &url)?;
-        let secrets = Secrets::of(&settings);
-        Ok(Self { shared: Arc::new(Shared { client, url, settings, secrets, clock }) })
+        check_bounds(&settings)?;
+        let headers = headers(&settings.auth)?;
+        let oauth2 = target::token(&settings, &url)?;
+        let token_url = oauth2.as_ref().map(|(_, url)| url);
+        let allowed = AllowedHosts::read(settings.network.allowed_hosts.as_deref())?;
+        if !allowed.contain(&url) {
+            return Err(SetupError::HostNotAllowed);
+        }
+        if token_url.is_some_and(|url| !allowed.contain(url)) {
+            return Err(SetupError::TokenHostNotAllowed);
+        }
+        let via = Via::of(&settings.network, &url, from_environment)?;
+        let token_via =
+            token_url.map_or(Ok(None), |url| Via::of(&settings.network, url, from_environment))?;
+        let vias = || [&via, &token_via].into_iter().flatten();
+        let urls = [Some(&url), token_url].into_iter().flatten().chain(vias().map(|via| &via.url));
+        let tls = tls::config(&settings.network, urls.into_iter().any(|url| url.scheme() == "https"))?;
+        let secrets = Secrets::of(&settings).and_headers(vias());
+        let tokens = match oauth2 {
+            None => None,
+            Some((oauth2, url)) => {
+                let way = (tls.clone(), token_via.as_ref(), form_headers());
+                let route = Route::new(&settings, url, allowed.clone(), way)?;
+                Some(Tokens::new(route, oauth2, secrets.clone(), clock.clone()))
+            }
+        };
+        let route = Route::new(&settings, url, allowed, (tls, via.as_ref(), headers))?;
+        Ok(Self { shared: Arc::new(Shared { route, tokens, settings, secrets, clock }) })
     }
 
     /// The settings that it was made of.
@@ -79,100 +102,109 @@ impl<C> fmt::Debug for Xmatters<C> {
 
 impl<C: Clock> Shared<C> {
     async fn attempt(&self, alert: &Alert) -> Outcome {
-        let request = self.client.post(self.url.clone()).body(render(alert, &self.settings));
+        let body = render(alert, &self.settings);
+        match &self.tokens {
+            Some(tokens) => self.attempt_with_token(tokens, body).await,
+            None => match self.route.post() {
+                Ok(request) => self.exchange(request.body(body), &self.secrets).await,
+                Err(refused) => refused,
+            },
+        }
+    }
+
+    /// Posts with a token, and once more with a new one if xMatters does not take the first. The time-out is for all
+    /// of it.
+    async fn attempt_with_token(&self, tokens: &Arc<Tokens<C>>, body: Vec<u8>) -> Outcome {
+        let end = Instant::now() + self.settings.timeout;
+        let first = match self.token(tokens, end, None).await {
+            Ok(token) => token,
+            Err(outcome) => return outcome,
+        };
+        let outcome = self.post_with(&first, body.clone(), end).await;
+        if outcome != (Outcome::Unauthorized { status: 401 }) {
+            return outcome;
+        }
+        match self.token(tokens, end, Some(&first)).await {
+            Ok(second) => self.post_with(&second, body, end).await,
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// A token; if one was not taken, another.
+    async fn token(
+        &self,
+        tokens: &Arc<Tokens<C>>,
+        end: Instant,
+        not: Option<&Token>,
+    ) -> Result<Token, Outcome> {
+        let get = async {
+            if let Some(refused) = not {
+                tokens.forget(refused).await;
+            }
+            tokens.get().await
+        };
+        let got = timeout_at(end, get).await;
+        // Nothing was sent, so xMatters can't have taken it.
+        got.unwrap_or_else(|_| Err(unavailable("token endpoint: no answer within the time-out".into())))
+    }
+
+    async fn post_with(&self, token: &Token, body: Vec<u8>, end: Instant) -> Outcome {
+        let left = end.saturating_duration_since(Instant::now());
+        match self.route.post() {
+            Ok(request) => {
+                let request = request.header(AUTHORIZATION, token.header.clone()).timeout(left).body(body);
+                self.exchange(request, &token.secrets).await
+            }
+            Err(refused) => refused,
+        }
+    }
+
+    /// Sends a request and reads its answer.
+    async fn exchange(&self, request: RequestBuilder, secrets: &Secrets) -> Outcome {
         let mut response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return fault::outcome(&error),
+            Err(error) => return self.route.failed(&error),
         };
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).cloned();
-        let body = start_of_body(&mut response).await;
+        let body = start_of_body(&mut response, self.settings.network.response_bytes_max).await;
         let retry_after = retry_after.as_ref().and_then(|value| value.to_str().ok());
-        classify(Answer { status, retry_after, body: &body }, &self.secrets, self.clock.now())
+        classify(Answer { status, retry_after, body: &body }, secrets, self.clock.now())
     }
 }
 
-/// Reads at most [`RESPONSE_BYTES_MAX`]. A body that breaks off, or is not whole when the time is up, ends there: the
-/// status is known, and it decides.
-async fn start_of_body(response: &mut Response) -> Vec<u8> {
-    let mut body = Vec::new();
-    while let Ok(Some(part)) = response.chunk().await {
-        let room = RESPONSE_BYTES_MAX - body.len();
-        body.extend_from_slice(&part[..part.len().min(room)]);
-        if body.len() == RESPONSE_BYTES_MAX {
-            break;
-        }
-    }
-    body
-}
-
-fn client(settings: &DestinationSettings, url: &Url) -> Result<Client, SetupError> {
+fn check_bounds(settings: &DestinationSettings) -> Result<(), SetupError> {
     if settings.timeout.is_zero() || settings.connect_timeout.is_zero() {
         return Err(SetupError::ZeroTimeout);
     }
-    let builder = Client::builder()
-        .user_agent(USER_AGENT)
-        .default_headers(headers(&settings.auth)?)
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .referer(false)
-        .no_proxy()
-        .timeout(settings.timeout)
-        .connect_timeout(settings.connect_timeout.min(settings.timeout))
-        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        .tcp_nodelay(true);
-    // Without TLS there is no need for the system's certificates, of which a small container may have none.
-    let builder = if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
-    builder.build().map_err(|source| SetupError::Client { source: source.without_url() })
+    if settings.network.response_bytes_max == 0 {
+        return Err(SetupError::NoResponse);
+    }
+    Ok(())
+}
+
+fn from_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn headers(auth: &Auth) -> Result<HeaderMap, SetupError> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     match auth {
-        Auth::Url => {}
+        // The token comes with each request.
+        Auth::Url | Auth::OAuth2(_) => {}
         Auth::Basic { username, password } => {
-            headers.insert(AUTHORIZATION, basic(username, password.expose_secret())?);
+            let header = basic(username, password.expose_secret()).map_err(|bad| match bad {
+                BadBasic::Username => SetupError::Username,
+                BadBasic::Password => SetupError::Password,
+            })?;
+            headers.insert(AUTHORIZATION, header);
         }
     }
     Ok(headers)
 }
 
-/// The header of HTTP Basic (RFC 7617 2): the user has no colon, and neither has control characters.
-fn basic(username: &str, password: &str) -> Result<HeaderValue, SetupError> {
-    if username.is_empty() || username.contains(|character: char| character == ':' || character.is_control())
-    {
-        return Err(SetupError::Username);
-    }
-    if password.is_empty() || password.contains(char::is_control) {
-        return Err(SetupError::Password);
-    }
-    let text = format!("Basic {}", STANDARD.encode(format!("{username}:{password}")));
-    let mut value = HeaderValue::from_str(&text).expect("base64 is ASCII");
-    // Keeps it out of Debug texts and of HTTP/2's header compression.
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(username: &str, password: &str, want: Result<&str, &str>) {
-        let got = basic(username, password);
-        let shown = got.as_ref().map(|value| value.to_str().unwrap()).map_err(|error| format!("{error:?}"));
-        assert_eq!(shown.as_ref().copied().map_err(String::as_str), want, "{username} {password}");
-    }
-
-    #[test]
-    fn basic_credentials_are_checked_and_hidden() {
-        check("u", "p:q", Ok("Basic dTpwOnE="));
-        check("jö", "pä", Ok("Basic asO2OnDDpA=="));
-        check("", "p", Err("Username"));
-        check("a:b", "p", Err("Username"));
-        check("u", "", Err("Password"));
-        check("u", "p\n", Err("Password"));
-        assert_eq!(format!("{:?}", basic("u", "p").unwrap()), "Sensitive");
-    }
+fn form_headers() -> HeaderMap {
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    HeaderMap::from_iter([(CONTENT_TYPE, form)])
 }

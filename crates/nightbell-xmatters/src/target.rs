@@ -5,7 +5,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use secrecy::ExposeSecret as _;
 use url::{Host, Url};
 
-use crate::settings::{Auth, DestinationSettings, SetupError};
+use crate::settings::{Auth, DestinationSettings, Grant, OAuth2, SetupError};
+
+/// Where xMatters gives tokens.
+const TOKEN_PATH: &str = "/api/xm/1/oauth2/token";
 
 /// Reads the trigger URL, with all that must hold for it and for its authentication.
 pub(crate) fn trigger(settings: &DestinationSettings) -> Result<Url, SetupError> {
@@ -20,12 +23,47 @@ pub(crate) fn trigger(settings: &DestinationSettings) -> Result<Url, SetupError>
     match (&settings.auth, api_key(&url)) {
         (Auth::Url, None) => return Err(SetupError::NoApiKey),
         (Auth::Basic { .. }, Some(_)) => return Err(SetupError::ApiKeyAndUser),
-        (Auth::Url, Some(_)) | (Auth::Basic { .. }, None) => {}
+        (Auth::OAuth2(_), Some(_)) => return Err(SetupError::ApiKeyAndToken),
+        (Auth::Url, Some(_)) | (Auth::Basic { .. } | Auth::OAuth2(_), None) => {}
     }
     if url.scheme() == "http" && !settings.allow_insecure && !is_local(&host) {
         return Err(SetupError::Insecure);
     }
     Ok(url)
+}
+
+/// Checks what tokens are asked for with, and says where; none: authentication needs no token.
+pub(crate) fn token(
+    settings: &DestinationSettings,
+    trigger: &Url,
+) -> Result<Option<(OAuth2, Url)>, SetupError> {
+    let Auth::OAuth2(oauth2) = &settings.auth else { return Ok(None) };
+    let empty_or_cut = |text: &str| text.is_empty() || text.contains(char::is_control);
+    if empty_or_cut(&oauth2.client_id) {
+        return Err(SetupError::ClientId);
+    }
+    match &oauth2.grant {
+        Grant::Password { username, .. } if empty_or_cut(username) => return Err(SetupError::Username),
+        Grant::Password { password, .. } if empty_or_cut(password.expose_secret()) => {
+            return Err(SetupError::Password);
+        }
+        Grant::Refresh { token } if empty_or_cut(token.expose_secret()) => {
+            return Err(SetupError::RefreshToken);
+        }
+        Grant::Password { .. } | Grant::Refresh { .. } => {}
+    }
+    let url = match &oauth2.token_url {
+        None => trigger.join(TOKEN_PATH).map_err(|_| SetupError::TokenUrl)?,
+        Some(url) => parse(url.expose_secret()).map_err(|_| SetupError::TokenUrl)?,
+    };
+    let host = url.host().ok_or(SetupError::TokenUrl)?;
+    if has_credentials(&url) || url.fragment().is_some() {
+        return Err(SetupError::TokenUrl);
+    }
+    if url.scheme() == "http" && !settings.allow_insecure && !is_local(&host) {
+        return Err(SetupError::InsecureToken);
+    }
+    Ok(Some((oauth2.clone(), url)))
 }
 
 /// Checks the report base URL.
@@ -134,6 +172,54 @@ mod tests {
         check("file:///s3cret", basic(), "Scheme");
         check("https://u:s3cret@acme.xmatters.com/", basic(), "Credentials");
         check("https://acme.xmatters.com/?apiKey=a#s3cret", Auth::Url, "Fragment");
+    }
+
+    fn oauth2(token_url: Option<&str>) -> Auth {
+        let grant = Grant::Password { username: "u".into(), password: "p".into() };
+        Auth::OAuth2(OAuth2 { token_url: token_url.map(Into::into), client_id: "c".into(), grant })
+    }
+
+    #[track_caller]
+    fn check_token(token_url: Option<&str>, want: &str) {
+        let settings =
+            DestinationSettings::new(format!("https://acme.xmatters.com:8443{PATH}?a=b"), oauth2(token_url));
+        let got = match token(&settings, &trigger(&settings).unwrap()) {
+            Ok(found) => found.unwrap().1.to_string(),
+            Err(error) => format!("{error:?}"),
+        };
+        assert_eq!(got, want, "{token_url:?}");
+    }
+
+    #[test]
+    fn tokens_come_from_the_triggers_host_or_where_the_settings_say() {
+        check_token(None, "https://acme.xmatters.com:8443/api/xm/1/oauth2/token");
+        check_token(Some("https://sso.example/t?realm=a"), "https://sso.example/t?realm=a");
+        check_token(Some("http://10.0.0.1/t"), "http://10.0.0.1/t");
+        check_token(Some("http://sso.example/t"), "InsecureToken");
+        for bad in ["", "sso.example", "ftp://a/", "https://u:s3cret@a/", "https://a/#s3cret", "https:///a"] {
+            check_token(Some(bad), "TokenUrl");
+        }
+        check(&format!("https://acme.xmatters.com{PATH}?apiKey=s3cret"), oauth2(None), "ApiKeyAndToken");
+    }
+
+    #[test]
+    fn what_tokens_are_asked_for_with_is_checked() {
+        let check = |client_id: &str, grant: Grant, want: &str| {
+            let auth = Auth::OAuth2(OAuth2 { token_url: None, client_id: client_id.into(), grant });
+            let settings = DestinationSettings::new(format!("https://acme.xmatters.com{PATH}"), auth);
+            let error = token(&settings, &trigger(&settings).unwrap()).unwrap_err();
+            assert_eq!(format!("{error:?}"), want);
+        };
+        let user = |username: &str, password: &str| Grant::Password {
+            username: username.into(),
+            password: password.into(),
+        };
+        check("", user("u", "p"), "ClientId");
+        check("c", user("", "p"), "Username");
+        check("c", user("u", ""), "Password");
+        check("c", user("u", "p\n"), "Password");
+        check("c", Grant::Refresh { token: "".into() }, "RefreshToken");
+        check("c", Grant::Refresh { token: "r\n".into() }, "RefreshToken");
     }
 
     #[test]

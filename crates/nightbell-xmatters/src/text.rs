@@ -14,18 +14,48 @@ pub(crate) fn cut(text: &str) -> Cow<'_, str> {
 
 /// At most `chars_max` characters of `text`, the mark of a cut among them.
 pub(crate) fn cut_to(text: &str, chars_max: usize) -> Cow<'_, str> {
-    // A text of so few bytes has no more characters, and most texts are short.
-    if text.len() <= chars_max || start(text, chars_max).len() == text.len() {
+    let kept = start(text, chars_max);
+    if kept.len() == text.len() {
         return Cow::Borrowed(text);
     }
-    let mut kept = start(text, chars_max.saturating_sub(1)).to_owned();
-    kept.push(MARK);
-    Cow::Owned(kept)
+    let mut characters = kept.chars();
+    characters.next_back();
+    let mut cut = String::with_capacity(kept.len() + MARK.len_utf8());
+    cut.push_str(characters.as_str());
+    cut.push(MARK);
+    Cow::Owned(cut)
 }
 
 /// The first `chars` characters of `text`, or all of it.
 pub(crate) fn start(text: &str, chars: usize) -> &str {
-    text.char_indices().nth(chars).map_or(text, |(end, _)| &text[..end])
+    // A text of so few bytes has no more characters, and most texts are short.
+    if text.len() <= chars {
+        return text;
+    }
+    let (mut at, mut left) = (0, chars);
+    // Counting by blocks is several times as fast as decoding.
+    for block in text.as_bytes().chunks(BLOCK_BYTES) {
+        let begun = block.iter().filter(|byte| begins_character(**byte)).count();
+        if begun > left {
+            break;
+        }
+        (at, left) = (at + block.len(), left - begun);
+    }
+    for (end, byte) in text.bytes().enumerate().skip(at) {
+        match (begins_character(byte), left) {
+            (true, 0) => return &text[..end],
+            (true, _) => left -= 1,
+            (false, _) => {}
+        }
+    }
+    text
+}
+
+const BLOCK_BYTES: usize = 64;
+
+/// All other bytes of UTF-8 go on with a character.
+fn begins_character(byte: u8) -> bool {
+    byte & 0b1100_0000 != 0b1000_0000
 }
 
 #[cfg(test)]
@@ -49,6 +79,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_start_of_a_text_is_that_of_its_characters(text in "[a-cäß☎🔔]{0,200}", chars in 0usize..220) {
+            let want: String = text.chars().take(chars).collect();
+            prop_assert_eq!(start(&text, chars), want);
+        }
+
         #[test]
         fn a_cut_text_is_short_enough(text in ".{0,20}", chars_max in 1usize..20) {
             let kept = cut_to(&text, chars_max);

@@ -54,7 +54,11 @@ impl Drop for Program {
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fake-xmatters"));
-    command.env_remove("FAKE_XMATTERS_PASSWORD").env_remove("FAKE_XMATTERS_API_KEY").args(arguments);
+    command
+        .env_remove("FAKE_XMATTERS_PASSWORD")
+        .env_remove("FAKE_XMATTERS_API_KEY")
+        .env_remove("FAKE_XMATTERS_PROXY_PASSWORD")
+        .args(arguments);
     command
 }
 
@@ -99,6 +103,27 @@ async fn it_follows_a_script_from_a_file() {
     program.stop(Signal::TERM);
 }
 
+#[tokio::test]
+async fn it_speaks_tls_and_is_a_proxy_when_told() {
+    let folder = std::env::temp_dir().join(format!("fake-xmatters-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let tls = ["--tls", folder.to_str().unwrap(), "--client-certificates"];
+    let proxy = ["--proxy", "127.0.0.1:0", "--proxy-user", "u", "--proxy-password", "p"];
+    let mut program = Program::start(&[&["--listen", "127.0.0.1:0"][..], &tls, &proxy].concat());
+    assert!(program.line().starts_with("listening on 127.0.0.1:"));
+    let url = program.line();
+    assert!(url.starts_with("  https://127.0.0.1:"), "{url}");
+    let authority = std::fs::read_to_string(folder.join("ca.pem")).unwrap();
+    let client = std::fs::read_to_string(folder.join("client.pem")).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(authority.starts_with("-----BEGIN CERTIFICATE-----") && client.contains("BEGIN PRIVATE KEY"));
+    let proxy = program.line();
+    let mut raw = Raw::connect(proxy.strip_prefix("the proxy is http://").unwrap().parse().unwrap()).await;
+    raw.say("CONNECT 127.0.0.1:1 HTTP/1.1\r\n\r\n").await;
+    assert_eq!(raw.answer().await.status, 407);
+    program.stop(Signal::TERM);
+}
+
 #[test]
 fn mistakes_are_named_with_their_cure() {
     #[track_caller]
@@ -115,5 +140,10 @@ fn mistakes_are_named_with_their_cure() {
     let no_script = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     check(&["--script", no_script], 65, &["is not usable", "line 1"]);
     check(&["--user", "u"], 2, &["--password"]);
+    check(
+        &["--listen", "127.0.0.1:0", "--tls", "/does/not/exist"],
+        73,
+        &["cannot write /does/not/exist/ca.pem"],
+    );
     check(&["--fail-rate", "2"], 2, &["not between 0 and 1"]);
 }

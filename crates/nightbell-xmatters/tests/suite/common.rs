@@ -7,7 +7,7 @@ use fake_xmatters::{Answer, FakeXmatters, Settings};
 use nightbell_core::event::Event;
 use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::outcome::Outcome;
-use nightbell_core::ports::{Alert, Clock, Sender as _};
+use nightbell_core::ports::{Alert, Clock, Overrides, Sender as _};
 use nightbell_core::time::UnixMillis;
 use nightbell_xmatters::{Auth, DestinationSettings, Xmatters};
 
@@ -34,7 +34,9 @@ impl Clock for FixedClock {
 pub(crate) fn alert_of(event: Event) -> Alert {
     let alert_id = Fingerprint::of([event.project.as_bytes(), event.test.as_bytes()]);
     let event_id = event.id.clone().unwrap_or_else(|| "e-1".into());
-    Alert { alert_id, event_id, event: Arc::new(event), attempt: 1 }
+    let alert_key = Fingerprint::of([b"key".as_slice(), event.project.as_bytes(), event.test.as_bytes()]);
+    let overrides = Overrides::default();
+    Alert { alert_id, alert_key, event_id, event: Arc::new(event), attempt: 1, overrides }
 }
 
 pub(crate) fn alert() -> Alert {

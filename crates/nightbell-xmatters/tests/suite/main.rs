@@ -5,6 +5,9 @@
 mod answers;
 mod common;
 mod golden;
+mod oauth;
+mod proxies;
 mod setup;
+mod statuses;
 mod tls;
 mod trouble;
