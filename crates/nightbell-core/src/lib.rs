@@ -19,6 +19,7 @@ pub mod owner;
 pub mod pace;
 pub mod policy;
 pub mod ports;
+pub mod priority;
 pub mod record;
 pub mod routing;
 pub mod rung;

@@ -29,7 +29,8 @@ pub enum Outcome {
     },
     /// No whole answer within the time-out. It may have been taken.
     TimedOut,
-    /// 401, 403, 404: the destination is misconfigured, the alert is not at fault.
+    /// 401, 403, 404, a proxy's 407, and any 4xx of a token endpoint: the destination is misconfigured, the alert is not
+    /// at fault.
     Unauthorized {
         /// The HTTP status.
         status: u16,
@@ -112,7 +113,9 @@ impl Outcome {
             Self::Throttled { retry_after: None } => "HTTP 429".into(),
             Self::Unavailable { detail, .. } => detail.clone(),
             Self::TimedOut => "no whole answer within the time-out".into(),
-            Self::Unauthorized { status } => format!("HTTP {status}"),
+            Self::Unauthorized { status: 407 } => "HTTP 407: the proxy does not take our credentials".into(),
+            Self::Unauthorized { status: status @ (401 | 403 | 404) } => format!("HTTP {status}"),
+            Self::Unauthorized { status } => format!("HTTP {status} from the token endpoint"),
             Self::Refused { status, body } if body.is_empty() => format!("HTTP {status}"),
             Self::Refused { status, body } => format!("HTTP {status}: {body}"),
         }

@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::fingerprint::Fingerprint;
 use crate::message::Message;
 use crate::outcome::Outcome;
+use crate::priority::Priority;
 use crate::record::{Change, Looked};
 use crate::rung::Rung;
 use crate::time::UnixMillis;
@@ -146,12 +147,25 @@ pub struct LedgerError(pub Arc<str>);
 pub struct Alert {
     /// The stable id of this alert: the same for every attempt.
     pub alert_id: Fingerprint,
+    /// The alert key: the same for every event of the same alert.
+    pub alert_key: Fingerprint,
     /// The event's id as the producer knows it, or the body's fingerprint.
     pub event_id: String,
     /// The event.
     pub event: Arc<Event>,
     /// The number of this attempt, from 1.
     pub attempt: u32,
+    /// What the alert group that sends it wants otherwise than the connector's settings.
+    pub overrides: Overrides,
+}
+
+/// What takes the place of a connector's own settings, for one alert.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Whom to alert; none: the connector's recipients. Empty: whom the flow behind the trigger knows.
+    pub recipients: Option<Arc<[String]>>,
+    /// How urgently; none: as the connector's priorities say.
+    pub priority: Option<Priority>,
 }
 
 /// The way to one xMatters destination.

@@ -1,11 +1,14 @@
 //! Routing: which connectors want an event, as a pure function of the event and the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use globset::{Glob, GlobMatcher};
 
 use crate::connector::Connector;
 use crate::event::{Event, Severity, Status};
+use crate::ports::Overrides;
+use crate::priority::Priority;
 
 /// Which events go to which connectors (`[[alert_groups]]`). Every condition that is given must hold.
 #[derive(Debug, Clone)]
@@ -24,6 +27,10 @@ pub struct AlertGroup {
     pub labels: BTreeMap<String, String>,
     /// Where its events go.
     pub connectors: BTreeSet<Connector>,
+    /// Whom its alerts go to, instead of the connector's recipients.
+    pub recipients: Option<Arc<[String]>>,
+    /// The priority of its alerts, instead of the one that their severity has.
+    pub priority: Option<Priority>,
 }
 
 /// The statuses that a group without its own, and the default connectors, take.
@@ -61,6 +68,12 @@ impl Pattern {
     pub fn fits(&self, project: &str) -> bool {
         self.0.is_match(project)
     }
+
+    /// The pattern as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.glob().glob()
+    }
 }
 
 /// All alert groups, and where events go that no group wants.
@@ -72,6 +85,15 @@ pub struct Routing {
     pub default_connectors: BTreeSet<Connector>,
     /// All connectors; the first of them keeps what can't be read.
     pub connectors: BTreeSet<Connector>,
+}
+
+/// What sends an event to a connector.
+#[derive(Debug, Clone, Copy)]
+pub enum Decider<'a> {
+    /// The first alert group that wants the event and names the connector.
+    Group(&'a AlertGroup),
+    /// `default_connectors`.
+    Defaults,
 }
 
 /// Why a group does not want an event.
@@ -134,14 +156,34 @@ impl Routing {
     /// Whether an event goes to `connector`.
     #[must_use]
     pub fn is_for(&self, connector: &Connector, event: &Event) -> bool {
+        self.deciding(connector, event).is_some()
+    }
+
+    /// What the alert group that sends an event to `connector` wants otherwise than the connector's settings. If several
+    /// do, the first of them in the file decides alone, also by asking for nothing.
+    #[must_use]
+    pub fn overrides(&self, connector: &Connector, event: &Event) -> Overrides {
+        match self.deciding(connector, event) {
+            Some(Decider::Group(group)) => {
+                Overrides { recipients: group.recipients.clone(), priority: group.priority }
+            }
+            Some(Decider::Defaults) | None => Overrides::default(),
+        }
+    }
+
+    /// What sends an event to `connector`; none: nothing does.
+    #[must_use]
+    pub fn deciding(&self, connector: &Connector, event: &Event) -> Option<Decider<'_>> {
         let mut wanted = false;
         for group in self.groups.iter().filter(|group| group.wants(event).is_ok()) {
             if group.connectors.contains(connector) {
-                return true;
+                return Some(Decider::Group(group));
             }
             wanted |= !group.connectors.is_empty();
         }
-        !wanted && default_statuses().contains(&event.status) && self.default_connectors.contains(connector)
+        let defaults = default_statuses().contains(&event.status);
+        let by_default = !wanted && defaults && self.default_connectors.contains(connector);
+        by_default.then_some(Decider::Defaults)
     }
 
     /// Whether `connector` is the one that keeps what can't be read, and so can't be routed.
@@ -168,6 +210,8 @@ mod tests {
             tags: BTreeSet::new(),
             labels: BTreeMap::new(),
             connectors: names(&[name]),
+            recipients: None,
+            priority: None,
         }
     }
 
@@ -235,6 +279,36 @@ mod tests {
     }
 
     #[test]
+    fn the_first_group_that_sends_an_event_decides_what_is_overridden() {
+        let to_all = |group: AlertGroup| AlertGroup { connectors: names(&["all", "sre"]), ..group };
+        let recipients: Arc<[String]> = ["night-shift".to_owned()].into();
+        let night = AlertGroup {
+            recipients: Some(Arc::clone(&recipients)),
+            priority: Some(Priority::High),
+            ..to_all(group("night", &["pay*"]))
+        };
+        let plain = to_all(group("plain", &["pay*", "plain"]));
+        let low = AlertGroup { priority: Some(Priority::Low), ..to_all(group("low", &[])) };
+        let sre = AlertGroup { connectors: names(&["sre"]), ..night.clone() };
+        let all = names(&["all", "other", "sre"]);
+        let routing = Routing {
+            groups: vec![sre, plain, night, low],
+            default_connectors: all.clone(),
+            connectors: all,
+        };
+        let of = |connector: &str, project: &str| {
+            routing.overrides(&connector.parse().unwrap(), &Event::new(project, "t"))
+        };
+        let by_night = Overrides { recipients: Some(recipients), priority: Some(Priority::High) };
+        let by_low = Overrides { recipients: None, priority: Some(Priority::Low) };
+        assert_eq!(of("sre", "payments"), by_night);
+        assert_eq!(of("all", "payments"), Overrides::default(), "the second group asks for nothing");
+        assert_eq!(of("sre", "plain"), Overrides::default());
+        assert_eq!(of("all", "shop"), by_low);
+        assert_eq!(of("other", "shop"), Overrides::default(), "it does not go there");
+    }
+
+    #[test]
     fn the_first_connector_by_name_keeps_what_cannot_be_read() {
         let keeps = |name: &str| routing().keeps_invalid(&name.parse().unwrap());
         assert_eq!(["all", "payments", "sre"].map(keeps), [true, false, false]);
@@ -243,6 +317,7 @@ mod tests {
     #[test]
     fn a_broken_pattern_is_refused() {
         assert!("a[".parse::<Pattern>().is_err());
-        assert!("pay/*".parse::<Pattern>().unwrap().fits("pay/a/b"));
+        let pattern: Pattern = "pay/*".parse().unwrap();
+        assert!(pattern.fits("pay/a/b") && pattern.as_str() == "pay/*");
     }
 }

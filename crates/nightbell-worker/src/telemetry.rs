@@ -70,6 +70,10 @@ pub fn describe() {
         "nightbell_config_last_reload_successful",
         "1 if the configuration in use is the file's, 0 if its last reload failed"
     );
+    describe_gauge!(
+        "nightbell_tls_verification",
+        "1 for the mode in which the connector checks certificates: anything but full lets others listen in"
+    );
     describe_gauge!("nightbell_build_info", "1, labelled with the version");
 }
 
@@ -93,6 +97,23 @@ pub fn begin_connector(connector: &Connector) {
 /// Whether the last reload of the configuration succeeded.
 pub fn config_reloaded(successful: bool) {
     gauge!("nightbell_config_last_reload_successful").set(if successful { 1.0 } else { 0.0 });
+}
+
+/// How a connector checks certificates, one of `modes`; `warning` says what is wrong with that.
+pub fn tls_verification(
+    connector: &Connector,
+    mode: &'static str,
+    modes: impl IntoIterator<Item = &'static str>,
+    warning: Option<&'static str>,
+) {
+    for one in modes {
+        let name = connector.as_str().to_owned();
+        let holds = if one == mode { 1.0 } else { 0.0 };
+        gauge!("nightbell_tls_verification", "connector" => name, "mode" => one).set(holds);
+    }
+    if let Some(warning) = warning {
+        warn!(%connector, verification = mode, "tls.verification is not full: {warning}");
+    }
 }
 
 /// The series of one connector, looked up once.

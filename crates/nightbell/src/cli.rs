@@ -81,6 +81,9 @@ pub enum Command {
     Status(AsJson),
     /// Say where an event would go, its alert key, and the body that would be posted.
     Route(Route),
+    /// List the connectors, or send one of them a test alert.
+    #[command(subcommand)]
+    Connectors(Connectors),
     /// Print RabbitMQ definitions for an administrator to load.
     Topology(Topology),
     /// Print the event's JSON Schema.
@@ -368,6 +371,31 @@ impl std::str::FromStr for Moment {
 pub struct Route {
     /// A file with one event as JSON; `-` is standard input.
     pub file: PathBuf,
+    /// As what.
+    #[command(flatten)]
+    pub as_json: AsJson,
+}
+
+/// `nightbell connectors …`.
+#[derive(Debug, Subcommand)]
+pub enum Connectors {
+    /// List the connectors of the configuration.
+    List(AsJson),
+    /// Send one marked test alert straight to xMatters, past queue and dedup, and print the answer.
+    Test(ConnectorTest),
+}
+
+/// `nightbell connectors test`.
+#[derive(Debug, Args)]
+pub struct ConnectorTest {
+    /// The connector.
+    pub name: Connector,
+    /// critical, high, medium, low or minimal; it decides the priority, and so who is woken.
+    #[arg(long, value_parser = word::<Severity>, default_value = "low")]
+    pub severity: Severity,
+    /// Print the request, secrets masked, and send nothing.
+    #[arg(long)]
+    pub dry_run: bool,
     /// As what.
     #[command(flatten)]
     pub as_json: AsJson,

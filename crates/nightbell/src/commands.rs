@@ -1,6 +1,7 @@
 //! One module per command; each takes its flags and prints its result.
 
 pub mod check;
+pub mod connectors;
 pub mod dead;
 pub mod demo;
 pub mod init;

@@ -3,8 +3,11 @@
 //! It yields plain data and secrets; nothing here opens a connection. All problems of a file are found in one
 //! go, each with its line and its cure, and no secret ever shows in one.
 
+mod auth;
 mod connector;
 mod document;
+mod network;
+mod payload;
 mod problem;
 mod sections;
 mod substitute;
@@ -18,15 +21,19 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nightbell_core::alert::KeyPart;
 use nightbell_core::connector::Connector;
 use nightbell_core::event::{Severity, Status};
+use nightbell_core::priority::{Priorities, Priority};
+use nightbell_xmatters::{Auth, Payload};
 use secrecy::SecretString;
 use toml::de::DeTable;
 use url::Url;
 
+pub use self::network::{ClientCertificate, NetworkConfig};
 pub use self::problem::{ConfigError, Problem};
 pub use self::substitute::{Lookup, System};
 
@@ -133,39 +140,18 @@ pub struct ConnectorConfig {
     pub auth: Auth,
     /// Whom it alerts; empty only if the file says so.
     pub recipients: Vec<String>,
-    /// The shape of the body.
+    /// The shape of the body; a template is compiled.
     pub payload: Payload,
-    /// The longest that one attempt may take.
-    pub timeout: Duration,
-    /// The longest that connecting may take, never longer than `timeout`.
-    pub connect_timeout: Duration,
+    /// The priority of each severity.
+    pub priorities: Priorities,
     /// How many attempts may be in flight, 1 to 1000 and never more than the queue's `prefetch`.
     pub max_in_flight: u16,
     /// The most attempts in a time; none for no limit.
     pub rate_limit: Option<RateLimit>,
     /// Whether plain http to a public address is allowed.
     pub allow_insecure: bool,
-}
-
-/// How a connector authenticates.
-#[derive(Debug, Clone)]
-pub enum Auth {
-    /// HTTP basic authentication.
-    Basic {
-        /// The user, or the API key.
-        username: String,
-        /// The password, or the API key's secret.
-        password: SecretString,
-    },
-    /// The trigger URL carries the `apiKey`.
-    Url,
-}
-
-/// The shape of the body that is posted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Payload {
-    /// xMatters' form: `properties`, `recipients`, `priority`.
-    Form,
+    /// How it is reached: its own keys, and those of `[network]` for the rest.
+    pub network: NetworkConfig,
 }
 
 /// The most attempts in a time.
@@ -195,6 +181,10 @@ pub struct AlertGroupConfig {
     pub tags: Vec<String>,
     /// Labels, all of which the event must have.
     pub labels: BTreeMap<String, String>,
+    /// Whom its alerts go to instead of the connector's recipients.
+    pub recipients: Option<Arc<[String]>>,
+    /// The priority of its alerts, instead of the one that their severity has.
+    pub priority: Option<Priority>,
 }
 
 impl Config {

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use nightbell::cli::{Cli, Command, QueueVerb};
-use nightbell::commands::{check, dead, demo, init, publish, queue, route, run, schema, status, topology};
+use nightbell::commands::{
+    check, connectors, dead, demo, init, publish, queue, route, run, schema, status, topology,
+};
 use nightbell::config::Config;
 use nightbell::exit::{Code, Failure, OrFail as _};
 use nightbell::logging;
@@ -72,6 +74,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Dead(verb) => dead::dead(&config()?, verb).await,
         Command::Status(flags) => status::status(&config()?, flags).await,
         Command::Route(flags) => route::route(&config()?, &flags),
+        Command::Connectors(verb) => connectors::connectors(&config()?, verb).await,
         Command::Topology(flags) => topology::topology(&config()?, &flags),
         Command::Schema => schema::schema(),
         Command::Queue(QueueVerb::Drain(flags)) => queue::drain(&config()?, &flags).await,

@@ -10,11 +10,11 @@ use nightbell_core::owner::Settings;
 use nightbell_core::pace::Rate;
 use nightbell_core::policy::Policy;
 use nightbell_core::routing::{AlertGroup, Routing, default_statuses};
-use nightbell_worker::SystemClock;
-use nightbell_xmatters::{DestinationSettings, Xmatters};
+use nightbell_worker::{SystemClock, telemetry};
+use nightbell_xmatters::{DestinationSettings, Verification, Xmatters};
 use secrecy::SecretString;
 
-use crate::config::{AlertGroupConfig, Auth, Config, ConnectorConfig, Payload, QueueConfig};
+use crate::config::{AlertGroupConfig, Config, ConnectorConfig, QueueConfig};
 use crate::exit::{Code, Failure, OrFail as _};
 
 /// What the owner of a connector works by.
@@ -71,6 +71,8 @@ fn alert_group(group: &AlertGroupConfig) -> Result<AlertGroup, Failure> {
         tags: group.tags.iter().cloned().collect(),
         labels: group.labels.clone(),
         connectors: group.connectors.iter().cloned().collect(),
+        recipients: group.recipients.clone(),
+        priority: group.priority,
     })
 }
 
@@ -79,20 +81,15 @@ fn alert_group(group: &AlertGroupConfig) -> Result<AlertGroup, Failure> {
 pub fn destination(config: &Config, connector: &ConnectorConfig) -> DestinationSettings {
     DestinationSettings {
         trigger_url: connector.trigger_url.clone(),
-        auth: match &connector.auth {
-            Auth::Basic { username, password } => {
-                nightbell_xmatters::Auth::Basic { username: username.clone(), password: password.clone() }
-            }
-            Auth::Url => nightbell_xmatters::Auth::Url,
-        },
+        auth: connector.auth.clone(),
         recipients: connector.recipients.clone(),
-        payload: match connector.payload {
-            Payload::Form => nightbell_xmatters::Payload::Form,
-        },
-        timeout: connector.timeout,
-        connect_timeout: connector.connect_timeout,
+        payload: connector.payload.clone(),
+        priorities: connector.priorities,
+        timeout: connector.network.timeout,
+        connect_timeout: connector.network.connect_timeout,
         report_base_url: config.report_base_url.as_ref().map(ToString::to_string),
         allow_insecure: connector.allow_insecure,
+        network: connector.network.way(),
     }
 }
 
@@ -108,6 +105,15 @@ pub fn sender(config: &Config, connector: &ConnectorConfig) -> Result<Xmatters<S
     })
 }
 
+/// Says how each connector checks certificates: in the metrics, and as a warning where somebody could listen in.
+pub fn tell_verification(config: &Config) {
+    let modes = || Verification::ALL.map(Verification::as_str);
+    for ConnectorConfig { name, network, .. } in &config.connectors {
+        let mode = network.verification;
+        telemetry::tls_verification(name, mode.as_str(), modes(), mode.warning());
+    }
+}
+
 /// The configuration's RabbitMQ.
 ///
 /// # Errors
@@ -116,8 +122,8 @@ pub fn queue(config: &Config) -> Result<&QueueConfig, Failure> {
     config.queue.as_ref().ok_or_else(|| {
         Failure::new(
             Code::Config,
-            "the configuration has no [queue] table, and this version has no embedded queue; add\n\
-             [queue]\nurl = \"amqp://USER:${AMQP_PASSWORD}@HOST:5672/%2f\"",
+            "this is about RabbitMQ, and the configuration has no [queue] table: it uses the embedded queue. To use \
+             RabbitMQ, add\n[queue]\nurl = \"amqp://USER:${AMQP_PASSWORD}@HOST:5672/%2f\"",
         )
     })
 }

@@ -49,6 +49,7 @@ impl Worker {
         let metrics = install_recorder().or_fail(Code::Software)?;
         telemetry::describe();
         telemetry::begin(env!("CARGO_PKG_VERSION"));
+        wiring::tell_verification(config);
         let queue = Queue::open_soon(config).await?;
         let ledger = open_ledger(config).await?;
 

@@ -22,9 +22,12 @@ impl Owner {
         let own_id = event.id.as_ref().or(held.message.message_id.as_ref()).filter(|id| !id.is_empty());
         Some(Alert {
             alert_id: self.alert_id(held),
+            alert_key: held.alert_key,
             event_id: own_id.cloned().unwrap_or_else(|| held.event_id.fingerprint().to_string()),
             event: event.clone(),
             attempt: held.journey.attempts.saturating_add(1),
+            // Asked anew for each attempt: after a reload the new overrides hold for what waits in hand, too.
+            overrides: self.settings.routing.overrides(&self.settings.connector, event),
         })
     }
 

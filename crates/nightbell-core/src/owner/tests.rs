@@ -1,5 +1,7 @@
 //! The owner in a small world: tables of single paths here, random histories in [`world`].
 
+mod overrides;
+mod paced;
 mod world;
 
 use super::*;

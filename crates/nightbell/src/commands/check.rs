@@ -93,7 +93,8 @@ async fn destination(connector: &ConnectorConfig) -> Result<String, Failure> {
     let url = Url::parse(connector.trigger_url.expose_secret()).or_fail(Code::Config)?;
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = url.port_or_known_default().unwrap_or(443);
-    let connect = tokio::time::timeout(connector.network.connect_timeout, TcpStream::connect((host.as_str(), port)));
+    let connect =
+        tokio::time::timeout(connector.network.connect_timeout, TcpStream::connect((host.as_str(), port)));
     let limit = humantime::format_duration(connector.network.connect_timeout);
     match connect.await {
         Ok(Ok(_)) => {

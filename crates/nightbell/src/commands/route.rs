@@ -1,24 +1,24 @@
 //! `nightbell route`: where an event would go, and what would be posted.
 
+mod decision;
+
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use nightbell_core::alert::{alert_id, alert_key};
-use nightbell_core::event::{self, Event};
+use nightbell_core::event;
 use nightbell_core::limits::EVENT_BYTES_MAX;
-use nightbell_core::message::{EventId, Message};
-use nightbell_core::ports::Alert;
-use nightbell_core::routing::{AlertGroup, Routing, Unwanted, default_statuses};
-use serde_json::{Value, json};
 
+use self::decision::{Condition, Decision, Post, decide};
 use crate::cli::Route;
 use crate::config::Config;
 use crate::exit::{Code, Failure};
-use crate::output::{print, print_json};
+use crate::output::{one_line, print, print_json};
 use crate::wiring;
+
+/// How much of one line of the answer is shown, in characters.
+const LINE_CHARS_MAX: usize = 300;
 
 /// Prints where an event would go, with the reasons, its alert key, and the bodies that would be posted.
 ///
@@ -32,8 +32,8 @@ pub fn route(config: &Config, flags: &Route) -> Result<(), Failure> {
         error: anyhow::Error::new(bad).context(format!("{shown}")),
     })?;
     let routing = wiring::routing(config)?;
-    let answer = answer(config, &routing, event, body);
-    if flags.as_json.json { print_json(&answer) } else { print(&text(&answer)) }
+    let decision = decide(config, &routing, event, body);
+    if flags.as_json.json { print_json(&decision) } else { print(&text(&decision)) }
 }
 
 fn read(path: &Path) -> Result<Bytes, Failure> {
@@ -51,107 +51,56 @@ fn read(path: &Path) -> Result<Bytes, Failure> {
     Ok(body.into())
 }
 
-fn answer(config: &Config, routing: &Routing, event: Event, body: Bytes) -> Value {
-    let message = Message { body, ..Message::default() };
-    let event_id = EventId::of(event.id.as_deref(), &message);
-    let groups: Vec<Value> = routing.groups.iter().map(|group| group_answer(group, &event)).collect();
-    let targets = routing.route(&event);
-    let key = alert_key(&event, &config.dedup.by);
-    let event = Arc::new(event);
-    let wanted = routing.groups.iter().any(|group| group.wants(&event).is_ok());
-    let posts: Vec<Value> = config
-        .connectors
-        .iter()
-        .filter(|connector| targets.contains(&connector.name))
-        .map(|connector| {
-            let alert = Alert {
-                alert_id: alert_id(&connector.name, event_id),
-                event_id: event.id.clone().unwrap_or_else(|| event_id.fingerprint().to_string()),
-                event: Arc::clone(&event),
-                attempt: 1,
-            };
-            let body = nightbell_xmatters::render(&alert, &wiring::destination(config, connector));
-            let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-            json!({ "connector": connector.name, "alert_id": alert.alert_id.to_string(), "body": body })
-        })
-        .collect();
-    json!({
-        "project": event.project,
-        "test": event.test,
-        "alert_key": key.to_string(),
-        "alert_groups": groups,
-        "default_connectors": if wanted { "not used: an alert group wants the event" }
-            else if default_statuses().contains(&event.status) { "used: no alert group wants the event" }
-            else { "not used: they take failed and error only" },
-        "posts": posts,
-    })
-}
-
-fn group_answer(group: &AlertGroup, event: &Event) -> Value {
-    let reason = match group.wants(event) {
-        Ok(()) => return json!({ "name": group.name, "wants": true, "connectors": group.connectors }),
-        Err(Unwanted::Project) => format!("no pattern fits the project `{}`", event.project),
-        Err(Unwanted::Severity) => format!("the severity {} is below its least", event.severity.as_str()),
-        Err(Unwanted::Status) => format!("it does not take the status {}", event.status.as_str()),
-        Err(Unwanted::Tags) => "the event has none of its tags".to_owned(),
-        Err(Unwanted::Label(name)) => format!("the label `{name}` is missing or differs"),
-    };
-    json!({ "name": group.name, "wants": false, "reason": reason })
-}
-
-fn text(answer: &Value) -> String {
+/// A decision for people. What came from the event is kept to one line each, so that it can't drive a terminal.
+fn text(decision: &Decision) -> String {
     let mut text = String::new();
-    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut line = |line: String| writeln!(text, "{line}").expect("a String takes all text");
-    line(format!("event      {} / {}", word(&answer["project"]), word(&answer["test"])));
-    line(format!("alert key  {}", word(&answer["alert_key"])));
-    for group in answer["alert_groups"].as_array().into_iter().flatten() {
-        let decision = match group["reason"].as_str() {
-            Some(reason) => format!("no: {reason}"),
-            None => "yes".to_owned(),
-        };
-        line(format!("group      {}: {decision}", word(&group["name"])));
+    let mut line = |name: &str, value: &str| {
+        writeln!(text, "{name:<10} {}", one_line(value, LINE_CHARS_MAX)).expect("a String takes all text");
+    };
+    line("event", &format!("{} / {}", decision.project, decision.test));
+    line("status", &format!("{}, severity {}", decision.status.as_str(), decision.severity.as_str()));
+    line("alert key", &decision.alert_key);
+    for group in &decision.alert_groups {
+        line(
+            "group",
+            &format!("{}: {}", group.name, if group.wants { "wants it" } else { "does not want it" }),
+        );
+        for Condition { on, holds, reason } in &group.conditions {
+            line("", &format!("{} {on}: {reason}", if *holds { "yes" } else { "no " }));
+        }
     }
-    line(format!("defaults   {}", word(&answer["default_connectors"])));
-    let posts = answer["posts"].as_array().cloned().unwrap_or_default();
-    if posts.is_empty() {
-        line("goes       nowhere: it would be acknowledged and counted as filtered".to_owned());
+    line("defaults", decision.default_connectors);
+    for target in &decision.connectors {
+        line(
+            "connector",
+            &format!("{}: {}", target.name, if target.goes { "gets it" } else { "does not get it" }),
+        );
+        line("", &target.reason);
     }
-    for post in posts {
-        line(format!("goes to    {} as alert {}", word(&post["connector"]), word(&post["alert_id"])));
-        line(format!("{:#}", post["body"]));
+    if !decision.connectors.iter().any(|target| target.goes) {
+        line("result", "it goes nowhere: it would be acknowledged and counted as filtered");
+    }
+    let posts = decision.connectors.iter().filter_map(|target| Some((target, target.post.as_ref()?)));
+    for (target, post) in posts {
+        text.push_str(&post_text(&target.name, post));
     }
     text
 }
 
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    /// Answers every `${NAME}`.
-    struct Planted;
-
-    impl crate::config::Lookup for Planted {
-        fn variable(&self, name: &str) -> Result<String, std::env::VarError> {
-            let url = "https://acme.xmatters.com/api/integration/1/functions/planted/triggers";
-            Ok(if name.ends_with("URL") { url } else { "planted-secret-value" }.to_owned())
-        }
-
-        fn file(&self, _: &Path) -> std::io::Result<String> {
-            Ok("planted-secret-value".into())
-        }
-    }
-
-    #[test]
-    fn the_decision_comes_with_its_reasons_and_no_secret() {
-        let config = Config::parse(crate::config::STARTER, Path::new("nightbell.toml"), &Planted).unwrap();
-        let routing = wiring::routing(&config).unwrap();
-        let event = Event::new("payments-eu", "pays");
-        let answer = answer(&config, &routing, event, Bytes::from_static(b"{}"));
-        let text = text(&answer);
-        assert!(text.contains("goes to    payments as alert "), "{text}");
-        assert!(!text.contains("planted") && !text.contains("/functions/"), "{text}");
-    }
+fn post_text(connector: &str, post: &Post) -> String {
+    let Post { alert_id, payload, recipients, priority, body } = post;
+    let mut overrides = Vec::new();
+    overrides.extend(recipients.as_ref().map(|list| format!("recipients [{}]", list.join(", "))));
+    overrides.extend(priority.map(|priority| format!("priority {priority}")));
+    let overrides = if overrides.is_empty() { "none".to_owned() } else { overrides.join(", ") };
+    let body = format!("{body:#}");
+    // JSON escapes the control characters of ASCII, and no others.
+    let body = body.replace(|letter: char| letter.is_control() && letter != '\n', " ");
+    format!(
+        "\npost to    {connector}, payload {payload}\nalert id   {alert_id}\noverrides  {}\n{body}\n",
+        one_line(&overrides, LINE_CHARS_MAX)
+    )
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,6 +120,7 @@ async fn reload(path: &Path, old: &Config, owners: &[Owner]) -> Result<Config, F
     for (owner, control) in controls {
         owner.control.send(control).await.map_err(|_| Failure::new(Code::Software, "an owner has ended"))?;
     }
+    wiring::tell_verification(&new);
     Ok(new)
 }
 

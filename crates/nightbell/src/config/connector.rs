@@ -1,22 +1,20 @@
 //! `[[connectors]]`, `[[alert_groups]]`, and the names that tie them together.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::sync::Arc;
 
 use nightbell_core::connector::Connector;
 use nightbell_core::event::{Severity, Status};
-use nightbell_core::limits::HELD_MAX;
 
+use super::auth::{self, AuthKind};
 use super::document::Placed;
+use super::network::{self, NetworkConfig};
+use super::payload::{self, PRIORITIES};
 use super::problem::nearest;
 use super::table::Table;
-use super::values::{self, TriggerUrl, show_duration};
-use super::{AlertGroupConfig, Auth, ConnectorConfig, Payload};
+use super::values::{self, TriggerUrl};
+use super::{AlertGroupConfig, ConnectorConfig};
 
-/// What is left of [`HELD_MAX`] for recording and settling when an attempt took its longest.
-const SETTLE_TIME: Duration = Duration::from_secs(10);
-const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=HELD_MAX.saturating_sub(SETTLE_TIME);
-const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 const IN_FLIGHT: RangeInclusive<u16> = 1..=1_000;
 const IN_FLIGHT_DEFAULT: u16 = 16;
 
@@ -53,70 +51,47 @@ pub(super) struct Connectors {
     pub(super) sound: Vec<ConnectorConfig>,
 }
 
-/// Reads one of `[[connectors]]`. `prefetch` is the queue's, if there is one.
-pub(super) fn connector(table: &mut Table<'_, '_>, prefetch: Option<u16>) -> Draft {
+/// Reads one of `[[connectors]]`. `prefetch` is the queue's, if there is one, and `base` is `[network]`.
+pub(super) fn connector(table: &mut Table<'_, '_>, prefetch: Option<u16>, base: &NetworkConfig) -> Draft {
     let name = table.text("name", values::connector);
     table.require("name", "write 1 to 32 of the characters a-z, 0-9 and -, like \"payments\"");
     let name = name.map(|value| Placed { value, place: table.place_of("name") });
-    let with_key =
-        table.text_or("auth", "basic", |text| values::word(text, &[("basic", false), ("url", true)]));
+    let kind = AuthKind::read(table);
     let allow_insecure = table.flag_or("allow_insecure", false);
-    let form = TriggerUrl { with_key, allow_insecure };
+    let form = TriggerUrl { auth: kind, allow_insecure };
     let trigger_url = table.secret("trigger_url", |text| form.check(text));
     table.require("trigger_url", "copy it from the HTTP trigger in xMatters");
-    let auth = auth(table, with_key);
+    let auth = auth::auth(table, kind, allow_insecure);
     let recipients = table.texts("recipients", values::filled).unwrap_or_default();
     let cure =
         "name users or groups, like [\"payments-primary\"], or write [] if the flow or the URL names them";
     table.require("recipients", cure);
-    let payload = table.text_or("payload", "form", payload);
-    let (timeout, connect_timeout) = timeouts(table);
+    let payload = payload::payload(table);
+    let priorities = payload::priorities(table);
     let max_in_flight = max_in_flight(table, prefetch);
     let rate_limit = table.text_or("rate_limit", "none", values::rate_limit);
-    let whole = name.as_ref().zip(trigger_url).zip(auth).map(|((name, trigger_url), auth)| ConnectorConfig {
-        name: name.value.clone(),
-        trigger_url,
-        auth,
-        recipients: recipients.into_iter().map(|placed| placed.value).collect(),
-        payload,
-        timeout,
-        connect_timeout,
-        max_in_flight,
-        rate_limit,
-        allow_insecure,
-    });
+    let network = network::network(table, base);
+    if let Some(url) = &trigger_url {
+        network::check_host(table, "trigger_url", url, &network);
+    }
+    if let Some(auth) = &auth {
+        auth::check_token_host(table, auth, &network);
+    }
+    let whole = name.as_ref().zip(trigger_url).zip(auth).zip(payload).map(
+        |(((name, trigger_url), auth), payload)| ConnectorConfig {
+            name: name.value.clone(),
+            trigger_url,
+            auth,
+            recipients: recipients.into_iter().map(|placed| placed.value).collect(),
+            payload,
+            priorities,
+            max_in_flight,
+            rate_limit,
+            allow_insecure,
+            network,
+        },
+    );
     Draft { name, whole }
-}
-
-fn auth(table: &mut Table<'_, '_>, with_key: bool) -> Option<Auth> {
-    let username = table.text("username", values::filled);
-    let password = table.secret("password", values::password);
-    for key in ["username", "password"] {
-        if !with_key {
-            table.require(key, "`auth = \"basic\"` needs it; set it, or set `auth = \"url\"`");
-        } else if table.has(key) {
-            table.problem(key, "`auth = \"url\"` does not use it; remove it, or set `auth = \"basic\"`");
-        }
-    }
-    if with_key { Some(Auth::Url) } else { Some(Auth::Basic { username: username?, password: password? }) }
-}
-
-fn payload(text: &str) -> Result<Payload, String> {
-    let later = None;
-    let choices =
-        [("form", Some(Payload::Form)), ("elastic", later), ("apifortress", later), ("template", later)];
-    values::word(text, &choices)?.ok_or_else(|| "is not available in this version; write \"form\"".to_owned())
-}
-
-fn timeouts(table: &mut Table<'_, '_>) -> (Duration, Duration) {
-    let timeout = table.text_or("timeout", "15s", |text| values::duration(text, &TIMEOUT));
-    let default = show_duration(timeout.min(CONNECT_TIMEOUT_DEFAULT));
-    let connect_timeout = table.text_or("connect_timeout", &default, |text| values::duration(text, &TIMEOUT));
-    if connect_timeout > timeout {
-        let most = show_duration(timeout);
-        table.problem("connect_timeout", format!("it is longer than `timeout`; write at most \"{most}\""));
-    }
-    (timeout, connect_timeout)
 }
 
 fn max_in_flight(table: &mut Table<'_, '_>, prefetch: Option<u16>) -> u16 {
@@ -145,6 +120,8 @@ pub(super) fn alert_group(table: &mut Table<'_, '_>) -> GroupDraft {
     let statuses = table.texts_or("statuses", &[], |text| values::word(text, &STATUSES));
     let tags = table.texts_or("tags", &[], values::filled);
     let labels = table.map("labels", |text| Ok(text.to_owned()));
+    let recipients = table.texts_if("recipients", values::filled);
+    let priority = table.text("priority", |text| values::word(text, &PRIORITIES));
     let group = AlertGroupConfig {
         name: name.clone().unwrap_or_default(),
         projects,
@@ -153,6 +130,8 @@ pub(super) fn alert_group(table: &mut Table<'_, '_>) -> GroupDraft {
         statuses,
         tags,
         labels,
+        recipients: recipients.map(Arc::from),
+        priority,
     };
     let name = name.map(|value| Placed { value, place: table.place_of("name") });
     GroupDraft { name, connectors, group }

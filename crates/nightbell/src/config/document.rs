@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::problem::{ConfigError, Problem};
-use super::substitute::{Lookup, substitute};
+use super::substitute::{Lookup, read_file, substitute};
 
 /// How much of a value is quoted in a problem, in characters.
 const QUOTED_CHARS_MAX: usize = 60;
@@ -121,6 +121,11 @@ impl<'d> Document<'d> {
         self.sections.len() - 1
     }
 
+    /// Takes the last table back out and gives its lines.
+    pub(super) fn end_section(&mut self) -> Vec<String> {
+        self.sections.pop().map(|section| section.lines).unwrap_or_default()
+    }
+
     /// Shows a line in a table that [`Self::begin_section`] began.
     pub(super) fn show(&mut self, section: usize, line: String) {
         self.sections[section].lines.push(line);
@@ -135,9 +140,17 @@ impl<'d> Document<'d> {
         self.sections.iter().map(show).collect::<Vec<_>>().join("\n")
     }
 
+    /// The content of a file that a key names. The error says what is wrong, and then what would be right.
+    pub(super) fn file(&self, path: &str) -> Result<String, String> {
+        read_file(path, self.folder(), self.lookup)
+    }
+
+    fn folder(&self) -> &'d Path {
+        self.file.parent().unwrap_or(Path::new(""))
+    }
+
     fn substituted(&mut self, place: &Place, raw: &str) -> Option<String> {
-        let folder = self.file.parent().unwrap_or(Path::new(""));
-        match substitute(raw, folder, self.lookup) {
+        match substitute(raw, self.folder(), self.lookup) {
             Ok(text) => Some(text),
             Err(complaints) => {
                 complaints.into_iter().for_each(|complaint| self.problem(place, complaint));

@@ -8,6 +8,7 @@ use toml::de::DeTable;
 
 use super::connector::{Connectors, alert_group, connector};
 use super::document::{Document, Place};
+use super::network::{NetworkConfig, network};
 use super::table::Table;
 use super::values::{self, show_duration};
 use super::{Config, DedupConfig, HttpConfig, QueueConfig, RetryConfig, WorkerConfig};
@@ -39,8 +40,9 @@ pub(super) fn root<'d>(document: &mut Document<'d>, values: &'d DeTable<'d>) -> 
         let dedup = table.table("dedup", dedup);
         let retry = table.table("retry", retry);
         let worker = table.table("worker", worker);
+        let base = table.table("network", |table| network(table, &NetworkConfig::default()));
         let prefetch = queue.as_ref().map(|(prefetch, _)| *prefetch);
-        let connectors = table.tables("connectors", |table| connector(table, prefetch));
+        let connectors = table.tables("connectors", |table| connector(table, prefetch, &base));
         let groups = table.tables("alert_groups", alert_group).unwrap_or_default();
         let connectors = Connectors::gather(table, connectors);
         Config {
@@ -62,7 +64,9 @@ pub(super) fn root<'d>(document: &mut Document<'d>, values: &'d DeTable<'d>) -> 
 /// Gives the prefetch even if the rest is not sound, since the connectors' limits depend on it.
 fn queue(table: &mut Table<'_, '_>) -> (u16, Option<QueueConfig>) {
     let url = table.secret("url", values::queue_url);
-    table.require("url", "write the broker's URL, like \"amqp://user:password@127.0.0.1:5672/%2f\"");
+    let cure = "write the broker's URL, like \"amqp://user:password@127.0.0.1:5672/%2f\", or leave the whole table \
+                out to use the embedded queue";
+    table.require("url", cure);
     let prefix = table.text_or("prefix", "nightbell", values::prefix);
     let prefetch = table.number_or("prefetch", PREFETCH_DEFAULT, PREFETCH);
     let declare = table.flag_or("declare", true);

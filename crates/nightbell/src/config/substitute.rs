@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::read_bounded;
 
-/// The longest file that a `${file:PATH}` takes, in bytes.
-const VALUE_BYTES_MAX: u64 = 64 * 1024;
+/// The longest file that is read besides the configuration itself, in bytes: a bundle of all public authorities fits.
+const VALUE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Where `${NAME}` and `${file:PATH}` get their values.
 pub trait Lookup {
@@ -71,13 +71,18 @@ pub(super) fn substitute(raw: &str, folder: &Path, lookup: &dyn Lookup) -> Resul
     if complaints.is_empty() { Ok(text) } else { Err(complaints) }
 }
 
+/// The content of the file at `path`, which begins in `folder` if it is relative.
+pub(super) fn read_file(path: &str, folder: &Path, lookup: &dyn Lookup) -> Result<String, String> {
+    let path = folder.join(path);
+    lookup.file(&path).map_err(|error| {
+        format!("can't read the file `{}`: {error}; check its path and who may read it", path.display())
+    })
+}
+
 /// The value of what stands between `${` and `}`.
 fn value(inside: &str, folder: &Path, lookup: &dyn Lookup) -> Result<String, String> {
     if let Some(path) = inside.strip_prefix("file:").filter(|path| !path.is_empty()) {
-        let path = folder.join(path);
-        let content = lookup.file(&path).map_err(|error| {
-            format!("can't read the file `{}`: {error}; check its path and who may read it", path.display())
-        })?;
+        let content = read_file(path, folder, lookup)?;
         let trimmed = content.strip_suffix("\r\n").or(content.strip_suffix('\n')).unwrap_or(&content);
         return Ok(trimmed.to_owned());
     }

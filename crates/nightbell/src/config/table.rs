@@ -2,14 +2,16 @@
 //! are named nowhere else, neither for refusing unknown ones nor for showing the effective configuration.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::document::{Document, Place, Placed, kind};
 use super::problem::nearest;
+use super::values::{list, literal};
 
 /// One table of a document. A getter that meets a bad value records the problem and gives none, or the
 /// default.
@@ -85,8 +87,20 @@ impl<'a, 'd> Table<'a, 'd> {
         Some(SecretString::from(secret))
     }
 
+    /// A text that is shown, but never quoted in a problem: people write secrets there by mistake.
+    pub(super) fn unquoted(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<String, String>,
+    ) -> Option<String> {
+        self.secret(key, parse).map(|text| text.expose_secret().to_owned())
+    }
+
     /// A whole number, or the default.
-    pub(super) fn number_or(&mut self, key: &'static str, default: u16, range: RangeInclusive<u16>) -> u16 {
+    pub(super) fn number_or<N>(&mut self, key: &'static str, default: N, range: RangeInclusive<N>) -> N
+    where
+        N: TryFrom<u64> + PartialOrd + Copy + Display,
+    {
         let number = self.value(key).and_then(|value| {
             let Some(number) = value.get_ref().as_integer() else {
                 let complaint =
@@ -94,8 +108,9 @@ impl<'a, 'd> Table<'a, 'd> {
                 self.problem(key, complaint);
                 return None;
             };
-            let number = u16::from_str_radix(number.as_str(), number.radix()).ok();
-            let number = number.filter(|number| range.contains(number));
+            let number = u64::from_str_radix(number.as_str(), number.radix()).ok();
+            let number =
+                number.and_then(|number| N::try_from(number).ok()).filter(|number| range.contains(number));
             if number.is_none() {
                 let (least, most) = (range.start(), range.end());
                 self.problem(key, format!("the number is out of bounds; write one from {least} to {most}"));
@@ -148,6 +163,19 @@ impl<'a, 'd> Table<'a, 'd> {
         Some(list)
     }
 
+    /// A list of texts, or none if the key is absent, which is shown. Bad elements are left out.
+    pub(super) fn texts_if<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        if self.value(key).is_none() {
+            self.show_unset(key);
+            return None;
+        }
+        Some(self.texts(key, parse)?.into_iter().map(|placed| placed.value).collect())
+    }
+
     /// A list of texts, or what `parse` makes of the default.
     pub(super) fn texts_or<T>(
         &mut self,
@@ -163,8 +191,7 @@ impl<'a, 'd> Table<'a, 'd> {
                 .map(|placed| placed.value)
                 .collect();
         }
-        let shown: Vec<String> = default.iter().map(|text| literal(text)).collect();
-        self.show(key, &format!("[{}]", shown.join(", ")));
+        self.show(key, &list(default));
         default.iter().filter_map(|text| parse(text).ok()).collect()
     }
 
@@ -203,9 +230,34 @@ impl<'a, 'd> Table<'a, 'd> {
 
     /// A table inside this one; one with all defaults if the key is absent.
     pub(super) fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Table<'_, 'd>) -> T) -> T {
-        let values = self.value(key).and_then(|value| self.as_table(key, value));
+        let values = self
+            .value(key)
+            .and_then(|value| self.as_table(key, value, &format!("begun by [{}]", self.path(key))));
         let (place, header) = (self.place_of(key), format!("[{}]", self.path(key)));
         Table::read(self.document, values, place, header, read)
+    }
+
+    /// A small table inside this one, shown on one line; one with all defaults if the key is absent.
+    pub(super) fn inline<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Table<'_, 'd>) -> T) -> T {
+        let values =
+            self.value(key).and_then(|value| self.as_table(key, value, &format!("like {key} = {{ … }}")));
+        let place = self.place_of(key);
+        let result = Table::read(self.document, values, place, String::new(), read);
+        let lines = self.document.end_section();
+        let set: Vec<_> = lines.into_iter().filter(|line| !line.starts_with('#')).collect();
+        self.show(key, &format!("{{ {} }}", set.join(", ")));
+        result
+    }
+
+    /// The content of the file at a path that this key gave. A relative path begins in the configuration's folder.
+    pub(super) fn file(&mut self, key: &str, path: &str) -> Option<String> {
+        match self.document.file(path) {
+            Ok(text) => Some(text),
+            Err(complaint) => {
+                self.problem(key, complaint);
+                None
+            }
+        }
     }
 
     /// A table inside this one, or none if the key is absent.
@@ -292,6 +344,15 @@ impl<'a, 'd> Table<'a, 'd> {
         self.document.show(self.section, format!("{key} = {value}"));
     }
 
+    /// Shows the value that an absent key has from elsewhere, if it has one.
+    pub(super) fn show_inherited(&mut self, key: &'static str, shown: Option<String>) {
+        self.known.push(key);
+        match shown {
+            Some(shown) => self.show(key, &shown),
+            None => self.show_unset(key),
+        }
+    }
+
     fn show_unset(&mut self, key: &str) {
         self.document.show(self.section, format!("# {key} is not set"));
     }
@@ -301,11 +362,16 @@ impl<'a, 'd> Table<'a, 'd> {
         self.values?.get(key)
     }
 
-    fn as_table(&mut self, key: &str, value: &'d Spanned<DeValue<'d>>) -> Option<&'d DeTable<'d>> {
+    fn as_table(
+        &mut self,
+        key: &str,
+        value: &'d Spanned<DeValue<'d>>,
+        form: &str,
+    ) -> Option<&'d DeTable<'d>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
             let kind = kind(value.get_ref());
-            self.problem(key, format!("the value is {kind}; write a table, begun by [{}]", self.path(key)));
+            self.problem(key, format!("the value is {kind}; write a table, {form}"));
         }
         table
     }
@@ -336,9 +402,4 @@ impl<'a, 'd> Table<'a, 'd> {
         keys.dedup();
         keys
     }
-}
-
-/// A text as TOML writes it.
-fn literal(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
 }

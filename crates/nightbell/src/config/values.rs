@@ -10,6 +10,7 @@ use nightbell_core::connector::Connector;
 use url::{Host, ParseError, Url};
 
 use super::RateLimit;
+use super::auth::AuthKind;
 use super::problem::nearest;
 
 /// What is shown of a secret.
@@ -133,9 +134,112 @@ pub(super) fn token(text: &str) -> Result<String, String> {
     Ok(MASK.to_owned())
 }
 
-/// A password. Gives what may be shown of it.
+/// A password, or a token that somebody else issued. Gives what may be shown of it.
 pub(super) fn password(text: &str) -> Result<String, String> {
-    filled(text).map(|_| MASK.to_owned())
+    filled(text)?;
+    if text.contains(char::is_control) {
+        return Err("has a line end or another control character; write it on one line, alone".into());
+    }
+    Ok(MASK.to_owned())
+}
+
+/// A user of HTTP basic authentication, where a colon ends the name.
+pub(super) fn username(text: &str) -> Result<String, String> {
+    if text.contains(|letter: char| letter == ':' || letter.is_control()) {
+        return Err("has a colon, a line end or another control character; write the name alone".into());
+    }
+    filled(text)
+}
+
+/// A host's name or address alone, in lower case.
+pub(super) fn host(text: &str) -> Result<String, String> {
+    let wrong = "is no host; write a name or an address alone, without https://, port, path or *, like \
+                 \"acme.xmatters.com\"";
+    plain_host(text).map(|host| host.to_string()).ok_or_else(|| wrong.to_owned())
+}
+
+/// A host, the names below a suffix, or a range of addresses.
+pub(super) fn bypass_host(text: &str) -> Result<String, String> {
+    let range = |(address, bits): (&str, &str)| {
+        let (address, bits): (IpAddr, u8) = (address.parse().ok()?, bits.parse().ok()?);
+        (bits <= if address.is_ipv4() { 32 } else { 128 }).then(|| text.to_owned())
+    };
+    let read = match (text.split_once('/'), text.strip_prefix('.')) {
+        (Some(parts), _) => range(parts),
+        (None, Some(suffix)) => plain_host(suffix).map(|host| format!(".{host}")),
+        (None, None) => plain_host(text).map(|host| host.to_string()),
+    };
+    let wrong = "is neither a host, nor a suffix like \".example.com\", nor a range like \"10.0.0.0/8\"; write one \
+                 of them";
+    read.ok_or_else(|| wrong.to_owned())
+}
+
+fn plain_host(text: &str) -> Option<Host> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some(match address {
+            IpAddr::V4(address) => Host::Ipv4(address),
+            IpAddr::V6(address) => Host::Ipv6(address),
+        });
+    }
+    let text = text.strip_suffix('.').unwrap_or(text);
+    // The URL standard lets a name have an asterisk; here somebody means a pattern.
+    Host::parse(text).ok().filter(|_| !text.contains('*'))
+}
+
+/// A PEM file with certificates. Its error follows the file's name in a problem.
+pub(super) fn certificates(text: &str) -> Result<(), String> {
+    if text.contains("-----BEGIN CERTIFICATE-----") {
+        return Ok(());
+    }
+    Err("holds no certificate; it must be PEM, with `-----BEGIN CERTIFICATE-----`".into())
+}
+
+/// A PEM file with a private key. Its error follows the file's name in a problem.
+pub(super) fn private_key(text: &str) -> Result<(), String> {
+    if text.contains("ENCRYPTED") {
+        return Err(
+            "holds an encrypted key; decrypt it, as `openssl pkey` does, and let nobody else read it".into(),
+        );
+    }
+    // PKCS #8, or one of the older forms that name the algorithm.
+    if text.contains("PRIVATE KEY-----") {
+        return Ok(());
+    }
+    Err("holds no private key; it must be PEM, with `-----BEGIN PRIVATE KEY-----`".into())
+}
+
+/// The URL of an HTTP proxy. Gives what may be shown of it, which is all.
+pub(super) fn proxy_url(text: &str) -> Result<String, String> {
+    let example = "http://proxy.example.com:3128";
+    let url = whole_url(text, &["http", "https"], example)?;
+    if has_login(&url) {
+        return Err("has a user or a password; write them as `username` and `password` beside it".into());
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("has more than a host and a port; write it like \"{example}\""));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Where OAuth tokens are asked for. Gives what may be shown of it.
+pub(super) fn token_url(text: &str, allow_insecure: bool) -> Result<String, String> {
+    let url = whole_url(text, &["http", "https"], "https://acme.xmatters.com/api/xm/1/oauth2/token")?;
+    if has_login(&url) {
+        return Err("has a user or a password; write them as `username` and `password`".into());
+    }
+    encrypted_or_near(&url, allow_insecure)?;
+    Ok(show_url(&url))
+}
+
+/// A text as TOML writes it.
+pub(super) fn literal(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// A list of texts as TOML writes it.
+pub(super) fn list(texts: &[impl AsRef<str>]) -> String {
+    let shown: Vec<_> = texts.iter().map(|text| literal(text.as_ref())).collect();
+    format!("[{}]", shown.join(", "))
 }
 
 /// The link that report paths are joined to. It goes into alerts, so it has no secrets.
@@ -156,8 +260,8 @@ pub(super) fn queue_url(text: &str) -> Result<String, String> {
 /// What a trigger URL must be, beyond a URL.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TriggerUrl {
-    /// Whether it must carry an `apiKey`; if not, it must have none.
-    pub(super) with_key: bool,
+    /// Whether it must carry an `apiKey` hangs on this.
+    pub(super) auth: AuthKind,
     /// Whether plain http is allowed to any host.
     pub(super) allow_insecure: bool,
 }
@@ -170,27 +274,33 @@ impl TriggerUrl {
         if has_login(&url) {
             return Err("has a user or a password; write them as `username` and `password`".into());
         }
-        if url.scheme() == "http" && !self.allow_insecure && !is_near(&url) {
-            let wrong = "is plain http to a host that is neither this machine nor a private address, so the key \
-                         would travel unprotected; write https, or set `allow_insecure = true`";
-            return Err(wrong.into());
-        }
+        encrypted_or_near(&url, self.allow_insecure)?;
         let has_key =
             url.query_pairs().any(|(name, value)| name.eq_ignore_ascii_case("apiKey") && !value.is_empty());
-        match (self.with_key, has_key) {
-            (true, false) => {
-                Err("has no apiKey; copy the whole trigger URL with its `?apiKey=…`, or set `auth = \
-                                  \"basic\"`"
-                    .into())
+        match (self.auth, has_key) {
+            (AuthKind::Url, false) => {
+                let wrong = "has no apiKey; copy the whole trigger URL with its `?apiKey=…`, or set `auth = \"basic\"`";
+                Err(wrong.into())
             }
-            (false, true) => {
-                Err("has an apiKey, which `auth = \"basic\"` does not use; remove it, or set `auth = \
-                                  \"url\"`"
-                    .into())
+            (AuthKind::Basic | AuthKind::OAuth2, true) => {
+                let word = self.auth.as_str();
+                Err(format!(
+                    "has an apiKey, which `auth = \"{word}\"` does not use; remove it, or set `auth = \"url\"`"
+                ))
             }
-            (true, true) | (false, false) => Ok(show_url(&url)),
+            (AuthKind::Url, true) | (AuthKind::Basic | AuthKind::OAuth2, false) => Ok(show_url(&url)),
         }
     }
+}
+
+/// Refuses to send credentials unprotected through a public network.
+fn encrypted_or_near(url: &Url, allow_insecure: bool) -> Result<(), String> {
+    if url.scheme() != "http" || allow_insecure || is_near(url) {
+        return Ok(());
+    }
+    let wrong = "is plain http to a host that is neither this machine nor a private address, so the key would travel \
+                 unprotected; write https, or set `allow_insecure = true`";
+    Err(wrong.into())
 }
 
 /// A URL with a host and one of these schemes.

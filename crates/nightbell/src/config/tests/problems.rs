@@ -60,7 +60,7 @@ fn a_file_without_connectors() {
 #[test]
 fn an_unknown_key() {
     assert_snapshot!(wrong_connector("recipient = []"), @"etc/nightbell.toml:8:1: connectors[0]: unknown key `recipient`; did you mean `recipients`?");
-    assert_snapshot!(wrong_above("[log]\nlevel = \"debug\""), @"etc/nightbell.toml:1:2: unknown key `log`; known here are `alert_groups`, `connectors`, `data_dir`, `dedup`, `default_connectors`, `http`, `queue`, `report_base_url`, `retry`, `worker`");
+    assert_snapshot!(wrong_above("[log]\nlevel = \"debug\""), @"etc/nightbell.toml:1:2: unknown key `log`; known here are `alert_groups`, `connectors`, `data_dir`, `dedup`, `default_connectors`, `http`, `network`, `queue`, `report_base_url`, `retry`, `worker`");
     assert_snapshot!(wrong_above("[Retry]"), @"etc/nightbell.toml:1:2: unknown key `Retry`; did you mean `retry`?");
     assert_snapshot!(wrong_above("[worker]\ncolour = 1"), @"etc/nightbell.toml:2:1: worker: unknown key `colour`; known here are `shutdown_grace`");
 }
@@ -188,7 +188,7 @@ fn a_url() {
     assert_snapshot!(wrong_above("[queue]\nurl = \"https://user:hunter2@h\""), @r#"etc/nightbell.toml:2:7: queue.url: the value begins neither with amqp:// nor with amqps://; write a whole URL, like "amqp://user:password@rabbitmq.example.com:5672/%2f""#);
     assert_snapshot!(wrong_above("[queue]\nurl = \"amqp://user:hunt/er2@h\""), @r#"etc/nightbell.toml:2:7: queue.url: the value has a port that is no number; write a whole URL, like "amqp://user:password@rabbitmq.example.com:5672/%2f", with /, # and ? in a user or password percent-encoded"#);
     assert_snapshot!(wrong_above("[queue]\nprefix = \"night bell\""), @r#"
-    etc/nightbell.toml:1:1: queue.url: it is missing; write the broker's URL, like "amqp://user:password@127.0.0.1:5672/%2f"
+    etc/nightbell.toml:1:1: queue.url: it is missing; write the broker's URL, like "amqp://user:password@127.0.0.1:5672/%2f", or leave the whole table out to use the embedded queue
     etc/nightbell.toml:2:10: queue.prefix: "night bell" is no prefix; write 1 to 64 of the characters a-z, A-Z, 0-9, ., _ and -
     "#);
     assert_snapshot!(wrong_above("report_base_url = \"reports.example.com\""), @r#"etc/nightbell.toml:1:19: report_base_url: "reports.example.com" is no URL (relative URL without a base); write a whole URL, like "https://reports.example.com""#);
@@ -203,22 +203,20 @@ fn authentication() {
         ))
     };
     assert_snapshot!(with("username = \"u\""), @r#"etc/nightbell.toml:1:1: connectors[0].password: it is missing; `auth = "basic"` needs it; set it, or set `auth = "url"`"#);
-    assert_snapshot!(with("username = \" \"\npassword = \"\""), @r#"
-    etc/nightbell.toml:5:12: connectors[0].username: " " is empty; write a text
+    assert_snapshot!(with("username = \" \"\npassword = \"\""), @r"
+    etc/nightbell.toml:5:12: connectors[0].username: the value is empty; write a text
     etc/nightbell.toml:6:12: connectors[0].password: the value is empty; write a text
-    "#);
+    ");
     assert_snapshot!(with("auth = \"url\"\nusername = \"u\"\npassword = \"p\""), @r#"
     etc/nightbell.toml:4:15: connectors[0].trigger_url: the value has no apiKey; copy the whole trigger URL with its `?apiKey=…`, or set `auth = "basic"`
     etc/nightbell.toml:6:12: connectors[0].username: `auth = "url"` does not use it; remove it, or set `auth = "basic"`
     etc/nightbell.toml:7:12: connectors[0].password: `auth = "url"` does not use it; remove it, or set `auth = "basic"`
     "#);
-    assert_snapshot!(with("auth = \"baisc\"\nusername = \"u\"\npassword = \"p\""), @r#"etc/nightbell.toml:5:8: connectors[0].auth: "baisc" is not known here; did you mean "basic"? write one of "basic", "url""#);
+    assert_snapshot!(with("auth = \"baisc\"\nusername = \"u\"\npassword = \"p\""), @r#"etc/nightbell.toml:5:8: connectors[0].auth: "baisc" is not known here; did you mean "basic"? write one of "basic", "url", "oauth2""#);
 }
 
 #[test]
 fn words() {
-    assert_snapshot!(wrong_connector("payload = \"elastic\""), @r#"etc/nightbell.toml:8:11: connectors[0].payload: "elastic" is not available in this version; write "form""#);
-    assert_snapshot!(wrong_connector("payload = \"template\""), @r#"etc/nightbell.toml:8:11: connectors[0].payload: "template" is not available in this version; write "form""#);
     assert_snapshot!(wrong_connector("payload = \"xml\""), @r#"etc/nightbell.toml:8:11: connectors[0].payload: "xml" is not known here; write one of "form", "elastic", "apifortress", "template""#);
     assert_snapshot!(wrong_connector("rate_limit = \"4\""), @r#"etc/nightbell.toml:8:14: connectors[0].rate_limit: "4" is no rate; write "none", or a number by s, min or h, like "4/min""#);
     assert_snapshot!(wrong_connector("rate_limit = \"0/min\""), @r#"etc/nightbell.toml:8:14: connectors[0].rate_limit: "0/min" is no rate; write "none", or a number by s, min or h, like "4/min""#);
@@ -260,4 +258,165 @@ fn a_value_that_came_from_elsewhere_is_not_quoted() {
     etc/nightbell.toml:9:14: connectors[0].rate_limit: the value of "${SHORT}" is no rate; write "none", or a number by s, min or h, like "4/min"
     etc/nightbell.toml:10:11: connectors[0].payload: the value of "${SHORT}" is not known here; write one of "form", "elastic", "apifortress", "template"
     "#);
+}
+
+/// The problems of a connector with these lines and no authentication of its own.
+#[track_caller]
+fn wrong_auth(lines: &str) -> String {
+    let said = wrong(&format!(
+        "[[connectors]]\nname = \"a\"\nrecipients = []\ntrigger_url = \"https://acme.xmatters.com/x\"\n{lines}"
+    ));
+    assert!(!said.contains("hunter2"), "{said}");
+    said
+}
+
+#[test]
+fn only_one_of_user_and_password() {
+    assert_snapshot!(wrong_auth("username = \"u\""), @r#"etc/nightbell.toml:1:1: connectors[0].password: it is missing; `auth = "basic"` needs it; set it, or set `auth = "url"`"#);
+    assert_snapshot!(wrong_auth("password = \"hunter2\""), @r#"etc/nightbell.toml:1:1: connectors[0].username: it is missing; `auth = "basic"` needs it; set it, or set `auth = "url"`"#);
+    assert_snapshot!(wrong_auth("auth = \"oauth2\"\nclient_id = \"c\"\nusername = \"u\""), @r#"etc/nightbell.toml:1:1: connectors[0].password: it is missing; `auth = "oauth2"` needs both `username` and `password`, or a `refresh_token` alone"#);
+    assert_snapshot!(wrong_auth("auth = \"oauth2\"\nclient_id = \"c\"\npassword = \"hunter2\""), @r#"etc/nightbell.toml:1:1: connectors[0].username: it is missing; `auth = "oauth2"` needs both `username` and `password`, or a `refresh_token` alone"#);
+}
+
+#[test]
+fn a_user_or_a_password_that_no_header_carries() {
+    assert_snapshot!(wrong_auth("username = \"u:hunter2\"\npassword = \"${TWO_LINES}\""), @r"
+    etc/nightbell.toml:5:12: connectors[0].username: the value has a colon, a line end or another control character; write the name alone
+    etc/nightbell.toml:6:12: connectors[0].password: the value has a line end or another control character; write it on one line, alone
+    ");
+}
+
+#[test]
+fn two_kinds_of_credentials() {
+    let keyed = |lines: &str| {
+        wrong(
+            &CONNECTOR
+                .replace("/x/triggers", "/x/triggers?apiKey=hunter2")
+                .replace("username", &format!("{lines}\nusername")),
+        )
+    };
+    assert_snapshot!(keyed(""), @r#"etc/nightbell.toml:4:15: connectors[0].trigger_url: the value has an apiKey, which `auth = "basic"` does not use; remove it, or set `auth = "url"`"#);
+    assert_snapshot!(keyed("auth = \"url\""), @r#"
+    etc/nightbell.toml:6:12: connectors[0].username: `auth = "url"` does not use it; remove it, or set `auth = "basic"`
+    etc/nightbell.toml:7:12: connectors[0].password: `auth = "url"` does not use it; remove it, or set `auth = "basic"`
+    "#);
+    assert_snapshot!(keyed("auth = \"oauth2\"\nclient_id = \"c\""), @r#"etc/nightbell.toml:4:15: connectors[0].trigger_url: the value has an apiKey, which `auth = "oauth2"` does not use; remove it, or set `auth = "url"`"#);
+    assert_snapshot!(wrong_connector("client_id = \"c\"\nrefresh_token = \"hunter2\"\ntoken_url = \"https://acme.xmatters.com/hunter2\""), @r#"
+    etc/nightbell.toml:8:13: connectors[0].client_id: `auth = "basic"` does not use it; remove it, or set `auth = "oauth2"`
+    etc/nightbell.toml:9:17: connectors[0].refresh_token: `auth = "basic"` does not use it; remove it, or set `auth = "oauth2"`
+    etc/nightbell.toml:10:13: connectors[0].token_url: `auth = "basic"` does not use it; remove it, or set `auth = "oauth2"`
+    "#);
+}
+
+#[test]
+fn a_url_for_url_authentication_without_a_key() {
+    assert_snapshot!(wrong_auth("auth = \"url\""), @r#"etc/nightbell.toml:4:15: connectors[0].trigger_url: the value has no apiKey; copy the whole trigger URL with its `?apiKey=…`, or set `auth = "basic"`"#);
+    assert_snapshot!(wrong_auth("auth = \"url\"\nrefresh_token = \"hunter2\""), @r#"
+    etc/nightbell.toml:4:15: connectors[0].trigger_url: the value has no apiKey; copy the whole trigger URL with its `?apiKey=…`, or set `auth = "basic"`
+    etc/nightbell.toml:6:17: connectors[0].refresh_token: `auth = "url"` does not use it; remove it, or set `auth = "oauth2"`
+    "#);
+}
+
+#[test]
+fn tokens() {
+    assert_snapshot!(wrong_auth("auth = \"oauth2\"\nusername = \"u\"\npassword = \"hunter2\""), @r#"etc/nightbell.toml:1:1: connectors[0].client_id: it is missing; `auth = "oauth2"` needs it; copy it from the OAuth page in xMatters"#);
+    assert_snapshot!(wrong_auth("auth = \"oauth2\"\nclient_id = \"c\""), @r#"etc/nightbell.toml:1:1: connectors[0].refresh_token: it is missing; set it, or `username` and `password`: `auth = "oauth2"` asks for its tokens with one or the other"#);
+    assert_snapshot!(wrong_auth("auth = \"oauth2\"\nclient_id = \"c\"\nusername = \"u\"\npassword = \"hunter2\"\nrefresh_token = \"hunter2\""), @"etc/nightbell.toml:9:17: connectors[0].refresh_token: it is set beside `username` or `password`, and only one way can be used; remove it, or remove both of them");
+    let at = |url: &str| {
+        wrong_auth(&format!(
+            "auth = \"oauth2\"\nclient_id = \"c\"\nrefresh_token = \"hunter2\"\ntoken_url = \"{url}\""
+        ))
+    };
+    assert_snapshot!(at("acme.xmatters.com/hunter2"), @r#"etc/nightbell.toml:8:13: connectors[0].token_url: the value is no URL (relative URL without a base); write a whole URL, like "https://acme.xmatters.com/api/xm/1/oauth2/token""#);
+    assert_snapshot!(at("https://u:hunter2@acme.xmatters.com/"), @"etc/nightbell.toml:8:13: connectors[0].token_url: the value has a user or a password; write them as `username` and `password`");
+    assert_snapshot!(at("http://acme.xmatters.com/hunter2"), @"etc/nightbell.toml:8:13: connectors[0].token_url: the value is plain http to a host that is neither this machine nor a private address, so the key would travel unprotected; write https, or set `allow_insecure = true`");
+}
+
+#[test]
+fn a_payload_and_its_template() {
+    assert_snapshot!(wrong_connector("payload = \"template\""), @r#"etc/nightbell.toml:2:1: connectors[0].template: it is missing; `payload = "template"` needs it; write the path of a minijinja file"#);
+    assert_snapshot!(wrong_connector("template = \"alert.j2\""), @r#"etc/nightbell.toml:8:12: connectors[0].template: it is used only with `payload = "template"`; remove it, or set that"#);
+    assert_snapshot!(wrong_connector("payload = \"elastic\"\ntemplate = \"alert.j2\""), @r#"etc/nightbell.toml:9:12: connectors[0].template: it is used only with `payload = "template"`; remove it, or set that"#);
+    let with = |file: &str| wrong_connector(&format!("payload = \"template\"\ntemplate = \"{file}\""));
+    assert_snapshot!(with("none.j2"), @"etc/nightbell.toml:9:12: connectors[0].template: can't read the file `etc/none.j2`: Permission denied (os error 13); check its path and who may read it");
+    assert_snapshot!(with("typo.j2"), @"etc/nightbell.toml:9:12: connectors[0].template: the template `typo.j2` uses `mesage`, which is not known (line 2); it can use alert_id, alert_key, attempt, details, environment, event_id, labels, message, occurred_at, priority, project, recipients, report_url, run_id, severity, status, suite, summary, tags, test");
+    assert_snapshot!(with("text.j2"), @r#"etc/nightbell.toml:9:12: connectors[0].template: the template `text.j2` fails for an event with every field, status failed and severity critical: the result is not JSON: expected value at line 1 column 1, at the arrow in ` ⟶ alert "a32bc76da0657727359573a`"#);
+    assert_snapshot!(with("open.j2"), @"etc/nightbell.toml:9:12: connectors[0].template: the template `open.j2` can't be read: syntax error: unexpected `}`, expected end of variable block (line 1)");
+    assert_snapshot!(with("idless.j2"), @"etc/nightbell.toml:9:12: connectors[0].template: the template `idless.j2` fails for an event with every field, status failed and severity critical: the result lacks the `alert_id`, by which flows know that two requests are one alert");
+}
+
+#[test]
+fn priorities() {
+    assert_snapshot!(wrong_connector("priorities = { hihg = \"high\", urgent = \"low\", low = \"lowest\" }"), @r#"
+    etc/nightbell.toml:8:16: connectors[0].priorities: unknown key `hihg`; did you mean `high`?
+    etc/nightbell.toml:8:31: connectors[0].priorities: unknown key `urgent`; known here are `critical`, `high`, `low`, `medium`, `minimal`
+    etc/nightbell.toml:8:53: connectors[0].priorities.low: "lowest" is not known here; write one of "high", "medium", "low"
+    "#);
+    assert_snapshot!(wrong_connector("priorities = \"high\""), @"etc/nightbell.toml:8:14: connectors[0].priorities: the value is a text; write a table, like priorities = { … }");
+    assert_snapshot!(wrong_connector("[[alert_groups]]\nname = \"g\"\nconnectors = [\"payments\"]\npriority = \"HIGH\"\nrecipients = \"a\""), @r#"
+    etc/nightbell.toml:11:12: alert_groups[0].priority: "HIGH" is not known here; did you mean "high"? write one of "high", "medium", "low"
+    etc/nightbell.toml:12:14: alert_groups[0].recipients: the value is a text; write a list of texts, like ["a", "b"]
+    "#);
+}
+
+#[test]
+fn hosts_that_are_allowed() {
+    assert_snapshot!(wrong_connector("allowed_hosts = [\"other.xmatters.com\"]"), @"etc/nightbell.toml:4:15: connectors[0].trigger_url: the value leads to a host that `allowed_hosts` does not have; correct it, or add the host there");
+    assert_snapshot!(wrong_above("[network]\nallowed_hosts = [\"xmatters.com\"]"), @"etc/nightbell.toml:6:15: connectors[0].trigger_url: the value leads to a host that `allowed_hosts` does not have; correct it, or add the host there");
+    assert_snapshot!(wrong_connector("allowed_hosts = []"), @"etc/nightbell.toml:8:17: connectors[0].allowed_hosts: it is empty, so nothing could be sent; name the hosts, or remove it to allow all");
+    assert_snapshot!(wrong_connector("allowed_hosts = [\"*.xmatters.com\", \"https://acme.xmatters.com\", \"acme.xmatters.com:443\", \"\"]"), @r#"
+    etc/nightbell.toml:8:18: connectors[0].allowed_hosts[0]: "*.xmatters.com" is no host; write a name or an address alone, without https://, port, path or *, like "acme.xmatters.com"
+    etc/nightbell.toml:8:36: connectors[0].allowed_hosts[1]: the value is no host; write a name or an address alone, without https://, port, path or *, like "acme.xmatters.com"
+    etc/nightbell.toml:8:65: connectors[0].allowed_hosts[2]: "acme.xmatters.com:443" is no host; write a name or an address alone, without https://, port, path or *, like "acme.xmatters.com"
+    etc/nightbell.toml:8:90: connectors[0].allowed_hosts[3]: "" is no host; write a name or an address alone, without https://, port, path or *, like "acme.xmatters.com"
+    "#);
+    let token = "auth = \"oauth2\"\nclient_id = \"c\"\nrefresh_token = \"hunter2\"\ntoken_url = \"https://evil.example.com/hunter2\"";
+    assert_snapshot!(wrong_auth(&format!("{token}\nallowed_hosts = [\"acme.xmatters.com\"]")), @"etc/nightbell.toml:8:13: connectors[0].token_url: the value leads to a host that `allowed_hosts` does not have; correct it, or add the host there");
+}
+
+#[test]
+fn files_of_certificates() {
+    assert_snapshot!(wrong_connector("ca_file = \"none.pem\""), @"etc/nightbell.toml:8:11: connectors[0].ca_file: can't read the file `etc/none.pem`: Permission denied (os error 13); check its path and who may read it");
+    assert_snapshot!(wrong_above("[network]\nca_file = \"key.pem\""), @"etc/nightbell.toml:2:11: network.ca_file: the file `key.pem` holds no certificate; it must be PEM, with `-----BEGIN CERTIFICATE-----`");
+    assert_snapshot!(wrong_connector("client_certificate = \"none.pem\""), @"etc/nightbell.toml:8:22: connectors[0].client_certificate: can't read the file `etc/none.pem`: Permission denied (os error 13); check its path and who may read it");
+    assert_snapshot!(wrong_connector("client_certificate = \"chain.pem\""), @"etc/nightbell.toml:8:22: connectors[0].client_certificate: the file `chain.pem` holds no private key; it must be PEM, with `-----BEGIN PRIVATE KEY-----`, or name the key's own file as `client_key`");
+    assert_snapshot!(wrong_connector("client_certificate = \"chain.pem\"\nclient_key = \"chain.pem\""), @"etc/nightbell.toml:9:14: connectors[0].client_key: the file `chain.pem` holds no private key; it must be PEM, with `-----BEGIN PRIVATE KEY-----`");
+    assert_snapshot!(wrong_connector("client_certificate = \"chain.pem\"\nclient_key = \"locked.pem\""), @"etc/nightbell.toml:9:14: connectors[0].client_key: the file `locked.pem` holds an encrypted key; decrypt it, as `openssl pkey` does, and let nobody else read it");
+    assert_snapshot!(wrong_connector("client_key = \"key.pem\""), @"etc/nightbell.toml:8:14: connectors[0].client_key: it is of no use without `client_certificate`; set both here, or neither");
+}
+
+#[test]
+fn verification() {
+    assert_snapshot!(wrong_connector("tls.verification = \"off\""), @r#"etc/nightbell.toml:8:20: connectors[0].tls.verification: "off" is not known here; write one of "full", "certificate", "none""#);
+    assert_snapshot!(wrong_connector("tls = { verify = \"none\" }"), @"etc/nightbell.toml:8:9: connectors[0].tls: unknown key `verify`; known here are `verification`");
+    assert_snapshot!(wrong_above("[network]\ntls = \"none\""), @"etc/nightbell.toml:2:7: network.tls: the value is a text; write a table, like tls = { … }");
+}
+
+#[test]
+fn a_proxy() {
+    let with = |proxy: &str| {
+        let said = wrong_connector(&format!("proxy = {{ {proxy} }}"));
+        assert!(!said.contains("hunter2"), "{said}");
+        said
+    };
+    assert_snapshot!(with("url = \"http://u:hunter2@proxy:3128\""), @"etc/nightbell.toml:8:17: connectors[0].proxy.url: the value has a user or a password; write them as `username` and `password` beside it");
+    assert_snapshot!(with("url = \"u:hunter2@proxy:3128\""), @r#"etc/nightbell.toml:8:17: connectors[0].proxy.url: the value begins neither with http:// nor with https://; write a whole URL, like "http://proxy.example.com:3128""#);
+    assert_snapshot!(with("url = \"socks5://proxy:1080\""), @r#"etc/nightbell.toml:8:17: connectors[0].proxy.url: the value begins neither with http:// nor with https://; write a whole URL, like "http://proxy.example.com:3128""#);
+    assert_snapshot!(with("url = \"http://proxy:3128/hunter2\""), @r#"etc/nightbell.toml:8:17: connectors[0].proxy.url: the value has more than a host and a port; write it like "http://proxy.example.com:3128""#);
+    assert_snapshot!(with("username = \"u\""), @r#"
+    etc/nightbell.toml:8:9: connectors[0].proxy.url: it is missing; write the proxy's address, like "http://proxy.example.com:3128"
+    etc/nightbell.toml:8:9: connectors[0].proxy.password: it is missing; `username` is of no use without it; set both, or neither
+    "#);
+    assert_snapshot!(with("url = \"http://proxy:3128\", password = \"hunter2\""), @"etc/nightbell.toml:8:9: connectors[0].proxy.username: it is missing; `password` is of no use without it; set both, or neither");
+    assert_snapshot!(with("url = \"http://proxy:3128\", bypass_hosts = [\"10.0.0.0/40\", \"*.example.com\"]"), @r#"
+    etc/nightbell.toml:8:54: connectors[0].proxy.bypass_hosts[0]: "10.0.0.0/40" is neither a host, nor a suffix like ".example.com", nor a range like "10.0.0.0/8"; write one of them
+    etc/nightbell.toml:8:69: connectors[0].proxy.bypass_hosts[1]: "*.example.com" is neither a host, nor a suffix like ".example.com", nor a range like "10.0.0.0/8"; write one of them
+    "#);
+    assert_snapshot!(wrong_connector("proxy = \"http://u:hunter2@proxy:3128\""), @"etc/nightbell.toml:8:9: connectors[0].proxy: the value is a text; write a table, like proxy = { … }");
+}
+
+#[test]
+fn an_answers_size() {
+    assert_snapshot!(wrong_connector("response_bytes_max = 100"), @"etc/nightbell.toml:8:22: connectors[0].response_bytes_max: the number is out of bounds; write one from 1024 to 1048576");
+    assert_snapshot!(wrong_above("[network]\nresponse_bytes_max = \"1 MiB\""), @"etc/nightbell.toml:2:22: network.response_bytes_max: the value is a text; write a number without quotes");
 }

@@ -1,0 +1,45 @@
+//! A connector's rate, and the pause that a 429 asks for.
+
+use std::num::NonZeroU32;
+
+use super::super::*;
+use super::{Rig, accepted, message, settings};
+
+fn four_a_minute() -> Settings {
+    let rate = Rate { count: NonZeroU32::new(4).unwrap(), per: Duration::from_secs(60) };
+    Settings { rate: Some(rate), in_flight_max: 100, ..settings() }
+}
+
+fn attempts(steps: &[Step]) -> usize {
+    steps.iter().filter(|step| matches!(step, Step::Attempt { .. })).count()
+}
+
+#[test]
+fn a_backlog_leaves_at_the_rate_and_not_in_a_burst() {
+    let mut rig = Rig::with(four_a_minute());
+    let mut sent = 0;
+    for id in ["a", "b", "c", "d", "e"] {
+        let (tag, _) = rig.receive(message(id, id));
+        sent += attempts(&rig.looked(tag, Looked::default()));
+    }
+    assert_eq!(sent, 1, "slots are free, but the rate is not");
+    for (wait, want) in [(14, 0), (2, 1), (14, 0), (2, 1), (16, 1)] {
+        assert_eq!(attempts(&rig.pass_time(wait)), want, "after {wait} s more");
+    }
+    assert_eq!(rig.owner.wake_at().map(|at| rig.now.until(at) <= Duration::from_secs(15)), Some(true));
+}
+
+#[test]
+fn a_429_without_a_hint_stops_the_connector_as_long_as_its_retry_waits() {
+    let mut rig = Rig::new();
+    let tag = rig.attempt("a");
+    let steps = rig.attempted(tag, Outcome::Throttled { retry_after: None });
+    assert!(matches!(steps[..], [Step::Record { .. }]), "{steps:?}");
+    let until = rig.owner.view().paused_until.expect("the whole connector waits");
+    let (other, _) = rig.receive(message("b", "b"));
+    assert_eq!(attempts(&rig.looked(other, Looked::default())), 0);
+    rig.now = until;
+    assert_eq!(attempts(&rig.handle(Input::Tick)), 1);
+    rig.attempted(other, accepted());
+    assert_eq!(rig.owner.view().paused_until, None);
+}
