@@ -5,6 +5,7 @@ mod brokers;
 mod crashes;
 mod delivery;
 mod demo;
+mod destinations;
 mod embedded;
 mod examples;
 mod ingest;
@@ -135,6 +136,16 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         demo::the_demo_stays_up_until_it_is_interrupted_and_metrics_answers,
         demo::a_demo_that_is_stopped_midway_leaves_nothing_behind,
         ingest::the_http_interface_is_as_its_description_says,
+        destinations::a_private_authority_is_trusted_when_it_is_named,
+        destinations::an_authority_that_can_not_be_read_is_an_error_at_the_start,
+        destinations::an_expired_certificate_and_a_wrong_name_are_refused,
+        destinations::a_client_certificate_is_shown_where_it_is_demanded,
+        destinations::a_proxy_with_credentials_is_gone_through,
+        destinations::a_token_is_fetched_once_and_again_when_it_is_refused,
+        destinations::a_host_that_is_not_allowed_is_refused_at_the_start,
+        destinations::connectors_test_says_what_happened_and_what_it_means,
+        destinations::no_secret_shows_behind_tls_proxy_and_tokens,
+        destinations::each_payload_profile_arrives_as_its_workflow_expects,
         embedded::a_second_worker_says_that_the_queue_is_in_use,
         embedded::publishing_needs_no_worker_and_goes_through_one_that_runs,
         embedded::a_drain_moves_all_that_waits_and_the_dead_letters,
