@@ -17,6 +17,17 @@ fn basic() -> Auth {
     Auth::Basic { user: USER.into(), password: PASSWORD.into() }
 }
 
+fn by_token() -> Auth {
+    Auth::OAuth2(OAuth2 {
+        client_id: "nightbell-client".into(),
+        username: USER.into(),
+        password: PASSWORD.into(),
+        refresh_token: "a-refresh-token".into(),
+        expires_in_s: 3_600,
+        rotates: false,
+    })
+}
+
 /// A site whose stand-in speaks TLS.
 async fn site(tls: Tls) -> Result<Site> {
     let settings = Settings { auth: basic(), tls: Some(tls), ..Settings::default() };
@@ -163,15 +174,7 @@ pub(crate) async fn a_proxy_with_credentials_is_gone_through(_: String) -> Resul
 }
 
 pub(crate) async fn a_token_is_fetched_once_and_again_when_it_is_refused(_: String) -> Result<()> {
-    let oauth = OAuth2 {
-        client_id: "nightbell-client".into(),
-        username: USER.into(),
-        password: PASSWORD.into(),
-        refresh_token: "a-refresh-token".into(),
-        expires_in_s: 3_600,
-        rotates: false,
-    };
-    let settings = Settings { auth: Auth::OAuth2(oauth), ..Settings::default() };
+    let settings = Settings { auth: by_token(), ..Settings::default() };
     let site = Site::with(EMBEDDED, FakeXmatters::start(settings).await?)?;
     let config = site.folder().join("nightbell.toml");
     let with_token = "auth = \"oauth2\"\nclient_id = \"nightbell-client\"";
@@ -262,16 +265,8 @@ pub(crate) async fn each_payload_profile_arrives_as_its_workflow_expects(_: Stri
 pub(crate) async fn no_secret_shows_behind_tls_proxy_and_tokens(_: String) -> Result<()> {
     let authority = Authority::new()?;
     let identity = authority.client("nightbell")?;
-    let oauth = OAuth2 {
-        client_id: "nightbell-client".into(),
-        username: USER.into(),
-        password: PASSWORD.into(),
-        refresh_token: "a-refresh-token".into(),
-        expires_in_s: 3_600,
-        rotates: false,
-    };
     let tls = Some(Tls::demanding(&authority.server(HERE)?, &authority)?);
-    let settings = Settings { auth: Auth::OAuth2(oauth), tls, ..Settings::default() };
+    let settings = Settings { auth: by_token(), tls, ..Settings::default() };
     let site = Site::with(EMBEDDED, FakeXmatters::start(settings).await?)?;
     let credentials = Some(("us".to_owned(), "planted-proxy-password".to_owned()));
     let proxy = FakeProxy::start(ProxySettings { credentials, ..ProxySettings::default() }).await?;
