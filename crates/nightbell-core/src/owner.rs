@@ -299,7 +299,7 @@ impl Owner {
     #[must_use]
     pub fn view(&self) -> View {
         View {
-            held: self.held.values().map(|held| 1 + held.twins.len()).sum(),
+            held: self.held.values().map(|held| 1 + held.twins.len() + held.survivors.len()).sum(),
             attempting: self.gate.attempting(),
             breaker: self.gate.breaker(),
             paused_until: self.gate.paused_until(),
@@ -388,6 +388,7 @@ impl Owner {
         self.held.retain(|_, held| !held.is_idle());
         for held in self.held.values_mut() {
             held.twins.clear();
+            held.survivors.clear();
             held.followers.clear();
         }
         let held = &self.held;

@@ -56,7 +56,9 @@ impl Owner {
         let alert = RecordKey::Alert(held.alert_key);
         let mut changes = vec![Change { key: event, happening: happening.clone(), keep: keep_event }];
         let delivered = matches!(happening, Happening::Delivered { .. });
-        if delivered || self.by_alert.get(&held.alert_key) == Some(&tag) {
+        let stands = self.by_alert.get(&held.alert_key) == Some(&tag);
+        let ends_claim = held.claims_in_ledger && matches!(happening, Happening::Died { .. });
+        if delivered || stands || ends_claim {
             changes.push(Change { key: alert, happening: happening.clone(), keep: keep_alert });
             let times = std::mem::take(&mut held.repeats);
             if times > 0 {

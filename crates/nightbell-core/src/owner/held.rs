@@ -26,8 +26,12 @@ pub(super) struct Held {
     pub(super) stage: Stage,
     /// Whether the ledger was asked, and it is ours.
     pub(super) admitted: bool,
+    /// Whether the ledger says that the alert key is claimed for this very event, so that its death has to end the claim.
+    pub(super) claims_in_ledger: bool,
     /// Further deliveries of the same event; they are settled with this one.
     pub(super) twins: Vec<Tag>,
+    /// Further deliveries of the same event that this one's end does not settle.
+    pub(super) survivors: Vec<Tag>,
     /// Deliveries of other events with the same alert key, until it is known whether this one is ours.
     pub(super) followers: Vec<Tag>,
     /// Repeats that were suppressed because of this one.
@@ -82,6 +86,15 @@ impl Held {
             | Stage::PublishingDead
             | Stage::RecordingDeath => false,
         }
+    }
+
+    /// Takes another delivery of the same event along. It may be the very copy that is being published, when the confirm
+    /// comes later than the copy, or a later replay: then nothing else keeps the event, and it must outlive this one.
+    pub(super) fn joined_by(&mut self, tag: Tag, journey: &Journey) {
+        let publishing = matches!(self.stage, Stage::PublishingRetry { .. });
+        let is_copy = publishing && journey.due.is_some() && journey.due == self.journey.due;
+        let survives = is_copy || journey.replay > self.journey.replay;
+        if survives { &mut self.survivors } else { &mut self.twins }.push(tag);
     }
 
     pub(super) fn may_be_parked(&self, now: UnixMillis) -> bool {

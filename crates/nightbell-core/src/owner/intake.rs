@@ -10,7 +10,7 @@ use crate::fingerprint::Fingerprint;
 use crate::journey::Journey;
 use crate::limits::DUE_HELD_MAX;
 use crate::message::{EventId, Message};
-use crate::record::Looked;
+use crate::record::{Looked, Record, State};
 use crate::time::UnixMillis;
 
 use super::held::{Fate, Held, Stage};
@@ -28,7 +28,7 @@ impl Owner {
         };
         if let Some(first) = self.by_event.get(&held.event_id.fingerprint()) {
             let first = self.held.get_mut(first).expect("by_event names only what is held");
-            first.twins.push(tag);
+            first.joined_by(tag, &held.journey);
             return;
         }
         self.by_event.insert(held.event_id.fingerprint(), tag);
@@ -76,7 +76,9 @@ impl Owner {
             fate,
             stage: Stage::Looking,
             admitted: false,
+            claims_in_ledger: false,
             twins: Vec::new(),
+            survivors: Vec::new(),
             followers: Vec::new(),
             repeats: 0,
             unconfirmed: 0,
@@ -126,6 +128,9 @@ impl Owner {
             return;
         };
         let followers = std::mem::take(&mut held.followers);
+        let own = held.event_id.fingerprint();
+        let is_own_claim = |last: &Record| last.event == own && matches!(last.state, State::InFlight { .. });
+        held.claims_in_ledger = looked.by_alert.as_ref().is_some_and(is_own_claim);
         let admission =
             admit(held.event_id.fingerprint(), held.journey.replay, looked, self.settings.window, now);
         match (admission, &held.fate) {

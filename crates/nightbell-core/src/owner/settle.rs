@@ -61,6 +61,10 @@ impl Owner {
             }
             (Verdict::DeadLetter(reason), _) => {
                 held.fate = Fate::Die { reason, detail: outcome.detail() };
+                // It is given up, and xMatters' wish holds for the others all the same.
+                if let Some(until) = pause_of(outcome, now, now) {
+                    self.gate.pause(until);
+                }
                 self.publish_dead(tag, now, steps);
             }
         }
@@ -171,19 +175,25 @@ impl Owner {
         steps.push(Step::Record { tag, changes });
     }
 
-    /// Ends a delivery: it and its twins are acknowledged, and what followed it is considered anew.
+    /// Ends a delivery: it and its twins are acknowledged, and what followed it is considered anew. Survivors come again,
+    /// unless the event was delivered.
     pub(super) fn finish(&mut self, tag: Tag, ending: Ending, now: UnixMillis, steps: &mut Vec<Step>) {
         let Some(held) = self.forget(tag) else { return };
         steps.push(Step::Ack { tag, ending });
         let twins = held.twins.into_iter();
         steps.extend(twins.map(|tag| Step::Ack { tag, ending: Ending::Duplicate }));
+        let delivered = matches!(ending, Ending::Delivered { .. });
+        let outlive = |tag| {
+            if delivered { Step::Ack { tag, ending: Ending::Duplicate } } else { Step::HandBack { tag } }
+        };
+        steps.extend(held.survivors.into_iter().map(outlive));
         held.followers.into_iter().for_each(|follower| self.consider(follower, now, steps));
     }
 
     /// Puts a delivery and its twins back into the queue.
     pub(super) fn hand_back(&mut self, tag: Tag, steps: &mut Vec<Step>) {
         let Some(held) = self.forget(tag) else { return };
-        let all = std::iter::once(tag).chain(held.twins);
+        let all = std::iter::once(tag).chain(held.twins).chain(held.survivors);
         steps.extend(all.map(|tag| Step::HandBack { tag }));
         held.followers.into_iter().for_each(|follower| self.hand_back(follower, steps));
     }

@@ -294,6 +294,44 @@ fn two_copies_of_one_event_make_one_attempt_and_are_settled_together() {
 }
 
 #[test]
+fn a_retry_whose_copy_came_back_before_its_confirm_is_not_lost() {
+    let mut rig = Rig::new();
+    let tag = rig.attempt("a");
+    rig.attempted(tag, unavailable());
+    let steps = rig.recorded(tag);
+    let [Step::Publish { message: copy, .. }] = &steps[..] else { panic!("{steps:?}") };
+    rig.pass_time(1);
+    let (back, steps) = rig.receive(copy.clone());
+    assert_eq!(steps, [], "one attempt at a time");
+    assert_eq!(rig.published(tag, true), [ack(tag, Ending::Retried), Step::HandBack { tag: back }]);
+}
+
+#[test]
+fn an_alert_that_expires_in_a_retry_queue_ends_its_claim_on_the_alert_key() {
+    let mut rig = Rig::new();
+    let late = Journey { since: Some(UnixMillis(NOW.0 - 86_400_000)), ..Journey::default() };
+    let (tag, _) = rig.receive(with_journey(message("a", "a"), &late));
+    let state = State::InFlight { until: NOW.after(CLAIM_SLACK) };
+    let claim = Record { event: event_of("a"), replay: None, state, repeats: 0, last_repeat: None };
+    rig.looked(tag, Looked { by_event: Some(claim.clone()), by_alert: Some(claim) });
+    let steps = rig.published(tag, true);
+    let [Step::Record { changes, .. }] = &steps[..] else { panic!("{steps:?}") };
+    assert!(matches!(changes[..], [_, Change { key: RecordKey::Alert(_), .. }]), "{changes:?}");
+}
+
+#[test]
+fn a_replay_that_comes_before_its_dead_letter_is_recorded_is_not_lost() {
+    let mut rig = Rig::new();
+    let tag = rig.attempt("a");
+    rig.attempted(tag, Outcome::Refused { status: 400, body: String::new() });
+    rig.published(tag, true);
+    let replay = Journey { replay: Some(NOW), ..Journey::default() };
+    let (again, _) = rig.receive(with_journey(message("a", "a"), &replay));
+    let steps = rig.recorded(tag);
+    assert_eq!(steps, [ack(tag, Ending::Dead(Reason::Refused)), Step::HandBack { tag: again }]);
+}
+
+#[test]
 fn a_replay_is_sent_beside_an_alert_with_the_same_key() {
     let mut rig = Rig::new();
     let (first, _) = rig.receive(message("a", "same"));
@@ -350,6 +388,17 @@ fn retry_after_stops_the_whole_connector() {
     assert_eq!(rig.owner.view().paused_until, Some(NOW.after(wait)));
     assert_eq!(rig.pass_time(29), []);
     assert!(matches!(rig.pass_time(1)[..], [Step::Attempt { .. }]));
+}
+
+#[test]
+fn retry_after_stops_the_connector_when_the_throttled_alert_itself_is_given_up() {
+    let mut rig = Rig::new();
+    let since = Journey { since: Some(UnixMillis(NOW.0 - 86_390_000)), ..Journey::default() };
+    let (tag, _) = rig.receive(with_journey(message("a", "a"), &since));
+    rig.looked(tag, Looked::default());
+    let wait = Duration::from_secs(30);
+    check_publish(&rig.attempted(tag, Outcome::Throttled { retry_after: Some(wait) }), &Destination::Dead);
+    assert_eq!(rig.owner.view().paused_until, Some(NOW.after(wait)));
 }
 
 #[test]
