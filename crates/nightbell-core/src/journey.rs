@@ -229,6 +229,22 @@ mod tests {
 
     proptest! {
         #[test]
+        fn headers_that_are_nearly_right_are_read_and_what_is_read_is_written_the_same(
+            texts in proptest::collection::vec(
+                (proptest::sample::select(&ALL[..]), "[0-9]{1,21}|-1|refused|expired|refusedx|[a-z0-9-]{0,34}|\\PC{0,9}"),
+                0..9,
+            ),
+            numbers in proptest::collection::vec((proptest::sample::select(&ALL[..]), any::<i64>()), 0..4),
+        ) {
+            let texts = texts.into_iter().map(|(name, text)| (name.to_owned(), HeaderValue::Text(text)));
+            let numbers = numbers.into_iter().map(|(name, number)| (name.to_owned(), HeaderValue::Number(number)));
+            let read = Journey::read(&texts.chain(numbers).collect::<Headers>());
+            let mut written = Headers::default();
+            read.write(&mut written);
+            prop_assert_eq!(Journey::read(&written), read);
+        }
+
+        #[test]
         fn no_header_makes_it_panic(name in proptest::sample::select(&ALL[..]), text in ".{0,40}", number in any::<i64>()) {
             for value in [HeaderValue::Text(text), HeaderValue::Number(number), HeaderValue::Flag(true)] {
                 drop(Journey::read(&Headers::from([(name.to_owned(), value)])));

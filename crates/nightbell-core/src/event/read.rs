@@ -281,10 +281,38 @@ mod tests {
         assert!(error.len() < 250 && error.ends_with("at line 1 column 10037"), "{error}");
     }
 
+    const WHOLE: &str = r#"{"project":"shop","test":"buys","id":"e-1","status":"error","severity":"low","message":"m",
+        "details":"d\u00e9","occurred_at":"2026-11-21T10:00:00+0000","report_path":"/r/1","tags":["a","b"],
+        "labels":{"team":"x"},"dedup_key":"k","suite":"s","environment":"e","run_id":"7","other":[{"n":1.5}]}"#;
+
+    #[test]
+    fn the_event_that_is_mutated_is_sound() {
+        assert!(read(WHOLE.as_bytes()).is_ok());
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
             drop(read(&body));
+        }
+
+        #[test]
+        fn an_event_that_is_nearly_right_is_read_or_refused_in_few_words(
+            edits in proptest::collection::vec(
+                (any::<proptest::sample::Index>(), 0..6_usize, r#"([{}\[\]":,\\]|null|-1|1e999|"\\ud800"|\PC){0,3}"#),
+                1..4,
+            )
+        ) {
+            let mut body = WHOLE.as_bytes().to_vec();
+            for (at, cut, text) in edits {
+                let at = at.index(body.len() + 1);
+                let end = (at + cut).min(body.len());
+                body.splice(at..end, text.into_bytes());
+            }
+            match read(&body) {
+                Ok(event) => prop_assert!(!event.project.trim().is_empty() && !event.test.trim().is_empty()),
+                Err(error) => prop_assert!(error.to_string().len() < 1_000),
+            }
         }
 
         #[test]

@@ -159,7 +159,10 @@ impl Owner {
     /// Parks an alert that has waited too long in a retry queue, without spending an attempt.
     pub(super) fn park(&mut self, tag: Tag, now: UnixMillis, steps: &mut Vec<Step>) {
         let opens = self.gate.opens_at().map_or(Duration::ZERO, |at| now.until(at));
-        self.claim(tag, now.after(opens.max(PARKED_MIN)), false, steps, now);
+        let parked = now.after(opens.max(PARKED_MIN));
+        // A retry whose publish was never confirmed still waits for its own time.
+        let due = self.held.get(&tag).and_then(|held| held.journey.due);
+        self.claim(tag, due.map_or(parked, |due| due.max(parked)), false, steps, now);
     }
 
     /// Records that the alert goes to a retry queue until `due`, and then publishes it there.

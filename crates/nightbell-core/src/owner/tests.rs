@@ -307,6 +307,29 @@ fn a_retry_whose_copy_came_back_before_its_confirm_is_not_lost() {
 }
 
 #[test]
+fn a_retry_that_was_never_confirmed_keeps_its_time_when_it_is_parked() {
+    /// Until when the steps claim an event.
+    fn claimed(steps: &[Step]) -> Option<UnixMillis> {
+        steps.iter().find_map(|step| match step {
+            Step::Record { changes, .. } => changes.iter().find_map(|change| match change.happening {
+                Happening::Claimed { until, .. } => Some(until),
+                Happening::Delivered { .. } | Happening::Died { .. } | Happening::Repeated { .. } => None,
+            }),
+            _ => None,
+        })
+    }
+    let mut rig = Rig::new();
+    let worn = Journey { attempts: 20, since: Some(NOW), ..Journey::default() };
+    let (tag, _) = rig.receive(with_journey(message("a", "a"), &worn));
+    rig.looked(tag, Looked::default());
+    let first = claimed(&rig.attempted(tag, unavailable())).unwrap();
+    rig.recorded(tag);
+    rig.published(tag, false);
+    let parked = (0..150).find_map(|_| claimed(&rig.pass_time(1)));
+    assert_eq!(parked, Some(first), "its backoff is longer than the two minutes in hand");
+}
+
+#[test]
 fn an_alert_that_expires_in_a_retry_queue_ends_its_claim_on_the_alert_key() {
     let mut rig = Rig::new();
     let late = Journey { since: Some(UnixMillis(NOW.0 - 86_400_000)), ..Journey::default() };

@@ -1,0 +1,169 @@
+//! What really happened, kept apart from what the core believes, and the rules that it is held against.
+
+use nightbell_core::outcome::{Outcome, OutcomeKind};
+
+use crate::plan::{MINUTE, Plan, SECOND};
+
+/// A window counts from when the answer was heard.
+const SLACK: u64 = MINUTE;
+
+/// One event on one connector.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Case {
+    /// Its copies in the connector's queue, in a rung and on the way; a delivery whose ack is sent is none.
+    pub(crate) live: u32,
+    /// Its dead letters.
+    pub(crate) dead: u32,
+    /// How often xMatters accepted it.
+    pub(crate) accepted: u32,
+    pub(crate) last_accepted: u64,
+    /// The documented window is open: the next acceptance may be one more.
+    pub(crate) excused: bool,
+    pub(crate) refused: bool,
+    /// Before then it must not be sent, as long as there is one copy.
+    pub(crate) due: u64,
+}
+
+/// One alert key on one connector.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeyCase {
+    pub(crate) live: u32,
+    pub(crate) last_accepted: Option<u64>,
+}
+
+/// How a published message ended on one connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Delivered,
+    Suppressed,
+    Filtered,
+    Dead,
+}
+
+/// What the destination has told the owner, and what follows for sending. Loose on purpose: it holds the contract's
+/// least waits, and not how core doubles them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Manners {
+    failures: u32,
+    open_until: Option<u64>,
+    probe_out: bool,
+    paused_until: u64,
+}
+
+impl Manners {
+    /// A POST is sent.
+    pub(crate) fn sends(&mut self, now: u64) -> Result<(), String> {
+        if now < self.paused_until {
+            return Err("a POST before Retry-After was over".into());
+        }
+        let Some(until) = self.open_until else { return Ok(()) };
+        if now < until || self.probe_out {
+            return Err("a POST while the breaker is open that is no probe".into());
+        }
+        self.probe_out = true;
+        Ok(())
+    }
+
+    pub(crate) fn hears(&mut self, outcome: &Outcome, now: u64) {
+        if let Outcome::Throttled { retry_after: Some(wait) } = outcome {
+            let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            self.paused_until = self.paused_until.max(now + wait);
+        }
+        let failed = |wait| (Some(now + wait), false);
+        (self.open_until, self.probe_out) = match (outcome.kind(), self.open_until) {
+            (OutcomeKind::Accepted | OutcomeKind::Refused, _) => {
+                self.failures = 0;
+                (None, false)
+            }
+            (OutcomeKind::Throttled, Some(_)) => {
+                self.failures = 0;
+                (None, false)
+            }
+            (OutcomeKind::Throttled, None) => (None, false),
+            (OutcomeKind::Unavailable | OutcomeKind::TimedOut, None) => {
+                self.failures += 1;
+                if self.failures >= 5 { failed(5 * SECOND) } else { (None, false) }
+            }
+            (OutcomeKind::Unauthorized, None) => failed(60 * SECOND),
+            (OutcomeKind::Unauthorized, Some(_)) if self.probe_out => failed(60 * SECOND),
+            (OutcomeKind::Unavailable | OutcomeKind::TimedOut, Some(_)) if self.probe_out => {
+                failed(5 * SECOND)
+            }
+            (OutcomeKind::Unavailable | OutcomeKind::TimedOut | OutcomeKind::Unauthorized, until) => {
+                (until, false)
+            }
+        };
+    }
+}
+
+/// The truth about one connector.
+#[derive(Debug, Clone)]
+pub(crate) struct Truth {
+    pub(crate) cases: Vec<Case>,
+    pub(crate) keys: Vec<KeyCase>,
+    /// By published message; none while it is queued, or was never taken.
+    pub(crate) ends: Vec<Option<End>>,
+    pub(crate) taken: Vec<bool>,
+    pub(crate) manners: Manners,
+}
+
+impl Truth {
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let keys = plan.events.iter().map(|event| event.key + 1).max().unwrap_or(1);
+        Self {
+            cases: vec![Case::default(); plan.events.len()],
+            keys: vec![KeyCase::default(); keys],
+            ends: vec![None; plan.publishes.len()],
+            taken: vec![false; plan.publishes.len()],
+            manners: Manners::default(),
+        }
+    }
+
+    pub(crate) fn comes(&mut self, plan: &Plan, event: usize) {
+        self.cases[event].live += 1;
+        self.keys[plan.events[event].key].live += 1;
+    }
+
+    pub(crate) fn goes(&mut self, plan: &Plan, event: usize) {
+        self.cases[event].live -= 1;
+        self.keys[plan.events[event].key].live -= 1;
+    }
+
+    pub(crate) fn ends(&mut self, serial: usize, end: End) {
+        let known = self.ends[serial];
+        if known.is_none() || matches!(end, End::Delivered | End::Dead) && known != Some(End::Delivered) {
+            self.ends[serial] = Some(end);
+        }
+    }
+
+    /// Whether something keeps an event, or what it repeats, now that one of its copies is gone.
+    pub(crate) fn is_kept(&self, plan: &Plan, event: usize, received: u64) -> bool {
+        let (case, plotted) = (&self.cases[event], &plan.events[event]);
+        let key = &self.keys[plotted.key];
+        let own =
+            case.accepted > 0 && (!plotted.hashed || received <= case.last_accepted + plan.window + SLACK);
+        let others = plotted.valid
+            && (key.live > case.live
+                || key.last_accepted.is_some_and(|at| received <= at + plan.window + SLACK));
+        own || case.live > 0 || case.dead > 0 || others
+    }
+
+    /// accepted = delivered + suppressed + filtered + dead, and queued = 0.
+    pub(crate) fn conserved(&self) -> Result<[usize; 4], String> {
+        let mut counts = [0; 4];
+        for (serial, end) in self.ends.iter().enumerate() {
+            match (self.taken[serial], end) {
+                (true, Some(End::Delivered)) => counts[0] += 1,
+                (true, Some(End::Suppressed)) => counts[1] += 1,
+                (true, Some(End::Filtered)) => counts[2] += 1,
+                (true, Some(End::Dead)) => counts[3] += 1,
+                (true, None) => return Err(format!("message {serial} came to no end")),
+                (false, _) => return Err(format!("message {serial} was never taken")),
+            }
+        }
+        match self.cases.iter().position(|case| case.live > 0) {
+            Some(event) => Err(format!("event {event} is still queued")),
+            None => Ok(counts),
+        }
+    }
+}
