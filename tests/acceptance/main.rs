@@ -6,6 +6,7 @@ mod crashes;
 mod delivery;
 mod demo;
 mod destinations;
+mod doctor;
 mod embedded;
 mod examples;
 mod ingest;
@@ -130,6 +131,10 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         brokers::a_worker_waits_for_a_broker_that_is_down_and_says_so_once,
         brokers::a_queue_declared_otherwise_is_said_with_its_cure,
         brokers::connections_closed_by_the_administrator_are_made_again,
+        doctor::the_doctor_names_a_queue_that_was_declared_otherwise,
+        doctor::the_doctor_names_permissions_that_are_missing,
+        doctor::the_doctor_reads_certificates_and_posts_nothing,
+        doctor::the_doctor_gives_one_document,
         demo::the_demo_shows_every_ending_and_ends_with_0,
         demo::the_demo_is_plain_through_a_pipe,
         demo::the_demo_fits_eighty_columns_in_a_terminal,

@@ -196,7 +196,7 @@ pub(crate) async fn no_secret_shows_anywhere(url: String) -> Result<()> {
 pub(crate) async fn status_and_check_say_what_is_there(url: String) -> Result<()> {
     let site = Site::new(&url).await?;
     let ended = site.nightbell(&["check", "--online"]).await?;
-    ensure!(ended.code == Some(69) && ended.stdout.contains("FAIL  broker"), "{ended:?}");
+    ensure!(ended.code == Some(69) && ended.stdout.contains("FAIL  topology"), "{ended:?}");
     let worker = site.worker().await?;
     let said = site.nightbell(&["check", "--online"]).await?.success()?;
     ensure!(

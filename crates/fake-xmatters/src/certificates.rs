@@ -1,5 +1,7 @@
 //! Certificates of an authority that nobody else knows, made for one test.
 
+use std::time::{Duration, SystemTime};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
@@ -9,6 +11,8 @@ use rcgen::{
 
 /// How many characters a line of PEM has (RFC 7468 2).
 const LINE_CHARS: usize = 64;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A certificate authority of one's own.
 #[derive(Debug)]
@@ -71,6 +75,22 @@ impl Authority {
         let mut params = server(hosts)?;
         params.not_before = date_time_ymd(2019, 1, 1);
         params.not_after = date_time_ymd(2020, 1, 1);
+        self.sign(params, KeyPair::generate()?)
+    }
+
+    /// A server's certificate that was valid from a day ago and is for so many days from now on.
+    ///
+    /// # Errors
+    /// [`CertificateError`]: a name is no ASCII, or no key could be made.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a certificate's days are counted by the clock that its readers have"
+    )]
+    pub fn server_until(&self, hosts: &[&str], days: u32) -> Result<Identity, CertificateError> {
+        let mut params = server(hosts)?;
+        let now = SystemTime::now();
+        params.not_before = (now - DAY).into();
+        params.not_after = (now + DAY * days).into();
         self.sign(params, KeyPair::generate()?)
     }
 

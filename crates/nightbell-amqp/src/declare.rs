@@ -127,7 +127,7 @@ pub(crate) async fn ensure(
 }
 
 /// A new channel for each error, since the broker closes a channel with the error it reports.
-async fn channel(connection: &Connection, object: &Object) -> Result<Channel, TopologyError> {
+pub(crate) async fn channel(connection: &Connection, object: &Object) -> Result<Channel, TopologyError> {
     step("open a channel for", object, connection.create_channel()).await
 }
 
@@ -184,7 +184,7 @@ fn note_missing(
     }
 }
 
-async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> Result<(), TopologyError> {
+pub(crate) async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> Result<(), TopologyError> {
     let object = Object::exchange(&exchange.name);
     let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
     let mut arguments = FieldTable::default();
@@ -203,7 +203,7 @@ async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> Result<(), 
     })
 }
 
-async fn declare_queue(channel: &Channel, queue: &Queue) -> Result<(), TopologyError> {
+pub(crate) async fn declare_queue(channel: &Channel, queue: &Queue) -> Result<(), TopologyError> {
     let object = Object::queue(&queue.name);
     let mut arguments = FieldTable::default();
     for (name, value) in &queue.arguments {

@@ -17,6 +17,7 @@ mod consume;
 mod dead;
 mod death;
 mod declare;
+mod doctor;
 mod error;
 mod greeting;
 mod limits;
@@ -36,6 +37,7 @@ pub use self::broker::{Broker, BrokerSettings};
 pub use self::consume::AmqpSubscription;
 pub use self::dead::{DeadLetter, DeadQueue, Held};
 pub use self::declare::{Object, ObjectKind, TopologyError};
+pub use self::doctor::{Action, Examination, Right, Shape, examine};
 pub use self::error::AmqpError;
 pub use self::greeting::broker_version;
 pub use self::limits::{

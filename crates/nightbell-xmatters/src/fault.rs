@@ -34,6 +34,11 @@ pub(crate) fn unavailable(detail: String) -> Outcome {
     Outcome::Unavailable { detail, retry_after: None }
 }
 
+/// What an error of a connection means, in our own words.
+pub(crate) fn words(error: &io::Error) -> String {
+    io(error).unwrap_or("connection failed".into()).into_owned()
+}
+
 /// What a proxy said instead of opening a tunnel. Its type has no name outside of its crate, so its words have to do.
 fn tunnel(error: &reqwest::Error) -> Option<Outcome> {
     const REFUSED: Outcome = Outcome::Unauthorized { status: PROXY_AUTHENTICATION_REQUIRED };

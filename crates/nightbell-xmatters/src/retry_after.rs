@@ -62,6 +62,14 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_value_that_is_nearly_right_panics_not_and_waits_not_too_long(
+            value in "[ ]?[0-9]{1,25}[ s]?|(Sun|Mon|Xyz), [0-9]{1,2} (Nov|Feb) [0-9]{1,6} [0-9]{1,2}:[0-9]{2}:[0-9]{2} (GMT|UTC|)",
+            now in any::<u64>(),
+        ) {
+            prop_assert!(read(&value, UnixMillis(now)).is_none_or(|wait| wait <= RETRY_AFTER_MAX));
+        }
+
+        #[test]
         fn no_value_panics_or_waits_too_long(value in ".{0,40}", now in any::<u64>()) {
             prop_assert!(read(&value, UnixMillis(now)).is_none_or(|wait| wait <= RETRY_AFTER_MAX));
         }

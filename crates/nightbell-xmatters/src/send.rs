@@ -183,7 +183,7 @@ fn check_bounds(settings: &DestinationSettings) -> Result<(), SetupError> {
     Ok(())
 }
 
-fn from_environment(name: &str) -> Option<String> {
+pub(crate) fn from_environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

@@ -120,9 +120,13 @@ pub struct Init {
 /// `nightbell check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Also try the broker, its topology, and each destination's TCP and TLS; nothing is published or posted.
+    /// Also look at the broker and its queues, the disk, the clock, and each destination's TCP, TLS and certificate;
+    /// nothing is declared, published or posted.
     #[arg(long)]
     pub online: bool,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nightbell publish`.

@@ -4,6 +4,7 @@
 
 mod consuming;
 mod dead;
+mod doctor;
 mod publishing;
 mod support;
 mod topology;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         publishing::trials(runtime.handle(), &node),
         consuming::trials(runtime.handle(), &node),
         dead::trials(runtime.handle(), &node),
+        doctor::trials(runtime.handle(), &node),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
     // Also kills the node.

@@ -310,13 +310,9 @@ fn a_retry_whose_copy_came_back_before_its_confirm_is_not_lost() {
 fn a_retry_that_was_never_confirmed_keeps_its_time_when_it_is_parked() {
     /// Until when the steps claim an event.
     fn claimed(steps: &[Step]) -> Option<UnixMillis> {
-        steps.iter().find_map(|step| match step {
-            Step::Record { changes, .. } => changes.iter().find_map(|change| match change.happening {
-                Happening::Claimed { until, .. } => Some(until),
-                Happening::Delivered { .. } | Happening::Died { .. } | Happening::Repeated { .. } => None,
-            }),
-            _ => None,
-        })
+        let [Step::Record { changes, .. }] = steps else { return None };
+        let Happening::Claimed { until, .. } = changes[0].happening else { return None };
+        Some(until)
     }
     let mut rig = Rig::new();
     let worn = Journey { attempts: 20, since: Some(NOW), ..Journey::default() };

@@ -7,6 +7,7 @@ mod consuming;
 mod crash;
 mod damage;
 mod dead;
+mod fixture;
 mod metrics;
 mod model;
 

@@ -228,6 +228,15 @@ fn what_the_taker_refuses_is_the_reports_fault_and_stopping_is_none() {
     assert_eq!((stopped.is_ok(), taken), (true, 1));
 }
 
+const WHOLE: &str = r#"{"results":{"tool":{"name":"t"},"summary":{"tests":2,"failed":1},"environment":{"buildNumber":"7"},
+"tests":[{"name":"one","status":"failed","duration":3,"suite":["a","b"],"message":"m","trace":"t\u00e9","retries":1,
+"flaky":false,"tags":["x"],"extra":{"a":[1,2]}},{"name":"two","status":"passed","duration":1}]}}"#;
+
+#[test]
+fn the_report_that_is_mutated_is_sound() {
+    assert!(!format!("{:?}", read(WHOLE)).starts_with("Err"));
+}
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(
@@ -237,5 +246,21 @@ proptest! {
         )
     ) {
         drop(read(&parts.concat()));
+    }
+
+    #[test]
+    fn a_report_that_is_nearly_right_makes_nothing_panic(
+        edits in proptest::collection::vec(
+            (any::<proptest::sample::Index>(), 0..9_usize, r#"([{}\[\]":,\\]|null|-1|1e999|"\\ud800"|\PC){0,3}"#),
+            1..4,
+        )
+    ) {
+        let mut report: Vec<char> = WHOLE.chars().collect();
+        for (at, cut, text) in edits {
+            let at = at.index(report.len() + 1);
+            let end = (at + cut).min(report.len());
+            report.splice(at..end, text.chars());
+        }
+        drop(read(&report.into_iter().collect::<String>()));
     }
 }

@@ -380,6 +380,17 @@ fn lines_are_counted_through_what_was_cut() {
     assert!(wrong(report).starts_with("report.xml:300002: not XML: "));
 }
 
+const WHOLE: &str = r#"<?xml version="1.0" encoding="UTF-8"?><testsuites name="all"><testsuite name="a" tests="3"
+ timestamp="2026-11-21T10:00:00" hostname="h"><properties><property name="p" value="v"/></properties>
+<testcase classname="c" name="one" file="f.py" line="3" time="0.1"><failure message="m &lt;1&gt;" type="T">text
+<![CDATA[ more ]]></failure><system-out>out</system-out></testcase><testcase name="two"><error message="e"/></testcase>
+<testcase name="three"><skipped/></testcase><testcase name="four"/></testsuite></testsuites>"#;
+
+#[test]
+fn the_report_that_is_mutated_is_sound() {
+    assert_eq!(read_with(WHOLE.as_bytes(), options()).unwrap().1.len(), 2);
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
@@ -395,6 +406,27 @@ proptest! {
     ) {
         if let Ok((summary, events)) = read_with(parts.concat(), options()) {
             prop_assert_eq!(summary.events, events.len());
+        }
+    }
+
+    #[test]
+    fn a_report_that_is_nearly_right_is_read_or_refused(
+        edits in proptest::collection::vec(
+            (any::<proptest::sample::Index>(), 0..9_usize, r#"([<>&;"'/=!-]|]]>|<failure>|</testcase>|&#x0;|\PC){0,3}"#),
+            1..4,
+        )
+    ) {
+        let mut report = WHOLE.as_bytes().to_vec();
+        for (at, cut, text) in edits {
+            let at = at.index(report.len() + 1);
+            let end = (at + cut).min(report.len());
+            report.splice(at..end, text.into_bytes());
+        }
+        if let Ok((summary, events)) = read_with(report, options()) {
+            prop_assert_eq!(summary.events, events.len());
+            for event in &events {
+                prop_assert!(event::read(&serde_json::to_vec(event).unwrap()).is_ok());
+            }
         }
     }
 

@@ -1,68 +1,80 @@
 //! `nightbell check`: is the configuration right, and, online, is the world as it wants it?
 
-use std::time::Duration;
+mod broker;
+mod destination;
+mod finding;
+mod machine;
+mod settings;
 
-use nightbell_amqp::{broker_version, ensure_topology};
-use nightbell_core::ports::Clock as _;
-use nightbell_worker::SystemClock;
-use secrecy::ExposeSecret as _;
-use tokio::net::TcpStream;
-use url::Url;
+use serde::Serialize;
 
+use self::finding::{Fault, Finding, worst};
 use crate::cli::Check;
-use crate::config::{Config, ConnectorConfig};
-use crate::exit::{Code, Failure, OrFail as _};
-use crate::output::{count, print, print_line};
+use crate::config::Config;
+use crate::exit::{Code, Failure};
+use crate::output::{count, print, print_json, print_line};
 use crate::queue::{Queue, embedded_path};
 use crate::wiring;
 
-/// Prints the configuration as resolved, and, online, one line for each thing that was tried.
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document<'a> {
+    /// The configuration as resolved, in TOML, secrets masked.
+    configuration: &'a str,
+    /// What was found; empty unless it was looked for.
+    findings: &'a [Finding],
+}
+
+/// Prints the configuration as resolved, and, online, what is found in the world.
 ///
 /// # Errors
-/// Something is wrong; all of it is printed first.
+/// Something does not work; all of it is printed first.
 pub async fn check(config: &Config, flags: &Check) -> Result<(), Failure> {
     wiring::routing(config)?;
     for connector in &config.connectors {
         wiring::sender(config, connector)?;
     }
-    print(config.masked())?;
-    if !flags.online {
-        return Ok(());
-    }
-    let queue = match &config.queue {
-        Some(_) => ("broker".to_owned(), broker(config).await),
-        None => ("embedded queue".to_owned(), embedded(config).await),
-    };
-    let mut findings = vec![queue];
-    for connector in &config.connectors {
-        findings.push((format!("destination of {}", connector.name), destination(connector).await));
-    }
-    let mut wrong = 0;
-    print_line("")?;
-    for (what, found) in findings {
-        match found {
-            Ok(text) => print_line(&format!("ok    {what}: {text}"))?,
-            Err(failure) => {
-                wrong += 1;
-                print_line(&format!("FAIL  {what}: {failure}"))?;
-            }
+    let findings = if flags.online { look(config).await? } else { Vec::new() };
+    if flags.json {
+        print_json(&Document { configuration: config.masked(), findings: &findings })?;
+    } else {
+        print(config.masked())?;
+        if flags.online {
+            print_line("")?;
+        }
+        for finding in &findings {
+            print_line(&finding.to_string())?;
         }
     }
-    match wrong {
-        0 => Ok(()),
-        wrong => Err(Failure::new(Code::Unavailable, format!("{} failed", count(wrong, "check")))),
+    let failed = findings.iter().filter(|finding| finding.fault().is_some()).count();
+    match worst(&findings) {
+        None => Ok(()),
+        Some(fault) => Err(Failure::new(fault.code(), format!("{} failed", count(failed, "check")))),
     }
 }
 
-/// Connects, and checks the topology without declaring anything.
-async fn broker(config: &Config) -> Result<String, Failure> {
-    let mut settings = wiring::configured_broker(config)?;
-    settings.declare = false;
-    let place = settings.url.place();
-    let version = broker_version(&settings.url).await.or_fail(Code::Unavailable)?;
-    let connectors: Vec<_> = wiring::connectors(config).into_iter().collect();
-    ensure_topology(&settings, &connectors).await.or_fail(Code::Unavailable)?;
-    Ok(format!("{version} at {place}, all exchanges and queues are there"))
+/// Looks at everything; nothing is declared, published or posted.
+async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
+    let mut findings = settings::judge(config);
+    findings.extend(machine::look(config));
+    match &config.queue {
+        Some(_) => findings.extend(broker::look(config).await?),
+        None => findings.push(embedded_finding(embedded(config).await)),
+    }
+    findings.extend(destination::look(config).await?);
+    Ok(findings)
+}
+
+fn embedded_finding(looked: Result<String, Failure>) -> Finding {
+    let what = "embedded queue";
+    looked.map_or_else(
+        |failure| {
+            let cure = "see that the worker's user may read and write the file; one that is damaged is kept for rescue \
+                        when it is moved away, and a new one is made at the next start";
+            Finding::fail(Fault::Unavailable, what, failure.to_string(), cure)
+        },
+        |said| Finding::ok(what, said),
+    )
 }
 
 /// Opens the embedded queue, unless a worker has it open.
@@ -83,30 +95,5 @@ async fn embedded(config: &Config) -> Result<String, Failure> {
             Ok(format!("{} is open in another process", path.display()))
         }
         Err(failure) => Err(failure),
-    }
-}
-
-/// Connects to the destination's host; nothing is posted.
-async fn destination(connector: &ConnectorConfig) -> Result<String, Failure> {
-    let start = SystemClock.now();
-    // The host alone may show: the rest of a trigger URL is a credential.
-    let url = Url::parse(connector.trigger_url.expose_secret()).or_fail(Code::Config)?;
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let port = url.port_or_known_default().unwrap_or(443);
-    let connect =
-        tokio::time::timeout(connector.network.connect_timeout, TcpStream::connect((host.as_str(), port)));
-    let limit = humantime::format_duration(connector.network.connect_timeout);
-    match connect.await {
-        Ok(Ok(_)) => {
-            let took: Duration = SystemClock.now().since(start);
-            Ok(format!("{host}:{port} answers within {} ms", took.as_millis().max(1)))
-        }
-        Ok(Err(error)) => Err(Failure {
-            code: Code::Unavailable,
-            error: anyhow::Error::new(error).context(format!("connect to {host}:{port}")),
-        }),
-        Err(_) => {
-            Err(Failure::new(Code::Unavailable, format!("{host}:{port} did not answer within {limit}")))
-        }
     }
 }

@@ -215,4 +215,27 @@ proptest! {
         let text: String = lines.iter().map(|(key, value, table)| format!("{table}\n{key} = {value}\n")).collect();
         drop(parse(&text));
     }
+
+    #[test]
+    fn a_file_that_is_nearly_right_is_read_or_its_problems_name_lines_within_it(
+        edits in proptest::collection::vec(
+            (any::<prop::sample::Index>(), 0..9_usize, r#"([\[\]{}"'=,.$#\n]|\$\{|true|-1|1e9|\[\[connectors\]\]|\PC){0,3}"#),
+            1..4,
+        )
+    ) {
+        let mut text: Vec<char> = super::STARTER.chars().collect();
+        for (at, cut, insert) in edits {
+            let at = at.index(text.len() + 1);
+            let end = (at + cut).min(text.len());
+            text.splice(at..end, insert.chars());
+        }
+        let text: String = text.into_iter().collect();
+        if let Err(ConfigError::Invalid { problems }) = Config::parse(&text, Path::new(super::FILE), &Generous) {
+            prop_assert!(!problems.is_empty());
+            let lines = text.lines().count().max(1) + 1;
+            for problem in problems {
+                prop_assert!((1..=lines).contains(&problem.line), "{:?}", problem);
+            }
+        }
+    }
 }

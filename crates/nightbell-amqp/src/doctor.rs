@@ -1,0 +1,252 @@
+//! Looking at everything that Nightbell needs in the broker, without changing any of it, for `check --online`.
+//!
+//! AMQP has no way to read a queue's arguments, its policy or a user's permissions. So what is there is declared once
+//! more, which the broker compares and does not change, and each permission is tried with a request that comes to
+//! nothing when it is granted.
+
+use std::mem::discriminant;
+
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions};
+use lapin::protocol::AMQPSoftError;
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel};
+use nightbell_core::connector::Connector;
+
+use crate::broker::BrokerSettings;
+use crate::connect::Wired;
+use crate::declare::{Object, TopologyError, channel, declare_exchange, declare_queue, ensure};
+use crate::error::{AmqpError, soft_error};
+use crate::names::Names;
+use crate::topology::{Exchange, Queue, Topology};
+
+/// The connection's name in the broker.
+const NAME: &str = "nightbell check";
+
+/// The consumer's tag and the routing key of what is tried.
+const TRIED: &str = "nightbell-check";
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examination {
+    /// Every exchange and queue, and how it stands.
+    pub objects: Vec<(Object, Shape)>,
+    /// Every permission that was tried.
+    pub rights: Vec<Right>,
+}
+
+/// How an exchange or a queue stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shape {
+    /// It is there, with the type and the arguments that the broker compares.
+    Sound,
+    /// It is not there.
+    Missing,
+    /// It is there with another argument, the first that the broker names.
+    Otherwise {
+        /// Which.
+        argument: String,
+        /// What the broker has.
+        found: String,
+        /// What it must be.
+        wanted: String,
+    },
+    /// It is there, but only a user who may configure it is told more.
+    Unseen,
+    /// The broker does not even tell whether it is there.
+    Hidden,
+}
+
+/// A permission that was tried on an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Right {
+    /// Which.
+    pub action: Action,
+    /// On what.
+    pub object: Object,
+    /// Whether the user has it.
+    pub is_granted: bool,
+}
+
+/// The permissions of RabbitMQ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// To declare it.
+    Configure,
+    /// To publish to it.
+    Write,
+    /// To consume from it.
+    Read,
+}
+
+impl Action {
+    /// RabbitMQ's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Configure => "configure",
+            Self::Write => "write",
+            Self::Read => "read",
+        }
+    }
+}
+
+/// Looks at all that `connectors` need. Nothing is declared that is not there, published or taken.
+///
+/// # Errors
+/// [`AmqpError`]: no connection, or it ended; [`AmqpError::Topology`] when the broker's answer is none of those that
+/// [`Shape`] has.
+pub async fn examine(settings: &BrokerSettings, connectors: &[Connector]) -> Result<Examination, AmqpError> {
+    let wired = Wired::connect(&settings.url, NAME).await?;
+    let examined = examine_all(&wired, &settings.names, connectors).await;
+    wired.close().await;
+    examined
+}
+
+async fn examine_all(
+    wired: &Wired,
+    names: &Names,
+    connectors: &[Connector],
+) -> Result<Examination, AmqpError> {
+    let topology = Topology::of(names, connectors);
+    let mut objects = Vec::new();
+    for exchange in topology.exchanges {
+        objects.push((Object::exchange(&exchange.name), exchange_shape(wired, exchange).await?));
+    }
+    for queue in topology.queues {
+        objects.push((Object::queue(&queue.name), queue_shape(wired, queue).await?));
+    }
+    let configured = objects.iter().filter_map(|(object, shape)| {
+        let is_granted = match shape {
+            Shape::Sound | Shape::Otherwise { .. } => true,
+            Shape::Unseen => false,
+            Shape::Missing | Shape::Hidden => return None,
+        };
+        Some(Right { action: Action::Configure, object: object.clone(), is_granted })
+    });
+    let mut rights: Vec<_> = configured.collect();
+    let is_there = |name: &str, kind: &Object| {
+        let same = |object: &Object| discriminant(&object.kind) == discriminant(&kind.kind);
+        objects.iter().any(|(object, shape)| {
+            *object.name == *name && same(object) && !matches!(shape, Shape::Missing | Shape::Hidden)
+        })
+    };
+    for exchange in [names.events(), names.retry(), names.dead()] {
+        let object = Object::exchange(&exchange);
+        if is_there(&exchange, &object) {
+            let is_granted = may_write(wired, &exchange).await?;
+            rights.push(Right { action: Action::Write, object, is_granted });
+        }
+    }
+    let read = connectors.iter().map(|connector| names.connector_queue(connector));
+    for queue in read.chain([names.dead()]) {
+        let object = Object::queue(&queue);
+        if is_there(&queue, &object) {
+            let is_granted = may_read(wired, &queue).await?;
+            rights.push(Right { action: Action::Read, object, is_granted });
+        }
+    }
+    Ok(Examination { objects, rights })
+}
+
+async fn exchange_shape(wired: &Wired, exchange: Exchange) -> Result<Shape, AmqpError> {
+    let object = Object::exchange(&exchange.name);
+    let topology = Topology { exchanges: vec![exchange.clone()], ..Topology::default() };
+    if let Some(shape) = absent(ensure(&wired.connection, &topology, false).await)? {
+        return Ok(shape);
+    }
+    let channel = channel(&wired.connection, &object).await?;
+    let declared = declare_exchange(&channel, &exchange).await;
+    leave(&channel, declared.is_ok()).await;
+    compared(declared)
+}
+
+async fn queue_shape(wired: &Wired, queue: Queue) -> Result<Shape, AmqpError> {
+    let object = Object::queue(&queue.name);
+    let topology = Topology { queues: vec![queue.clone()], ..Topology::default() };
+    if let Some(shape) = absent(ensure(&wired.connection, &topology, false).await)? {
+        return Ok(shape);
+    }
+    let channel = channel(&wired.connection, &object).await?;
+    let declared = declare_queue(&channel, &queue).await;
+    leave(&channel, declared.is_ok()).await;
+    compared(declared)
+}
+
+/// How an object stands that was not found; none: it was.
+#[expect(clippy::result_large_err, reason = "it is made once, for an operator")]
+fn absent(looked: Result<(), TopologyError>) -> Result<Option<Shape>, AmqpError> {
+    match looked {
+        Ok(()) => Ok(None),
+        Err(TopologyError::Missing { .. }) => Ok(Some(Shape::Missing)),
+        Err(TopologyError::Forbidden { .. }) => Ok(Some(Shape::Hidden)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How an object stands that is there and was declared again.
+#[expect(clippy::result_large_err, reason = "it is made once, for an operator")]
+fn compared(declared: Result<(), TopologyError>) -> Result<Shape, AmqpError> {
+    match declared {
+        Ok(()) => Ok(Shape::Sound),
+        Err(TopologyError::Mismatch { argument, found, wanted, .. }) => {
+            Ok(Shape::Otherwise { argument, found, wanted })
+        }
+        Err(TopologyError::Forbidden { .. }) => Ok(Shape::Unseen),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Publishes in a transaction that is rolled back. The broker looks at the permission first.
+async fn may_write(wired: &Wired, exchange: &str) -> Result<bool, AmqpError> {
+    let channel = wired.channel().await?;
+    let tried = async {
+        channel.tx_select().await?;
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        // The channel is in no confirm mode, so that there is no confirm to wait for.
+        drop(channel.basic_publish(exchange.into(), TRIED.into(), options, b"", properties).await?);
+        channel.tx_rollback().await
+    };
+    granted(wired.step("try to publish", tried).await, &channel).await
+}
+
+/// Consumes with an argument that no broker takes. The broker looks at the permission first, and nothing is delivered.
+async fn may_read(wired: &Wired, queue: &str) -> Result<bool, AmqpError> {
+    let channel = wired.channel().await?;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-priority".into(), AMQPValue::LongString("no number".into()));
+    let tried = async {
+        channel.basic_qos(1, BasicQosOptions::default()).await?;
+        channel.basic_consume(queue.into(), TRIED.into(), BasicConsumeOptions::default(), arguments).await?;
+        // A broker that took it after all gives back what it had handed out.
+        channel.basic_cancel(TRIED.into(), BasicCancelOptions::default()).await
+    };
+    match wired.step("try to consume", tried).await {
+        Err(AmqpError::Ended { source, .. })
+            if soft_error(&source) == Some(&AMQPSoftError::PRECONDITIONFAILED) =>
+        {
+            Ok(true)
+        }
+        other => granted(other, &channel).await,
+    }
+}
+
+async fn granted(tried: Result<(), AmqpError>, channel: &Channel) -> Result<bool, AmqpError> {
+    leave(channel, tried.is_ok()).await;
+    match tried {
+        Ok(()) => Ok(true),
+        Err(AmqpError::Ended { source, .. })
+            if soft_error(&source) == Some(&AMQPSoftError::ACCESSREFUSED) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Closes a channel that the broker has not closed.
+async fn leave(channel: &Channel, is_open: bool) {
+    if is_open {
+        // The connection is closed soon, and with it the channel.
+        drop(channel.close(200, "OK".into()).await);
+    }
+}

@@ -1,0 +1,305 @@
+//! Looking at a destination without posting anything: its name, its connection, its certificate and its clock.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nightbell_core::ports::Clock;
+use nightbell_core::time::UnixMillis;
+use rustls::CertificateError;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use url::{Host, Url};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::fault;
+use crate::proxy::Via;
+use crate::send::from_environment;
+use crate::settings::{DestinationSettings, SetupError};
+use crate::{target, tls};
+
+mod talk;
+
+use self::talk::Duplex;
+
+/// The longest wait for the head of an answer, which only tells the time there.
+const HEAD_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// What was seen of one of a destination's servers, as far as it could be reached.
+#[derive(Debug)]
+pub struct Probe {
+    /// What it is for.
+    pub endpoint: Endpoint,
+    /// Its host and port; a URL's path and query are secrets.
+    pub place: String,
+    /// Host and port of the proxy that stands before it, if one does.
+    pub proxy: Option<String>,
+    /// How many addresses the name has that is connected to: the proxy's, where there is one.
+    pub addresses: usize,
+    /// How long name, connection, tunnel and TLS took; none if that did not come about.
+    pub took: Option<Duration>,
+    /// When the server's certificate is valid, as far as it was seen.
+    pub certificate: Option<Validity>,
+    /// What time it is there and here; none if no answer told.
+    pub time: Option<TwoClocks>,
+    /// What stands in the way.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// What a server is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Alerts are posted to it.
+    Trigger,
+    /// It gives tokens.
+    Token,
+}
+
+/// From when to when a certificate is valid. An end that was not seen is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// Its first moment.
+    pub from: Option<UnixMillis>,
+    /// Its last moment.
+    pub until: Option<UnixMillis>,
+}
+
+/// One moment by two clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TwoClocks {
+    /// The `Date` of an answer.
+    pub theirs: UnixMillis,
+    /// Ours when it was read.
+    pub ours: UnixMillis,
+}
+
+/// Why a server can't be reached. No text has more of a URL than host and port.
+#[derive(Debug, thiserror::Error)]
+pub enum Obstacle {
+    /// Its name leads nowhere.
+    #[error("the name `{host}` was not found")]
+    Name {
+        /// The name.
+        host: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Nobody takes the connection.
+    #[error("no connection to {place}: {words}")]
+    Connect {
+        /// Host and port.
+        place: String,
+        /// What happened.
+        words: String,
+    },
+    /// The proxy opened no tunnel.
+    #[error("the proxy {place} opened no tunnel; {said}")]
+    Tunnel {
+        /// Host and port of the proxy.
+        place: String,
+        /// What it said or did instead.
+        said: String,
+    },
+    /// TLS did not come about.
+    #[error("no TLS with {place}: {words}")]
+    Tls {
+        /// Host and port.
+        place: String,
+        /// What happened.
+        words: String,
+    },
+    /// It took too long.
+    #[error("{place} did not answer within {} ms: {step}", limit.as_millis())]
+    TimedOut {
+        /// Host and port.
+        place: String,
+        /// What was waited for.
+        step: Step,
+        /// How long, for all steps together.
+        limit: Duration,
+    },
+}
+
+/// The steps of connecting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Looking its name up.
+    Name,
+    /// Connecting.
+    Connect,
+    /// The proxy's tunnel.
+    Tunnel,
+    /// The TLS handshake.
+    Tls,
+}
+
+/// Reaches a destination's servers, with its own TLS settings and proxy, within its connect time-out, and asks for the
+/// head of `/` without credentials. Nothing is posted.
+///
+/// # Errors
+/// [`SetupError`] says which setting is wrong. What is wrong with a server is in its [`Probe`].
+pub async fn probe(settings: &DestinationSettings, clock: &impl Clock) -> Result<Vec<Probe>, SetupError> {
+    let trigger = target::trigger(settings)?;
+    let token = target::token(settings, &trigger)?.map(|(_, url)| url);
+    let token = token.filter(|url| url.origin() != trigger.origin());
+    let mut urls = vec![(Endpoint::Trigger, trigger)];
+    urls.extend(token.map(|url| (Endpoint::Token, url)));
+    let mut probes = Vec::with_capacity(urls.len());
+    for (endpoint, url) in urls {
+        let via = Via::of(&settings.network, &url, from_environment)?;
+        let is_tls = [Some(&url), via.as_ref().map(|via| &via.url)];
+        let is_tls = is_tls.into_iter().flatten().any(|url| url.scheme() == "https");
+        let mut config = tls::config(&settings.network, is_tls)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let way = Way { url, via, tls: TlsConnector::from(Arc::new(config)) };
+        probes.push(way.walk(endpoint, settings.connect_timeout, clock).await);
+    }
+    Ok(probes)
+}
+
+/// The way to one server.
+struct Way {
+    url: Url,
+    via: Option<Via>,
+    tls: TlsConnector,
+}
+
+impl Way {
+    async fn walk(&self, endpoint: Endpoint, limit: Duration, clock: &impl Clock) -> Probe {
+        let mut probe = Probe {
+            endpoint,
+            place: place(&self.url),
+            proxy: self.via.as_ref().map(|via| place(&via.url)),
+            addresses: 0,
+            took: None,
+            certificate: None,
+            time: None,
+            obstacle: None,
+        };
+        let (start, mut step) = (Instant::now(), Step::Name);
+        match timeout(limit, self.reach(&mut probe, &mut step)).await {
+            Err(_) => {
+                let place = probe.proxy.clone().filter(|_| step != Step::Tls);
+                let place = place.unwrap_or_else(|| probe.place.clone());
+                probe.obstacle = Some(Obstacle::TimedOut { place, step, limit });
+            }
+            Ok(Err(obstacle)) => probe.obstacle = Some(obstacle),
+            Ok(Ok(mut stream)) => {
+                probe.took = Some(start.elapsed());
+                let head = talk::ask_head(&mut *stream, &self.url, self.via.as_ref());
+                let theirs = timeout(HEAD_WAIT_MAX, head).await.ok().flatten();
+                probe.time = theirs.map(|theirs| TwoClocks { theirs, ours: clock.now() });
+            }
+        }
+        probe
+    }
+
+    async fn reach(&self, probe: &mut Probe, step: &mut Step) -> Result<Box<dyn Duplex>, Obstacle> {
+        let first = self.via.as_ref().map_or(&self.url, |via| &via.url);
+        let mut stream: Box<dyn Duplex> = Box::new(dial(first, probe, step).await?);
+        if let Some(via) = &self.via {
+            if via.url.scheme() == "https" {
+                *step = Step::Tls;
+                // The proxy's own certificate is not the destination's.
+                stream = self.encrypt(stream, &via.url, &mut None).await?;
+            }
+            if self.url.scheme() == "https" {
+                *step = Step::Tunnel;
+                let opened = talk::tunnel(&mut *stream, &self.url, via).await;
+                opened.map_err(|said| Obstacle::Tunnel { place: place(&via.url), said })?;
+            }
+        }
+        if self.url.scheme() == "https" {
+            *step = Step::Tls;
+            stream = self.encrypt(stream, &self.url, &mut probe.certificate).await?;
+        }
+        Ok(stream)
+    }
+
+    /// The same connection with TLS on it; what was seen of the certificate is noted even if it is not trusted.
+    async fn encrypt(
+        &self,
+        stream: Box<dyn Duplex>,
+        url: &Url,
+        seen: &mut Option<Validity>,
+    ) -> Result<Box<dyn Duplex>, Obstacle> {
+        let failed = |words: String| Obstacle::Tls { place: place(url), words };
+        let name = host(url);
+        let name = ServerName::try_from(name).map_err(|_| failed("no certificate has such a name".into()))?;
+        match self.tls.connect(name, stream).await {
+            Ok(stream) => {
+                let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+                *seen = chain.first().and_then(validity);
+                Ok(Box::new(stream))
+            }
+            Err(error) => {
+                *seen = overstepped(&error);
+                Err(failed(fault::words(&error)))
+            }
+        }
+    }
+}
+
+async fn dial(url: &Url, probe: &mut Probe, step: &mut Step) -> Result<TcpStream, Obstacle> {
+    let found = lookup_host((host(url), url.port_or_known_default().unwrap_or(443))).await;
+    let addresses: Vec<_> = found.map_err(|source| Obstacle::Name { host: host(url), source })?.collect();
+    probe.addresses = addresses.len();
+    *step = Step::Connect;
+    let connected = TcpStream::connect(addresses.as_slice()).await;
+    connected.map_err(|error| Obstacle::Connect { place: place(url), words: fault::words(&error) })
+}
+
+fn validity(certificate: &CertificateDer<'_>) -> Option<Validity> {
+    let (_, read) = X509Certificate::from_der(certificate).ok()?;
+    // One that began before 1970 began long enough ago.
+    let moment = |seconds: i64| UnixMillis(u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000));
+    let validity = read.validity();
+    Some(Validity {
+        from: Some(moment(validity.not_before.timestamp())),
+        until: Some(moment(validity.not_after.timestamp())),
+    })
+}
+
+/// The end of a certificate's validity that a failed handshake tells.
+fn overstepped(error: &io::Error) -> Option<Validity> {
+    let error: &rustls::Error = error.get_ref()?.downcast_ref()?;
+    let rustls::Error::InvalidCertificate(error) = error else { return None };
+    let millis = |seconds: u64| Some(UnixMillis(seconds.saturating_mul(1_000)));
+    if let CertificateError::ExpiredContext { not_after, .. } = error {
+        Some(Validity { from: None, until: millis(not_after.as_secs()) })
+    } else if let CertificateError::NotValidYetContext { not_before, .. } = error {
+        Some(Validity { from: millis(not_before.as_secs()), until: None })
+    } else {
+        None
+    }
+}
+
+/// The host as a look-up and a certificate take it: an IPv6 address without its brackets.
+fn host(url: &Url) -> String {
+    match url.host() {
+        Some(Host::Ipv6(address)) => address.to_string(),
+        Some(Host::Ipv4(address)) => address.to_string(),
+        Some(Host::Domain(name)) => name.to_owned(),
+        None => String::new(),
+    }
+}
+
+/// Host and port.
+fn place(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or(443);
+    format!("{}:{port}", url.host_str().unwrap_or_default())
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Name => "looking its name up",
+            Self::Connect => "connecting",
+            Self::Tunnel => "the proxy's tunnel",
+            Self::Tls => "the TLS handshake",
+        })
+    }
+}

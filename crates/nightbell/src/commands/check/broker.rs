@@ -1,0 +1,276 @@
+//! RabbitMQ: its version, its queues, and what our user may do.
+
+use std::collections::BTreeMap;
+
+use nightbell_amqp::{Action, AmqpError, Examination, Object, Right, Shape, broker_version, examine};
+
+use super::finding::{Fault, Finding};
+use crate::config::Config;
+use crate::exit::Failure;
+use crate::wiring;
+
+/// The first version with message time-to-live and at-least-once dead-lettering in quorum queues.
+const OLDEST: (u32, u32) = (3, 10);
+
+/// The first version on which a consumer that took too long is cancelled and not its channel closed.
+const CANCELS: (u32, u32) = (4, 3);
+
+/// Connects, and looks at everything without changing it.
+///
+/// # Errors
+/// The settings are broken.
+pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
+    let settings = wiring::configured_broker(config)?;
+    let place = settings.url.place();
+    let greeting = match broker_version(&settings.url).await {
+        Ok(greeting) => greeting,
+        Err(error) => return Ok(vec![unusable(error)]),
+    };
+    let mut findings = vec![version(&greeting, &place)];
+    let connectors: Vec<_> = wiring::connectors(config).into_iter().collect();
+    match examine(&settings, &connectors).await {
+        Ok(examination) => findings.extend(judge(&examination, settings.declare)),
+        Err(error) => findings.push(unusable(error)),
+    }
+    findings.extend(unseen());
+    Ok(findings)
+}
+
+fn version(greeting: &str, place: &str) -> Finding {
+    let said = format!("{greeting} at {place}");
+    let Some(version) = greeting.strip_prefix("RabbitMQ ").and_then(parse) else {
+        let cure = "use RabbitMQ 3.10 or later; Nightbell needs its quorum queues";
+        return Finding::warn("broker", format!("{said}, which is not known to work"), cure);
+    };
+    if version < OLDEST {
+        let cure = "upgrade RabbitMQ: before 3.10 its quorum queues can neither delay retries nor dead-letter for certain";
+        return Finding::fail(Fault::Unavailable, "broker", format!("{said}, which is too old"), cure);
+    }
+    if version >= CANCELS {
+        let finding = format!(
+            "{said}: a queue with a single active consumer can stop when all its consumers timed out"
+        );
+        let cure = "keep `consumer-timeout` at its 30 minutes or more (Nightbell holds nothing longer than 2); see \
+                    rabbitmq-server issue 17317";
+        return Finding::warn("broker", finding, cure);
+    }
+    Finding::ok("broker", said)
+}
+
+fn parse(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn unusable(error: AmqpError) -> Finding {
+    let (fault, cure) = match &error {
+        AmqpError::Login { .. } => (Fault::NoPermission, "correct the user and the password in `queue.url`"),
+        AmqpError::VirtualHost { .. } => {
+            (Fault::NoPermission, "create the virtual host, and give the user permissions in it")
+        }
+        AmqpError::Topology(_) | AmqpError::Ended { .. } => {
+            (Fault::Unavailable, "look into the broker's log; does the queue have a leader?")
+        }
+        AmqpError::Unreachable { .. }
+        | AmqpError::TimedOut { .. }
+        | AmqpError::Busy
+        | AmqpError::Gone
+        | AmqpError::Unreadable
+        | AmqpError::NoAmqp { .. } => {
+            (Fault::Unavailable, "start the broker, or correct host and port in `queue.url`")
+        }
+    };
+    Finding::fail(fault, "broker", format!("{:#}", anyhow::Error::new(error)), cure)
+}
+
+fn judge(examination: &Examination, declare: bool) -> Vec<Finding> {
+    let sound = examination.objects.iter().filter(|(_, shape)| *shape == Shape::Sound).count();
+    let all = examination.objects.len();
+    let mut findings = Vec::new();
+    if sound == all {
+        let said =
+            format!("all {all} exchanges and queues are there, of the type and with the arguments they need");
+        findings.push(Finding::ok("topology", said));
+    }
+    findings.extend(missing(&examination.objects, declare));
+    findings.extend(examination.objects.iter().filter_map(|(object, shape)| stands(object, shape)));
+    findings.extend(permissions(&examination.rights, declare));
+    findings
+}
+
+/// What is not there, in one line, since mostly it is everything.
+fn missing(objects: &[(Object, Shape)], declare: bool) -> Option<Finding> {
+    let missing: Vec<_> = objects
+        .iter()
+        .filter(|(_, shape)| *shape == Shape::Missing)
+        .map(|(object, _)| object.to_string())
+        .collect();
+    let cure = if declare {
+        "start the worker, which declares them"
+    } else {
+        "load what `nightbell topology` prints, or set `queue.declare = true`"
+    };
+    let said = format!("{} of {} are not there: {}", missing.len(), objects.len(), missing.join(", "));
+    (!missing.is_empty()).then(|| Finding::fail(Fault::Unavailable, "topology", said, cure))
+}
+
+fn stands(object: &Object, shape: &Shape) -> Option<Finding> {
+    match shape {
+        Shape::Sound | Shape::Missing => None,
+        Shape::Otherwise { argument, found, wanted } => Some(Finding::fail(
+            Fault::Unavailable,
+            object.to_string(),
+            format!("`{argument}` is {found}, and must be {wanted}"),
+            format!(
+                "delete the {} when it is empty, so that it is declared anew, or choose another `queue.prefix`",
+                object.kind
+            ),
+        )),
+        Shape::Unseen => Some(Finding::note(
+            object.to_string(),
+            "it is there; its arguments are told only to a user who may configure it",
+            format!(
+                "run this as such a user, or compare `nightbell topology` with `rabbitmqctl list_{}s name arguments`",
+                object.kind
+            ),
+        )),
+        Shape::Hidden => Some(Finding::fail(
+            Fault::NoPermission,
+            object.to_string(),
+            "the user of `queue.url` may not even see it",
+            "grant the user permissions on it: `rabbitmqctl set_permissions`",
+        )),
+    }
+}
+
+/// One line for each kind of permission.
+fn permissions(rights: &[Right], declare: bool) -> Vec<Finding> {
+    let mut kinds: BTreeMap<&str, (Vec<String>, usize, Action)> = BTreeMap::new();
+    for right in rights {
+        let entry = kinds.entry(right.action.as_str()).or_insert_with(|| (Vec::new(), 0, right.action));
+        entry.1 += 1;
+        if !right.is_granted {
+            entry.0.push(right.object.to_string());
+        }
+    }
+    kinds
+        .into_iter()
+        .map(|(word, (refused, all, action))| permission(word, &refused, all, (action, declare)))
+        .collect()
+}
+
+fn permission(word: &str, refused: &[String], all: usize, (action, declare): (Action, bool)) -> Finding {
+    let what = format!("permission to {word}");
+    if refused.is_empty() {
+        return Finding::ok(what, format!("granted on all {all} that need it"));
+    }
+    let said = format!("refused on {} of {all}: {}", refused.len(), refused.join(", "));
+    match action {
+        Action::Configure if !declare => {
+            Finding::ok(what, format!("{said}; not needed, since `queue.declare` is false"))
+        }
+        Action::Configure => Finding::fail(
+            Fault::NoPermission,
+            what,
+            said,
+            "grant it with `rabbitmqctl set_permissions`, or load what `nightbell topology` prints and set \
+             `queue.declare = false`",
+        ),
+        Action::Read | Action::Write => {
+            Finding::fail(Fault::NoPermission, what, said, "grant it with `rabbitmqctl set_permissions`")
+        }
+    }
+}
+
+/// What AMQP has no question for.
+fn unseen() -> [Finding; 2] {
+    [
+        Finding::note(
+            "policies",
+            "AMQP does not tell them, and a policy can lower a delivery limit or cap a queue's length",
+            "compare `rabbitmqctl list_queues name policy effective_policy_definition` with `nightbell topology`",
+        ),
+        Finding::note(
+            "consumer time-out",
+            "AMQP does not tell it; Nightbell holds a message for 2 minutes at most",
+            "if it was changed, see that `rabbitmqctl environment` says 300000 ms or more for `consumer_timeout`",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use nightbell_amqp::ObjectKind;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(finding: &Finding, want: &str) {
+        assert!(finding.to_string().starts_with(want), "{finding} is not {want}");
+    }
+
+    #[test]
+    fn versions_are_judged() {
+        for (greeting, want) in [
+            ("RabbitMQ 3.10.8", "ok    broker: RabbitMQ 3.10.8 at b:1"),
+            ("RabbitMQ 4.2.9", "ok    broker"),
+            ("RabbitMQ 3.9.29", "FAIL  broker: RabbitMQ 3.9.29 at b:1, which is too old"),
+            ("RabbitMQ 4.3.0", "warn  broker: RabbitMQ 4.3.0 at b:1: a queue with a single active consumer"),
+            ("RabbitMQ 5.0.0-rc.1", "warn  broker"),
+            ("RabbitMQ next", "warn  broker: RabbitMQ next at b:1, which is not known to work"),
+            ("LavinMQ 2.0.0", "warn  broker: LavinMQ 2.0.0 at b:1, which is not known to work"),
+        ] {
+            check(&version(greeting, "b:1"), want);
+        }
+    }
+
+    fn queue(name: &str) -> Object {
+        Object { kind: ObjectKind::Queue, name: name.into() }
+    }
+
+    fn judged(shapes: Vec<Shape>, declare: bool) -> Vec<String> {
+        let objects = shapes.into_iter().map(|shape| (queue("q"), shape)).collect();
+        judge(&Examination { objects, rights: Vec::new() }, declare).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn each_shape_has_its_line_and_its_cure() {
+        assert!(judged(vec![Shape::Sound, Shape::Sound], true)[0].starts_with("ok    topology: all 2"));
+        let absent = judged(vec![Shape::Sound, Shape::Missing], true);
+        assert_eq!(
+            absent,
+            ["FAIL  topology: 1 of 2 are not there: queue `q`\n      start the worker, which declares them"]
+        );
+        assert!(judged(vec![Shape::Missing], false)[0].ends_with("or set `queue.declare = true`"));
+        let limit = Shape::Otherwise {
+            argument: "x-overflow".into(),
+            found: "none".into(),
+            wanted: "reject-publish".into(),
+        };
+        assert!(
+            judged(vec![limit], true)[0]
+                .starts_with("FAIL  queue `q`: `x-overflow` is none, and must be reject-publish\n")
+        );
+        assert!(judged(vec![Shape::Unseen], true)[0].starts_with("note  queue `q`: it is there"));
+        assert!(judged(vec![Shape::Hidden], true)[0].starts_with("FAIL  queue `q`: the user of `queue.url`"));
+    }
+
+    #[test]
+    fn a_permission_that_is_refused_fails_unless_it_is_not_needed() {
+        let right = |action, is_granted| Right { action, object: queue("q"), is_granted };
+        let judged =
+            |action, declare| permissions(&[right(action, true), right(action, false)], declare).remove(0);
+        check(
+            &permissions(&[right(Action::Read, true)], true)[0],
+            "ok    permission to read: granted on all 1",
+        );
+        check(&judged(Action::Read, false), "FAIL  permission to read: refused on 1 of 2: queue `q`");
+        check(&judged(Action::Write, false), "FAIL  permission to write");
+        check(&judged(Action::Configure, true), "FAIL  permission to configure");
+        check(
+            &judged(Action::Configure, false),
+            "ok    permission to configure: refused on 1 of 2: queue `q`; not needed",
+        );
+        assert_eq!(judged(Action::Read, true).fault(), Some(Fault::NoPermission));
+    }
+}

@@ -1,0 +1,147 @@
+//! What was found, and how bad it is.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::exit::Code;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Finding {
+    pub(super) level: Level,
+    /// What was looked at.
+    pub(super) what: String,
+    /// What was found.
+    pub(super) finding: String,
+    /// What to do; none where nothing is to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cure: Option<String>,
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Level {
+    /// As it must be.
+    Ok,
+    /// It can't be seen from here, or only an operator can judge it.
+    Note,
+    /// It works, and may not for long, or not for all.
+    Warn,
+    /// It does not work.
+    Fail(#[serde(skip)] Fault),
+}
+
+/// What kind of fault ends the command, the gravest last: without a sound configuration nothing else can be put right,
+/// and without permission the rest can't be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+pub(super) enum Fault {
+    /// Something is not there, or does not work.
+    #[default]
+    Unavailable,
+    /// Something may not be done.
+    NoPermission,
+    /// The configuration asks for the impossible.
+    Config,
+}
+
+impl Finding {
+    pub(super) fn ok(what: impl Into<String>, finding: impl Into<String>) -> Self {
+        Self { level: Level::Ok, what: what.into(), finding: finding.into(), cure: None }
+    }
+
+    pub(super) fn note(what: impl Into<String>, finding: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { level: Level::Note, cure: Some(cure.into()), ..Self::ok(what, finding) }
+    }
+
+    pub(super) fn warn(what: impl Into<String>, finding: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { level: Level::Warn, cure: Some(cure.into()), ..Self::ok(what, finding) }
+    }
+
+    pub(super) fn fail(
+        fault: Fault,
+        what: impl Into<String>,
+        finding: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Self {
+        Self { level: Level::Fail(fault), cure: Some(cure.into()), ..Self::ok(what, finding) }
+    }
+
+    pub(super) fn fault(&self) -> Option<Fault> {
+        match self.level {
+            Level::Fail(fault) => Some(fault),
+            Level::Ok | Level::Note | Level::Warn => None,
+        }
+    }
+}
+
+impl Level {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Warn => "warn",
+            Self::Fail(_) => "FAIL",
+        }
+    }
+}
+
+impl Fault {
+    pub(super) fn code(self) -> Code {
+        match self {
+            Self::Unavailable => Code::Unavailable,
+            Self::NoPermission => Code::NoPermission,
+            Self::Config => Code::Config,
+        }
+    }
+}
+
+/// How the findings end the command; none: well.
+pub(super) fn worst(findings: &[Finding]) -> Option<Fault> {
+    findings.iter().filter_map(Finding::fault).max()
+}
+
+impl fmt::Display for Finding {
+    /// One line, and the cure indented below it.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:<6}{}: {}", self.level.as_str(), self.what, self.finding)?;
+        match &self.cure {
+            Some(cure) => write!(out, "\n      {cure}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_a_line_and_its_cure_another() {
+        assert_eq!(Finding::ok("disk", "9 GiB free").to_string(), "ok    disk: 9 GiB free");
+        let warned = Finding::warn("disk", "nearly full", "make room");
+        assert_eq!(warned.to_string(), "warn  disk: nearly full\n      make room");
+        let failed = Finding::fail(Fault::Config, "listener", "open", "set a token");
+        assert_eq!(failed.to_string(), "FAIL  listener: open\n      set a token");
+        let json = serde_json::to_string(&failed).unwrap();
+        assert_eq!(json, r#"{"level":"fail","what":"listener","finding":"open","cure":"set a token"}"#);
+    }
+
+    #[track_caller]
+    fn check(faults: &[Fault], want: Option<Fault>) {
+        let fail = |fault: &Fault| Finding::fail(*fault, "", "", "");
+        let mut findings: Vec<_> = faults.iter().map(fail).collect();
+        findings.extend([Finding::ok("", ""), Finding::note("", "", ""), Finding::warn("", "", "")]);
+        assert_eq!(worst(&findings), want, "{faults:?}");
+    }
+
+    #[test]
+    fn the_worst_finding_decides_how_it_ends() {
+        use Fault as F;
+        check(&[], None);
+        check(&[F::Unavailable], Some(F::Unavailable));
+        check(&[F::NoPermission, F::Unavailable], Some(F::NoPermission));
+        check(&[F::Unavailable, F::Config, F::NoPermission], Some(F::Config));
+    }
+}

@@ -1,0 +1,174 @@
+//! What is allowed in a configuration, and asks for trouble all the same.
+
+use std::time::Duration;
+
+use nightbell_xmatters::{Auth, Payload};
+
+use super::finding::{Fault, Finding};
+use crate::config::{Config, ConnectorConfig, HttpConfig, RateLimit};
+
+/// What xMatters takes from one integration for the same recipients in a minute, unless it was set otherwise there.
+const FLOOD_PER_MINUTE: u32 = 4;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Judges what needs no look at the world.
+pub(super) fn judge(config: &Config) -> Vec<Finding> {
+    let mut findings = vec![listener(&config.http)];
+    for connector in &config.connectors {
+        findings.extend(
+            [recipients(connector), verification(connector), encryption(connector)].into_iter().flatten(),
+        );
+        findings.extend(pace(connector.name.as_str(), connector.rate_limit));
+    }
+    findings
+}
+
+fn listener(http: &HttpConfig) -> Finding {
+    let (what, place) = ("listener", http.listen);
+    if place.ip().is_loopback() {
+        return Finding::ok(what, format!("{place}, reached from this machine alone"));
+    }
+    match (&http.ingest_token, &http.admin_token) {
+        (Some(_), Some(_)) => Finding::ok(what, format!("{place}, both tokens are set")),
+        (None, _) | (_, None) => Finding::fail(
+            Fault::Config,
+            what,
+            format!("{place} is reached from other machines, and a token is missing"),
+            "set `http.ingest_token` and `http.admin_token`, or listen on 127.0.0.1",
+        ),
+    }
+}
+
+/// xMatters answers 202 to an alert for nobody. With the key in the URL, so may be the recipients.
+fn recipients(connector: &ConnectorConfig) -> Option<Finding> {
+    let profile = match connector.payload {
+        Payload::Form => "form",
+        Payload::ApiFortress => "apifortress",
+        Payload::Elastic | Payload::Template(_) => return None,
+    };
+    let named_in_url = matches!(connector.auth, Auth::Url);
+    (connector.recipients.is_empty() && !named_in_url).then(|| {
+        Finding::warn(
+            format!("recipients of {}", connector.name),
+            format!("none, and the payload `{profile}` would carry them"),
+            "name users or groups in `recipients`, unless the flow behind the trigger does",
+        )
+    })
+}
+
+fn verification(connector: &ConnectorConfig) -> Option<Finding> {
+    let warning = connector.network.verification.warning()?;
+    let cure = "set `tls.verification = \"full\"`, and name a private authority in `ca_file`";
+    Some(Finding::warn(format!("TLS of {}", connector.name), warning, cure))
+}
+
+fn encryption(connector: &ConnectorConfig) -> Option<Finding> {
+    connector.allow_insecure.then(|| {
+        Finding::warn(
+            format!("TLS of {}", connector.name),
+            "`allow_insecure` lets credentials travel unprotected",
+            "use https URLs, and remove `allow_insecure`",
+        )
+    })
+}
+
+fn pace(connector: &str, limit: Option<RateLimit>) -> Option<Finding> {
+    let what = format!("pace of {connector}");
+    let cure = format!(
+        "set `rate_limit = \"{FLOOD_PER_MINUTE}/min\"`, or raise the limit in xMatters under flood control"
+    );
+    let drops = format!(
+        "xMatters' flood control silently drops more than {FLOOD_PER_MINUTE} alerts a minute for the same recipients \
+         unless it was set otherwise there"
+    );
+    match limit {
+        None => Some(Finding::note(what, format!("not limited; {drops}"), cure)),
+        Some(limit) if is_flood(limit) => {
+            let per = humantime::format_duration(limit.per);
+            Some(Finding::warn(what, format!("{} in {per}; {drops}", limit.count), cure))
+        }
+        Some(_) => None,
+    }
+}
+
+fn is_flood(limit: RateLimit) -> bool {
+    MINUTE * limit.count > limit.per * FLOOD_PER_MINUTE
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::System;
+
+    /// The warnings and failures about a configuration with these keys.
+    #[track_caller]
+    fn check(connector: &str, http: &str, want: &[&str]) {
+        let text = format!(
+            "[http]\n{http}\n[[connectors]]\nname = \"sre\"\nrate_limit = \"4/min\"\nusername = \"u\"\npassword = \"p\"\n\
+             auth = \"basic\"\ntrigger_url = \"https://acme.xmatters.com/api/integration/1/functions/a/triggers\"\n{connector}"
+        );
+        let text = if connector.contains("rate_limit") {
+            text.replacen("rate_limit = \"4/min\"\n", "", 1)
+        } else {
+            text
+        };
+        let text = if connector.contains("recipients") { text } else { text + "\nrecipients = [\"a\"]" };
+        let config = Config::parse(&text, Path::new("nightbell.toml"), &System).unwrap();
+        let found: Vec<_> = judge(&config).iter().map(|one| one.to_string()).collect();
+        let found: Vec<_> = found.iter().filter(|line| !line.starts_with("ok")).collect();
+        assert_eq!(found.len(), want.len(), "{connector}: {found:?}");
+        for (line, want) in found.iter().zip(want) {
+            assert!(line.starts_with(want), "{line} is not {want}");
+        }
+    }
+
+    #[test]
+    fn what_is_sound_says_nothing() {
+        check("", "", &[]);
+        check("rate_limit = \"200/h\"", "", &[]);
+        check("recipients = []\npayload = \"elastic\"", "", &[]);
+        let tokens = "listen = \"0.0.0.0:9464\"\ningest_token = \"aaaaaaaaaaaaaaaaaaaa\"\nadmin_token = \"bbbbbbbbbbbbbbbbbbbb\"";
+        check("", tokens, &[]);
+    }
+
+    #[test]
+    fn alerts_for_nobody_are_warned_of() {
+        for payload in ["form", "apifortress"] {
+            check(
+                &format!("recipients = []\npayload = \"{payload}\""),
+                "",
+                &["warn  recipients of sre: none"],
+            );
+        }
+    }
+
+    #[test]
+    fn loosened_checks_are_warned_of() {
+        check("tls = { verification = \"none\" }", "", &["warn  TLS of sre: certificates are not checked"]);
+        check("tls = { verification = \"certificate\" }", "", &["warn  TLS of sre: host names"]);
+        check("allow_insecure = true", "", &["warn  TLS of sre: `allow_insecure`"]);
+    }
+
+    #[test]
+    fn a_pace_over_the_flood_limit_is_warned_of() {
+        check("rate_limit = \"5/min\"", "", &["warn  pace of sre: 5 in 1m; xMatters' flood control"]);
+        check("rate_limit = \"1/s\"", "", &["warn  pace of sre: 1 in 1s"]);
+        check("rate_limit = \"241/h\"", "", &["warn  pace of sre"]);
+        check("rate_limit = \"240/h\"", "", &[]);
+        check("rate_limit = \"none\"", "", &["note  pace of sre: not limited"]);
+    }
+
+    #[test]
+    fn a_listener_without_tokens_beyond_this_machine_fails() {
+        let http = HttpConfig {
+            listen: "10.0.0.1:80".parse().unwrap(),
+            ingest_token: None,
+            admin_token: Some("a".into()),
+        };
+        assert_eq!(listener(&http).fault(), Some(Fault::Config));
+        assert_eq!(listener(&HttpConfig { listen: "[::1]:80".parse().unwrap(), ..http }).fault(), None);
+    }
+}
