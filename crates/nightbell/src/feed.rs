@@ -13,7 +13,7 @@ use tokio::time::Instant;
 pub const PUBLISHES_MAX: usize = 32;
 
 /// The wait between two tries of one publish.
-pub const RETRY_EVERY: Duration = Duration::from_millis(500);
+const RETRY_EVERY: Duration = Duration::from_millis(500);
 
 /// One event ready to be published.
 #[derive(Debug, Clone)]
@@ -59,7 +59,8 @@ pub async fn feed<O: Outlet>(
 ) -> Fed {
     let tries = items.map(|item| {
         let message = item.message(now());
-        async move { (publish(outlet, &item, message, timeout).await, item) }
+        let to = Destination::Events { routing_key: routing_key(&item.project) };
+        async move { (publish(outlet, to, message, timeout).await, item) }
     });
     let mut tries = std::pin::pin!(tries.buffer_unordered(PUBLISHES_MAX));
     let mut fed = Fed::default();
@@ -78,14 +79,17 @@ pub async fn feed<O: Outlet>(
     fed
 }
 
-async fn publish<O: Outlet>(
+/// Publishes one message, again and again while the queue does not confirm it, for `timeout` at the most.
+///
+/// # Errors
+/// The last try's.
+pub async fn publish<O: Outlet>(
     outlet: &O,
-    item: &Item,
+    to: Destination,
     message: Message,
     timeout: Duration,
 ) -> Result<(), PublishError> {
     let deadline = Instant::now() + timeout;
-    let to = Destination::Events { routing_key: routing_key(&item.project) };
     loop {
         let rest = deadline.saturating_duration_since(Instant::now());
         let tried = tokio::time::timeout(rest, outlet.publish(to.clone(), message.clone())).await;

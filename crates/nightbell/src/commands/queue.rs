@@ -5,18 +5,17 @@ use std::time::Duration;
 use futures::future::join_all;
 use nightbell_core::journey::Journey;
 use nightbell_core::message::Message;
-use nightbell_core::ports::{Clock as _, Destination, Outlet as _, PublishError};
+use nightbell_core::ports::{Clock as _, Destination};
 use nightbell_core::rung::Rung;
 use nightbell_core::time::UnixMillis;
 use nightbell_embedded::{Drain, EmbeddedQueue, Waiting, Waits};
 use nightbell_worker::SystemClock;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
 
 use crate::cli;
 use crate::config::Config;
 use crate::exit::{Code, Failure, OrFail as _};
-use crate::feed::{PUBLISHES_MAX, RETRY_EVERY};
+use crate::feed::{PUBLISHES_MAX, publish};
 use crate::output::{count, print_json, print_line, progress};
 use crate::queue::{Queue, QueueOutlet, open_embedded};
 use crate::wiring;
@@ -141,22 +140,6 @@ fn marked(mut message: Message, waits: &Waits) -> Message {
         }
     }
     message
-}
-
-async fn publish(
-    outlet: &QueueOutlet,
-    to: Destination,
-    message: Message,
-    timeout: Duration,
-) -> Result<(), PublishError> {
-    let deadline = Instant::now() + timeout;
-    loop {
-        match outlet.publish(to.clone(), message.clone()).await {
-            Ok(()) => return Ok(()),
-            Err(error) if Instant::now() + RETRY_EVERY >= deadline => return Err(error),
-            Err(_) => sleep(RETRY_EVERY).await,
-        }
-    }
 }
 
 impl Moved {
