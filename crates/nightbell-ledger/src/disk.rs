@@ -1,6 +1,7 @@
 //! Making what was applied durable.
 
 use std::fs::File;
+use std::io;
 
 use crate::fault::Fault;
 
@@ -14,6 +15,13 @@ pub(crate) trait Disk: Send + 'static {
 /// The database file, opened a second time beside sled's own handle.
 #[derive(Debug)]
 pub(crate) struct DatabaseFile(pub(crate) File);
+
+impl DatabaseFile {
+    /// The same file for another thread.
+    pub(crate) fn again(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
+    }
+}
 
 impl Disk for DatabaseFile {
     fn sync(&mut self, db: &sled::Db) -> Result<(), Fault> {

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -14,15 +14,18 @@ use nightbell_core::ports::{Clock, Ledger, LedgerError};
 use nightbell_core::record::{Change, Looked, RecordKey};
 use nightbell_core::time::UnixMillis;
 
-use crate::disk::Disk;
+use crate::disk::{DatabaseFile, Disk};
+use crate::entry::Id;
 use crate::fault::{self, Fault};
-use crate::group::KeyedChange;
-use crate::keys;
-use crate::lane::{Lane, Sent};
-use crate::open::{self, LedgerSettings, OpenError, Opened, Store};
+use crate::group::NamedChange;
+use crate::index::Index;
+use crate::keeper::{Clockwork, Keeper, TABLES_WAITING_MAX};
+use crate::lane::Lane;
+use crate::open::{self, LedgerSettings, Loaded, OpenError, Opened, Ready};
 use crate::place::{self, Lock};
-use crate::reader::{LOOKS_WAITING_MAX, Look, Reader};
+use crate::reader::{self, LOOKS_WAITING_MAX, Look, Names};
 use crate::shared::Shared;
+use crate::store::Store;
 use crate::telemetry::{self, CloseTimedOut};
 use crate::writer::{COMMITS_WAITING_MAX, Commit, Writer};
 
@@ -45,6 +48,7 @@ pub struct LedgerStore {
 struct Inner {
     writer: Lane<Commit>,
     reader: Lane<Look>,
+    index: Arc<Index>,
     shared: Arc<Shared>,
     threads: Mutex<Option<Threads>>,
 }
@@ -75,35 +79,44 @@ impl LedgerStore {
     /// was.
     pub fn open<C: Clock>(settings: &LedgerSettings, clock: C) -> Result<(Self, Opened), OpenError> {
         telemetry::describe();
-        let (store, opened) = open::open(settings, clock.now())?;
-        let Store { db, file, lock, entries } = store;
+        let (ready, opened) = open::open(settings, clock.now())?;
+        let Ready { loaded, file, lock } = ready;
         let shared = Arc::new(Shared::new(settings.path.clone()));
-        shared.set_entries(entries);
-        let ledger = Self::start(db, file, lock, shared, Box::new(move || clock.now()))
-            .map_err(|source| OpenError::io("start a thread for", &settings.path, source))?;
+        let start = |file: DatabaseFile| {
+            let disks = (file.again()?, file);
+            Self::start(loaded, disks, lock, shared, Box::new(move || clock.now()))
+        };
+        let ledger =
+            start(file).map_err(|source| OpenError::io("start a thread for", &settings.path, source))?;
         Ok((ledger, opened))
     }
 
-    pub(crate) fn start<D: Disk>(
-        db: sled::Db,
-        disk: D,
+    pub(crate) fn start(
+        loaded: Loaded,
+        (writing, keeping): (impl Disk, impl Disk),
         lock: Lock,
         shared: Arc<Shared>,
-        clock: Box<dyn Fn() -> UnixMillis + Send>,
+        clock: Clockwork,
     ) -> io::Result<Self> {
+        let Loaded { db, manifest, journal, journalled, index } = loaded;
         let (ending, ended) = channel();
         let lock = Arc::new(lock);
         let stay = Stay { _lock: Arc::clone(&lock), _ending: ending };
         let (writer, commits) = Lane::new(COMMITS_WAITING_MAX);
         let (reader, looks) = Lane::new(LOOKS_WAITING_MAX);
-        let reading = Reader { db: db.clone(), shared: Arc::clone(&shared) };
-        let writing = Writer::new(db, disk, Arc::clone(&shared), clock);
+        let (freezing, tables) = sync_channel(TABLES_WAITING_MAX);
+        let store = Store { db, index: Arc::new(index), shared: Arc::clone(&shared) };
+        store.count();
+        let index = Arc::clone(&store.index);
+        let writing = Writer::new(store.clone(), writing, journal, journalled, freezing);
+        let keeping = Keeper::new(store.clone(), keeping, clock, manifest);
         let handles = vec![
             spawn("ledger-writer", &shared, stay.clone(), commits, |commits| writing.run(commits))?,
-            spawn("ledger-reader", &shared, stay, looks, move |looks| reading.run(looks))?,
+            spawn("ledger-keeper", &shared, stay.clone(), tables, |tables| keeping.run(tables))?,
+            spawn("ledger-reader", &shared, stay, looks, move |looks| reader::run(&store, looks))?,
         ];
         let threads = Mutex::new(Some(Threads { handles, ended, lock }));
-        Ok(Self { inner: Arc::new(Inner { writer, reader, shared, threads }) })
+        Ok(Self { inner: Arc::new(Inner { writer, reader, index, shared, threads }) })
     }
 
     /// The number of records, those included that have expired and are not swept yet.
@@ -147,9 +160,16 @@ impl Ledger for LedgerStore {
         now: UnixMillis,
     ) -> impl Future<Output = Result<Looked, LedgerError>> + Send + 'static {
         let inner = Arc::clone(&self.inner);
-        let event = keys::record(connector, RecordKey::Event(event));
-        let alert = keys::record(connector, RecordKey::Alert(alert));
-        async move { inner.reader.ask(&inner.shared, |answer| Look { event, alert, now, answer }).await }
+        let event = Id::of(connector, RecordKey::Event(event));
+        let alert = Id::of(connector, RecordKey::Alert(alert));
+        let names = Names { event, alert };
+        async move {
+            inner.shared.failure()?;
+            if let Some(looked) = names.look_in_memory(&inner.index, &inner.shared, now) {
+                return Ok(looked);
+            }
+            inner.reader.ask(&inner.shared, |answer| Look { names, now, answer }).await
+        }
     }
 
     fn commit(
@@ -159,11 +179,11 @@ impl Ledger for LedgerStore {
         now: UnixMillis,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send + 'static {
         let inner = Arc::clone(&self.inner);
-        let keyed = |Change { key, happening, keep }| {
-            let key = keys::record(connector, key);
-            KeyedChange { key, happening, keep }
+        let named = |Change { key, happening, keep }| {
+            let id = Id::of(connector, key);
+            NamedChange { id, happening, keep }
         };
-        let changes = changes.into_iter().map(keyed).collect();
+        let changes = changes.into_iter().map(named).collect();
         async move { inner.writer.ask(&inner.shared, |answer| Commit { changes, now, answer }).await }
     }
 }
@@ -200,14 +220,14 @@ impl Drop for Inner {
     }
 }
 
-/// Starts a thread that works on what comes out of a lane. If it panics, that becomes the sticky failure
+/// Starts a thread that works on what it is sent. If it panics, that becomes the sticky failure
 /// before the waiters learn that they will have no answer.
 fn spawn<T: Send + 'static>(
     name: &str,
     shared: &Arc<Shared>,
     stay: Stay,
-    requests: Receiver<Sent<T>>,
-    work: impl FnOnce(&Receiver<Sent<T>>) + Send + 'static,
+    requests: Receiver<T>,
+    work: impl FnOnce(&Receiver<T>) + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     let (shared, thread) = (Arc::clone(shared), name.to_owned());
     Builder::new().name(name.to_owned()).spawn(move || {

@@ -1,17 +1,21 @@
 //! What has been delivered or is being delivered, kept durably in sled.
 //!
-//! One writer thread groups what waits into one batch, applies it, makes it durable (sled's flush, then
-//! `fdatasync`, because on Linux sled's flush is none) and only then wakes the waiters. One reader thread
-//! answers looks. Nothing here blocks a runtime thread, save opening and closing, which say so.
+//! One writer thread groups what waits into one batch, journals it, makes it durable (sled's flush, then
+//! `fdatasync`, because on Linux sled's flush is none) and only then wakes the waiters. What the journal has is also
+//! in memory. From time to time one keeper thread makes *runs* of it: records in the order of their hashed names, some
+//! dozens to a sled value, that never change. Runs are merged, eight into one of the next level, and go when all
+//! their records have expired, so that nothing is searched for it. Of each run a filter in memory tells which names it does not have,
+//! so that a look for something new, which is nearly every look, reads nothing; one reader thread answers the others.
+//! Kept one by one instead, records cost sled a page of memory for every dozen and four page writes for every alert.
 //!
-//! All records live in one tree, so that one batch is atomic:
+//! All is in one tree:
 //!
 //! | key | value |
 //! |---|---|
-//! | `e` connector `0x00` fingerprint | what became of this event |
-//! | `a` connector `0x00` fingerprint | what was last sent under this alert key |
-//! | `x` expiry (big-endian milliseconds, to the second), then a number | keys of the above that expire then |
-//! | `m` name | the store's format, and how many records there are |
+//! | `m` name | the store's format, and what it consists of: the manifest |
+//! | `j` number | a part of the journal: records as they were committed |
+//! | `b` run, block | records of a run whose names are in this part of all names |
+//! | `f` run, piece | a piece of the run's filter |
 //!
 //! The ledger is rebuildable by design. A store that is damaged is moved aside and a new one begun, loudly;
 //! one that is in use, or that the system won't let us open or write, is an error, because a new one would
@@ -22,16 +26,25 @@
 
 mod codec;
 mod disk;
+mod entry;
 mod fault;
+mod filter;
 mod group;
 mod handle;
+mod index;
+mod journal;
+mod keeper;
 mod keys;
 mod lane;
+mod manifest;
+mod merge;
+mod migrate;
 mod open;
 mod place;
 mod reader;
+mod run;
 mod shared;
-mod sweep;
+mod store;
 mod telemetry;
 #[cfg(test)]
 mod tests;

@@ -3,21 +3,30 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nightbell_core::time::UnixMillis;
 
 use crate::disk::{DatabaseFile, Disk};
 use crate::fault::{self, Fault, caught};
-use crate::keys;
+use crate::index::Index;
+use crate::journal::Journal;
+use crate::manifest::Manifest;
 use crate::place::{self, Lock};
+use crate::run::Run;
 use crate::telemetry::{BrokenKept, Reset};
+use crate::{keys, migrate};
 
 /// The default bound of sled's page cache, in bytes. sled counts the bytes on disk; in memory they take several times
 /// more, and the whole worker is to stay under 64 MiB.
-pub const CACHE_BYTES_DEFAULT: u64 = 6 * 1024 * 1024;
+pub const CACHE_BYTES_DEFAULT: u64 = 2 * 1024 * 1024;
 
-/// The store's format: the keys, and where they are.
-const FORMAT: u8 = 1;
+/// The size of sled's segments. Each flush takes a buffer of this size, and a page of more than a quarter of it goes to a file
+/// of its own; so the pages are kept well below. With sled's own 512 KiB the worker needs 20 MiB more.
+const SEGMENT_BYTES: usize = 256 * 1024;
+
+/// The store's format: the keys, and what is under them.
+const FORMAT: u8 = 2;
 
 /// Where the ledger is, and how much memory it may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,21 +101,43 @@ impl OpenError {
 }
 
 /// An open store, and the right to it.
-pub(crate) struct Store {
-    pub(crate) db: sled::Db,
+pub(crate) struct Ready {
+    pub(crate) loaded: Loaded,
     pub(crate) file: DatabaseFile,
     pub(crate) lock: Lock,
-    pub(crate) entries: u64,
+}
+
+/// What the threads begin with.
+pub(crate) struct Loaded {
+    pub(crate) db: sled::Db,
+    pub(crate) manifest: Manifest,
+    pub(crate) journal: Journal,
+    /// How many records the journal has.
+    pub(crate) journalled: usize,
+    pub(crate) index: Index,
+}
+
+impl Loaded {
+    /// Reads the journal and the runs' filters.
+    pub(crate) fn load(db: sled::Db) -> Result<Self, Fault> {
+        let manifest = Manifest::load(&db)?;
+        let (journal, table) = Journal::load(&db, manifest.journal_from)?;
+        let runs = manifest.runs.iter().map(|meta| Run::load(&db, meta.clone()).map(Arc::new));
+        let runs = runs.collect::<Result<_, _>>()?;
+        let journalled = table.entries.len();
+        Ok(Self { db, manifest, journal, journalled, index: Index::new(table, runs) })
+    }
 }
 
 /// Opens the store; see [`crate::LedgerStore::open`].
-pub(crate) fn open(settings: &LedgerSettings, now: UnixMillis) -> Result<(Store, Opened), OpenError> {
+pub(crate) fn open(settings: &LedgerSettings, now: UnixMillis) -> Result<(Ready, Opened), OpenError> {
     let path = settings.path.as_path();
     let lock = Lock::take(path)?;
-    let (Checked { db, file, entries, .. }, opened) = match attempt(settings)? {
+    let (Checked { loaded, file, .. }, opened) = match attempt(settings)? {
         Attempt::Good(checked) if checked.fresh => (checked, Opened::Fresh),
         Attempt::Good(checked) => {
-            let entries = checked.entries;
+            checked.loaded.index.trim(now);
+            let entries = checked.loaded.index.records();
             (checked, Opened::Found { entries })
         }
         Attempt::Damaged(problem) => reset(settings, now, problem)?,
@@ -115,17 +146,17 @@ pub(crate) fn open(settings: &LedgerSettings, now: UnixMillis) -> Result<(Store,
     if let Some(latest) = broken.last() {
         BrokenKept { count: broken.len(), latest }.emit();
     }
-    Ok((Store { db, file, lock, entries }, opened))
+    Ok((Ready { loaded, file, lock }, opened))
 }
 
 /// A store that opened and passed its check.
 struct Checked {
-    db: sled::Db,
+    loaded: Loaded,
     file: DatabaseFile,
-    entries: u64,
     fresh: bool,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one of them, and only at the start")]
 enum Attempt {
     Good(Checked),
     Damaged(String),
@@ -154,35 +185,43 @@ fn attempt(settings: &LedgerSettings) -> Result<Attempt, OpenError> {
     }
 }
 
-/// Opens sled and reads what every store of ours has: its format, and the number of its records.
+/// Opens sled and reads what every store of ours has.
 fn checked(settings: &LedgerSettings, mut file: DatabaseFile) -> Result<Checked, Fault> {
-    let db = sled::Config::new().path(&settings.path).cache_capacity(settings.cache_bytes).open()?;
-    let Some(format) = db.get(keys::FORMAT)? else {
-        if db.iter().next().transpose()?.is_some() {
+    let db = open_sled(settings)?;
+    let format = db.get(keys::FORMAT)?;
+    match format.as_deref() {
+        None if db.iter().next().transpose()?.is_some() => {
             return Err(Fault::Damaged("it has records and no format".into()));
         }
-        begin(&db, &mut file)?;
-        return Ok(Checked { db, file, entries: 0, fresh: true });
-    };
-    if *format != [FORMAT] {
-        let format = format.escape_ascii().to_string();
-        return Err(Fault::Damaged(format!(
-            "its format is `{format}`; this version knows `\\x{FORMAT:02x}`"
-        )));
+        None => begin(&db, &mut file)?,
+        Some([FORMAT]) => {}
+        Some([migrate::FORMAT]) => migrate::migrate(&db, &mut file, FORMAT)?,
+        Some(other) => {
+            let other = other.escape_ascii();
+            let problem = format!("its format is `{other}`; this version knows `\\x{FORMAT:02x}`");
+            return Err(Fault::Damaged(problem));
+        }
     }
-    let entries =
-        db.get(keys::ENTRIES)?.and_then(|value| value.as_ref().try_into().ok().map(u64::from_be_bytes));
-    let entries =
-        entries.ok_or_else(|| Fault::Damaged("it does not know the number of its records".into()))?;
-    Ok(Checked { db, file, entries, fresh: false })
+    Ok(Checked { loaded: Loaded::load(db)?, file, fresh: format.is_none() })
 }
 
-fn begin(db: &sled::Db, file: &mut DatabaseFile) -> Result<(), Fault> {
+/// Opens sled, with the segments that it was begun with.
+fn open_sled(settings: &LedgerSettings) -> Result<sled::Db, sled::Error> {
+    let config = sled::Config::new().path(&settings.path).cache_capacity(settings.cache_bytes);
+    match config.clone().segment_size(SEGMENT_BYTES).open() {
+        // sled compares what it is given with what it has written, and this is its word for a difference.
+        Err(sled::Error::Unsupported(_)) => config.open(),
+        opened => opened,
+    }
+}
+
+/// Begins an empty store.
+pub(crate) fn begin(db: &sled::Db, disk: &mut impl Disk) -> Result<(), Fault> {
     let mut batch = sled::Batch::default();
     batch.insert(keys::FORMAT, &[FORMAT]);
-    batch.insert(keys::ENTRIES, &0_u64.to_be_bytes());
+    batch.insert(keys::MANIFEST, Manifest::default().encode());
     db.apply_batch(batch)?;
-    file.sync(db)
+    disk.sync(db)
 }
 
 /// Moves a damaged store aside and begins a new one. If that can't be done, the damaged one is moved back.

@@ -9,6 +9,7 @@ use nightbell_core::ports::LedgerError;
 use nightbell_core::time::millis;
 
 use crate::codec::Stored;
+use crate::entry::Id;
 use crate::fault::{self, Fault};
 use crate::telemetry::{Entries, Failed, UnreadableRecord};
 
@@ -112,12 +113,12 @@ impl Shared {
 
     /// Reads a record; none if it can't be read, which is logged. The first is loud, because a thousand more
     /// would only say the same.
-    pub(crate) fn decode(&self, key: &[u8], value: &[u8]) -> Option<Stored> {
+    pub(crate) fn decode(&self, id: &Id, value: &[u8]) -> Option<Stored> {
         let decoded = Stored::decode(value);
         decoded
             .inspect_err(|why| {
                 let first = !self.unreadable_seen.swap(true, Ordering::Relaxed);
-                UnreadableRecord { key, why: *why, first }.emit();
+                UnreadableRecord { id, why: *why, first }.emit();
             })
             .ok()
     }

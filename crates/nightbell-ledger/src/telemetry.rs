@@ -7,6 +7,7 @@ use std::time::Duration;
 use metrics::Unit;
 
 use crate::codec::Unreadable;
+use crate::entry::Id;
 
 const COMMIT_DURATION: &str = "nightbell_ledger_commit_duration_seconds";
 const ENTRIES: &str = "nightbell_ledger_entries";
@@ -115,7 +116,7 @@ impl NoteFailed<'_> {
 
 /// A record can't be read and counts as forgotten.
 pub(crate) struct UnreadableRecord<'a> {
-    pub(crate) key: &'a [u8],
+    pub(crate) id: &'a Id,
     pub(crate) why: Unreadable,
     /// Whether it is the first that was found.
     pub(crate) first: bool,
@@ -123,11 +124,11 @@ pub(crate) struct UnreadableRecord<'a> {
 
 impl UnreadableRecord<'_> {
     pub(crate) fn emit(&self) {
-        let (key, why) = (self.key.escape_ascii(), self.why);
+        let (record, why) = (self.id, self.why);
         if self.first {
-            tracing::warn!(%key, %why, "a record of the ledger can't be read and counts as forgotten");
+            tracing::warn!(%record, %why, "a record of the ledger can't be read and counts as forgotten");
         } else {
-            tracing::debug!(%key, %why, "one more record of the ledger can't be read");
+            tracing::debug!(%record, %why, "one more record of the ledger can't be read");
         }
     }
 }

@@ -16,10 +16,13 @@ use nightbell_core::time::UnixMillis;
 use tempfile::TempDir;
 
 use crate::disk::Disk;
+use crate::entry::{Entry, Id};
 use crate::fault::Fault;
+use crate::journal::Journal;
+use crate::open::{Loaded, begin};
 use crate::place::Lock;
 use crate::shared::Shared;
-use crate::{LedgerSettings, LedgerStore, Opened, keys};
+use crate::{LedgerSettings, LedgerStore, Opened};
 
 const NOW: UnixMillis = UnixMillis(1_000_000);
 const KEEP: Duration = Duration::from_secs(60);
@@ -51,14 +54,22 @@ async fn look(ledger: &LedgerStore, number: u64) -> Looked {
     ledger.look(&sre(), id(number), id(number), NOW).await.unwrap()
 }
 
-/// A ledger on a disk of the test's making.
-fn start(folder: &Path, disk: impl Disk) -> (LedgerStore, sled::Db) {
+/// A ledger on a disk of the test's making, and what it begins with.
+fn start_with(folder: &Path, disk: impl Disk, entries: &[(Id, Entry)]) -> (LedgerStore, sled::Db) {
     let path = folder.join("ledger");
     let db = sled::Config::new().path(&path).open().unwrap();
+    begin(&db, &mut NoDisk).unwrap();
+    let (mut journal, _) = Journal::load(&db, 0).unwrap();
+    db.apply_batch(journal.batch(entries)).unwrap();
     let shared = Arc::new(Shared::new(path.clone()));
     let lock = Lock::take(&path).unwrap();
-    let ledger = LedgerStore::start(db.clone(), disk, lock, shared, Box::new(|| NOW)).unwrap();
+    let loaded = Loaded::load(db.clone()).unwrap();
+    let ledger = LedgerStore::start(loaded, (disk, NoDisk), lock, shared, Box::new(|| NOW)).unwrap();
     (ledger, db)
+}
+
+fn start(folder: &Path, disk: impl Disk) -> (LedgerStore, sled::Db) {
+    start_with(folder, disk, &[])
 }
 
 /// Says when a sync begins, and lets it end when it is told to.
@@ -209,9 +220,10 @@ impl Disk for NoDisk {
 #[tokio::test]
 async fn a_record_that_cant_be_read_counts_as_forgotten() {
     let folder = TempDir::new().unwrap();
-    let (ledger, db) = start(folder.path(), NoDisk);
-    let key = keys::record(&sre(), RecordKey::Event(id(1)));
-    db.insert(key.as_slice(), b"\x09 from a later version").unwrap();
+    let name = Id::of(&sre(), RecordKey::Event(id(1)));
+    let value = b"\x09 from a later version".as_slice().into();
+    let entry = Entry { hold: UnixMillis(u64::MAX), value };
+    let (ledger, db) = start_with(folder.path(), NoDisk, &[(name, entry)]);
     assert_eq!(look(&ledger, 1).await, Looked::default());
     ledger.commit(&sre(), delivered(1), NOW).await.unwrap();
     assert!(look(&ledger, 1).await.by_event.is_some());
@@ -237,7 +249,7 @@ fn an_idle_ledger_sweeps_by_the_clock() {
     let settings = LedgerSettings::new(folder.path().join("ledger"));
     let (ledger, _) = LedgerStore::open(&settings, asked.clone()).unwrap();
     let sweeps =
-        || asked.0.lock().unwrap().iter().filter(|name| name.as_deref() == Some("ledger-writer")).count();
+        || asked.0.lock().unwrap().iter().filter(|name| name.as_deref() == Some("ledger-keeper")).count();
     let began = std::time::Instant::now();
     while sweeps() < 2 {
         assert!(began.elapsed() < Duration::from_secs(30), "no second sweep");

@@ -17,7 +17,6 @@ const FIRST: &str = "NIGHTBELL_TEST_FIRST";
 const COMMITS: &str = "crash::child_that_commits";
 const OPENS: &str = "crash::child_that_opens";
 
-const ROUNDS: u64 = 12;
 const PER_ROUND: u64 = 1_000_000;
 
 /// Commits until it is killed or the ledger fails; says of every number that it is durable, after it is.
@@ -106,12 +105,11 @@ async fn check_known(place: &Place, durable: &[u64]) {
     assert!(ledger.entries() >= 2 * durable.len() as u64);
 }
 
-#[tokio::test]
-async fn a_kill_loses_nothing_that_was_durable() {
+/// Kills a child once it has said so many numbers, one child after the other.
+async fn check_kills(after: impl Iterator<Item = u64>) {
     let place = Place::new();
     let mut durable = Vec::new();
-    for round in 0..ROUNDS {
-        let mut left = 1 + round * 97;
+    for (round, mut left) in (0..).zip(after) {
         let exe = std::env::current_exe().unwrap();
         let mut child = child(Command::new(exe), COMMITS, &place, round * PER_ROUND);
         let before = durable.len();
@@ -125,6 +123,17 @@ async fn a_kill_loses_nothing_that_was_durable() {
         assert!(durable.len() > before, "the child committed nothing");
         check_known(&place, &durable).await;
     }
+}
+
+#[tokio::test]
+async fn a_kill_loses_nothing_that_was_durable() {
+    check_kills((0..12).map(|round| 1 + round * 97)).await;
+}
+
+/// The journal becomes runs after some thousand commits.
+#[tokio::test]
+async fn a_kill_loses_nothing_while_runs_are_made() {
+    check_kills([4_090, 4_110, 8_200, 3_000].into_iter()).await;
 }
 
 #[tokio::test]

@@ -26,6 +26,11 @@ fn snapshots(path: &Path) -> Vec<PathBuf> {
     names.filter(|name| name.file_name().unwrap().to_string_lossy().starts_with("snap.")).collect()
 }
 
+/// The store as sled sees it.
+fn raw(path: &Path) -> sled::Db {
+    sled::Config::new().path(path).segment_size(256 * 1024).open().unwrap()
+}
+
 /// A spoilt store is moved aside, whole, and the new one works.
 async fn check_reset(spoil: impl FnOnce(&Path)) {
     let place = Place::new();
@@ -84,7 +89,7 @@ async fn an_emptied_database_is_moved_aside() {
 #[tokio::test]
 async fn a_store_without_our_format_is_moved_aside() {
     check_reset(|path| {
-        let db = sled::open(path).unwrap();
+        let db = raw(path);
         db.remove(b"mformat").unwrap();
     })
     .await;
@@ -93,17 +98,17 @@ async fn a_store_without_our_format_is_moved_aside() {
 #[tokio::test]
 async fn a_store_of_another_format_is_moved_aside() {
     check_reset(|path| {
-        let db = sled::open(path).unwrap();
-        db.insert(b"mformat", &[2]).unwrap();
+        let db = raw(path);
+        db.insert(b"mformat", &[9]).unwrap();
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_store_without_its_counter_is_moved_aside() {
+async fn a_store_with_a_broken_manifest_is_moved_aside() {
     check_reset(|path| {
-        let db = sled::open(path).unwrap();
-        db.insert(b"mentries", b"many").unwrap();
+        let db = raw(path);
+        db.insert(b"mmanifest", b"many").unwrap();
     })
     .await;
 }

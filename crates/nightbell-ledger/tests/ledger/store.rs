@@ -105,7 +105,7 @@ async fn what_has_expired_is_forgotten_at_once_and_swept_later() {
         assert!(is_known(&ledger, number).await, "{number}");
     }
     close(ledger).await.unwrap();
-    let (_ledger, opened) = place.open();
+    let (_ledger, opened) = open(&place.path(), clock).unwrap();
     assert_eq!(opened, Opened::Found { entries: 1_000 });
 }
 
