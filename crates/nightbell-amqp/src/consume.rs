@@ -242,7 +242,7 @@ impl Builder {
     async fn build(mut self, old: Option<Session>) -> Box<Built> {
         if let Some(old) = old {
             // A connection that was lost makes us wait for a new one anyway.
-            let wait = if old.live.is_up() { self.backoff.wait() } else { Duration::ZERO };
+            let wait = if old.live.is_up() { self.backoff.wait(Gravity::Passing) } else { Duration::ZERO };
             old.end().await;
             sleep(wait).await;
         }
@@ -254,9 +254,11 @@ impl Builder {
                     self.board.subscription(&self.connector, Ok(()));
                     return Box::new(Built { builder: self, session });
                 }
-                Err(error) => self.failed(&live, &error),
+                Err(error) => {
+                    self.failed(&live, &error);
+                    sleep(self.backoff.wait(Gravity::of(&error))).await;
+                }
             }
-            sleep(self.backoff.wait()).await;
         }
     }
 
@@ -284,8 +286,7 @@ impl Builder {
             live.give_up(reason.clone());
         }
         if live.is_up() {
-            let gravity = if error.is_standing() { Gravity::Standing } else { Gravity::Passing };
-            self.outage.failed(gravity, &reason, Instant::now());
+            self.outage.failed(Gravity::of(error), &reason, Instant::now());
         }
         self.board.subscription(&self.connector, Err(reason));
     }

@@ -39,8 +39,12 @@ pub const PUBLISH_CHANNELS: usize = 32;
 /// The shortest wait before a connection or a subscription is built again, before jitter.
 pub(crate) const REBUILD_WAIT_MIN: Duration = Duration::from_millis(200);
 
-/// The longest wait before a connection or a subscription is built again.
-pub(crate) const REBUILD_WAIT_MAX: Duration = Duration::from_secs(10);
+/// The longest wait before a connection or a subscription is built again after a failure that may pass by itself: what a
+/// broker that is back waits for us.
+pub(crate) const REBUILD_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// The longest wait while an operator must act.
+pub(crate) const STANDING_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// A connection or a subscription that held this long is sound: the next rebuild begins with the shortest
 /// wait.

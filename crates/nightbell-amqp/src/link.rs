@@ -179,7 +179,7 @@ async fn supervise(shared: Arc<Shared>) {
     let mut outage = Outage::new(shared.role.what());
     let mut backoff = Backoff::new();
     loop {
-        match shared.connect().await {
+        let gravity = match shared.connect().await {
             Ok(live) => {
                 let began = Instant::now();
                 outage.ended(began);
@@ -190,15 +190,17 @@ async fn supervise(shared: Arc<Shared>) {
                 if began.elapsed() >= STEADY_MIN || end == End::Unreadable {
                     backoff.reset();
                 }
+                Gravity::Passing
             }
             Err(error) => {
                 let reason = in_full(&error);
                 shared.down(&reason);
-                let gravity = if error.is_standing() { Gravity::Standing } else { Gravity::Passing };
+                let gravity = Gravity::of(&error);
                 outage.failed(gravity, &reason, Instant::now());
+                gravity
             }
-        }
-        sleep(backoff.wait()).await;
+        };
+        sleep(backoff.wait(gravity)).await;
     }
 }
 

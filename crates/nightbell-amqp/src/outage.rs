@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::error::AmqpError;
 use crate::limits::OUTAGE_SAID_EVERY;
 
 /// How grave a failure is.
@@ -11,6 +12,12 @@ pub(crate) enum Gravity {
     Passing,
     /// An operator must act: ERROR.
     Standing,
+}
+
+impl Gravity {
+    pub(crate) fn of(error: &AmqpError) -> Self {
+        if error.is_standing() { Self::Standing } else { Self::Passing }
+    }
 }
 
 /// One outage at a time of one thing, and what was said of it. The decisions are pure; [`Outage::failed`] and
