@@ -30,8 +30,8 @@ fn cargo(arguments: &[&str]) -> Result<()> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
     cargo.args(["build", "--quiet", "--locked"]).args(arguments);
-    if folder()?.ends_with("release") {
-        cargo.arg("--release");
+    if let Some(profile) = folder()?.file_name().filter(|profile| *profile != "debug") {
+        cargo.arg("--profile").arg(profile);
     }
     let built = cargo.status().context("run cargo")?;
     ensure!(built.success(), "the programs do not build");
@@ -46,6 +46,14 @@ fn folder() -> Result<PathBuf> {
         if own.ends_with("deps") { Some(own.parent()?.to_owned()) } else { Some(own) }
     };
     FOLDER.get_or_init(find).clone().context("find the target folder")
+}
+
+/// Cargo's target folder.
+///
+/// # Errors
+/// It can't be found.
+pub fn target_folder() -> Result<PathBuf> {
+    Ok(folder()?.parent().context("a folder above the programs'")?.to_owned())
 }
 
 /// The path of a program.

@@ -1,86 +1,136 @@
 //! The benchmarks: each case beside its yardstick, in one run on one machine, as a table and a JSON file.
 
-mod bare;
-mod deliver;
-mod embedded;
+mod cases;
+mod group;
+mod load;
+mod options;
+mod plot;
+mod report;
 mod rig;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
 
-/// Nightbell's benchmarks.
+use crate::cases::bare::{self, Bare};
+use crate::cases::deliver::{self, Deliver};
+use crate::cases::embedded::Embedded;
+use crate::cases::isolation::Isolation;
+use crate::cases::latency::Latency;
+use crate::cases::ledger::{self, Ledger};
+use crate::cases::memory::Memory;
+use crate::cases::recovery::Recovery;
+use crate::cases::storm::Storm;
+use crate::options::Options;
+
+/// What `all` runs, in this order.
+const ALL: [&str; 8] =
+    ["deliver --peers", "latency", "storm", "memory", "embedded", "isolation", "recovery", "ledger"];
+
+/// Nightbell's benchmarks. Each starts a RabbitMQ of its own and a stand-in for xMatters, on loopback, and measures the
+/// worker beside a yardstick in the same run: rounds are interleaved, figures are medians, processor time and memory
+/// are the kernel's accounts of the contender's processes. Build with --release: the worker is built in the same
+/// profile as this program.
 #[derive(Debug, Parser)]
 struct Cli {
+    #[command(flatten)]
+    options: Options,
     #[command(subcommand)]
     case: Case,
 }
 
 #[derive(Debug, Subcommand)]
 enum Case {
-    /// Alerts waiting in RabbitMQ → delivered, beside a bare loop of the same libraries without a ledger.
-    Deliver {
-        /// How many alerts wait in each round.
-        #[arg(long, default_value_t = 20_000)]
-        alerts: usize,
-        /// How many rounds, each with both contenders.
-        #[arg(long, default_value_t = 5)]
-        rounds: usize,
-        /// Where to write the figures as JSON.
+    /// Alerts that wait in RabbitMQ → delivered, beside a bare loop of the same libraries, and peers.
+    Deliver(Deliver),
+    /// From publish to the arrival of the POST, at even rates.
+    Latency(Latency),
+    /// A flood of events of few alerts, until all are settled.
+    Storm(Storm),
+    /// The most memory that the worker has resident while it delivers a long backlog.
+    Memory(Memory),
+    /// The embedded queue: publishing over HTTP, delivering beside RabbitMQ, starting, the length of its file.
+    Embedded(Embedded),
+    /// One connector's destination hangs: another's latencies before and meanwhile.
+    Isolation(Isolation),
+    /// The broker is back, or xMatters is, until the first delivery.
+    Recovery(Recovery),
+    /// What a commit costs with few and with many entries; opening, disk and memory.
+    Ledger(Ledger),
+    /// All of them, with peers, one after the other.
+    All,
+    /// Draws the figures of an earlier `deliver`.
+    Plot {
+        /// The figures.
         #[arg(long, default_value = "target/bench/deliver.json")]
         json: PathBuf,
-    },
-    /// The most memory that the worker has resident while it delivers a backlog.
-    Memory {
-        /// How many alerts wait.
-        #[arg(long, default_value_t = 100_000)]
-        alerts: usize,
-        /// Where to write the figures as JSON.
-        #[arg(long, default_value = "target/bench/memory.json")]
-        json: PathBuf,
-    },
-    /// The embedded queue: publishing over HTTP, delivering beside RabbitMQ, starting, and the length of its file.
-    Embedded {
-        /// How many alerts are published and delivered in each round.
-        #[arg(long, default_value_t = 20_000)]
-        alerts: usize,
-        /// How many rounds.
-        #[arg(long, default_value_t = 3)]
-        rounds: usize,
-        /// How many alerts wait when the worker is started to see how long that takes.
-        #[arg(long, default_value_t = 100_000)]
-        waiting: usize,
-        /// How many alerts pass through before the file is measured.
-        #[arg(long, default_value_t = 1_000_000)]
-        passed: usize,
-        /// Where to write the figures as JSON.
-        #[arg(long, default_value = "target/bench/embedded.json")]
-        json: PathBuf,
+        /// Where to draw them.
+        #[arg(long, default_value = "target/bench/deliver.svg")]
+        svg: PathBuf,
     },
     /// The bare loop: consume, POST, ack.
     #[command(hide = true)]
-    Bare {
-        /// The broker.
-        #[arg(long)]
-        url: String,
-        /// The queue.
-        #[arg(long)]
-        queue: String,
-        /// The trigger.
-        #[arg(long)]
-        trigger: String,
-    },
+    Bare(Bare),
+    /// One step of `ledger`.
+    #[command(hide = true)]
+    LedgerChild(ledger::Child),
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    match Cli::parse().case {
-        Case::Deliver { alerts, rounds, json } => deliver::deliver(alerts, rounds, &json).await,
-        Case::Memory { alerts, json } => deliver::memory(alerts, &json).await,
-        Case::Embedded { alerts, rounds, waiting, passed, json } => {
-            embedded::embedded(embedded::Sizes { alerts, rounds, waiting, passed }, &json).await
+    let Cli { options, case } = Cli::parse();
+    // An interrupt ends this function, so that nodes and contenders are ended too.
+    tokio::select! {
+        ended = run(&options, case) => ended,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            bail!("interrupted")
         }
-        Case::Bare { url, queue, trigger } => bare::run(&url, &queue, &trigger).await,
+    }
+}
+
+async fn run(options: &Options, case: Case) -> Result<()> {
+    match case {
+        Case::Deliver(deliver) => deliver.run(options).await,
+        Case::Latency(latency) => latency.run(options).await,
+        Case::Storm(storm) => storm.run(options).await,
+        Case::Memory(memory) => memory.run(options).await,
+        Case::Embedded(embedded) => embedded.run(options).await,
+        Case::Isolation(isolation) => isolation.run(options).await,
+        Case::Recovery(recovery) => recovery.run(options).await,
+        Case::Ledger(ledger) => ledger.run(options).await,
+        Case::All => all(options).await,
+        Case::Plot { json, svg } => deliver::redraw(&json, &svg),
+        Case::Bare(bare) => bare::run(bare).await,
+        Case::LedgerChild(child) => child.run().await,
+    }
+}
+
+async fn all(options: &Options) -> Result<()> {
+    for case in ALL {
+        let words = std::iter::once("bench").chain(case.split(' ')).map(str::to_owned);
+        let cli = Cli::try_parse_from(words.chain(options.arguments()))?;
+        println!("\n{case}");
+        Box::pin(run(&cli.options, cli.case)).await.with_context(|| case.to_owned())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_case_of_all_can_be_parsed() {
+        Cli::command().debug_assert();
+        for case in ALL {
+            let words = std::iter::once("bench").chain(case.split(' ')).chain(["--quick", "--rounds", "2"]);
+            let cli = Cli::try_parse_from(words).unwrap();
+            assert_eq!(cli.options.rounds(5), 2, "{case}");
+            assert_eq!(cli.options.arguments()[2..], ["--rounds", "2", "--quick"]);
+        }
     }
 }

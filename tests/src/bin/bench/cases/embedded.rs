@@ -1,18 +1,19 @@
 //! `embedded`: the queue in a file, beside RabbitMQ where there is a like.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use comfy_table::Table;
+use clap::Args;
 use fake_xmatters::Answer;
 use futures::StreamExt as _;
 use nightbell_tests::program;
-use nightbell_tests::site::{EMBEDDED, Site};
-use serde::Serialize;
+use nightbell_tests::site::{CONNECTOR, EMBEDDED, Site};
+use serde_json::json;
 
-use crate::deliver;
-use crate::rig::{Rig, Round, body, median, site, time, write};
+use crate::cases::deliver::{self, row};
+use crate::options::Options;
+use crate::report::{CPU, Column, Fold, RATE, RESIDENT, Report};
+use crate::rig::{Rig, Round, body, site, time};
 
 /// Clients that publish at once.
 const CLIENTS: usize = 64;
@@ -20,96 +21,61 @@ const CLIENTS: usize = 64;
 /// Alerts that are published in one go by the command.
 const BATCH: usize = 100_000;
 
-/// How much to do.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Sizes {
-    pub(crate) alerts: usize,
-    pub(crate) rounds: usize,
-    pub(crate) waiting: usize,
-    pub(crate) passed: usize,
+/// The yardstick's name.
+const RABBITMQ: &str = "delivered from RabbitMQ";
+
+#[derive(Debug, Args)]
+pub(crate) struct Embedded {
+    /// How many alerts are published and delivered in each round [default: 20000].
+    #[arg(long)]
+    alerts: Option<usize>,
+    /// How many alerts wait when the worker is started to see how long that takes [default: 100000].
+    #[arg(long)]
+    waiting: Option<usize>,
+    /// How many alerts pass through before the file is measured [default: 1000000].
+    #[arg(long)]
+    passed: Option<usize>,
 }
 
-#[derive(Debug, Serialize)]
-struct Figures {
-    sizes: Sizes,
-    /// Events a second that were answered with 202, from so many clients at once, one event a request.
-    published: Vec<f64>,
-    rabbitmq: Vec<Round>,
-    embedded: Vec<Round>,
-    /// From the start of the process to `/readyz`, in milliseconds, with so many alerts waiting.
-    start_ms: Vec<f64>,
-    /// The length of the file, in bytes: when `waiting` alerts waited, and while and after `passed` had passed through.
-    file_waiting: u64,
-    file_passing: u64,
-    file_passed: u64,
-}
-
-pub(crate) async fn embedded(sizes: Sizes, json: &Path) -> Result<()> {
-    program::build_plain()?;
-    let mut rig = Rig::start().await?;
-    let (mut published, mut rabbitmq, mut delivered) = (Vec::new(), Vec::new(), Vec::new());
-    let mut from = 0;
-    let own = site(EMBEDDED).await?;
-    for _ in 0..sizes.rounds {
-        published.push(publish(&own, from, sizes.alerts).await?);
-        from += sizes.alerts;
-        rabbitmq.push(deliver::nightbell(&mut rig, sizes.alerts).await?);
-        fill(&own, from, sizes.alerts).await?;
-        from += sizes.alerts;
-        delivered.push(deliver(&own, sizes.alerts).await?);
+impl Embedded {
+    pub(crate) async fn run(&self, options: &Options) -> Result<()> {
+        let alerts = options.size(self.alerts, 20_000, 200);
+        let waiting = options.size(self.waiting, 100_000, 500);
+        let passed = options.size(self.passed, 1_000_000, 500);
+        let rounds = options.rounds(3);
+        let settings = json!({ "alerts": alerts, "clients": CLIENTS, "waiting": waiting, "passed": passed });
+        let mut report = Report::new("embedded", settings, &columns());
+        let mut rig = Rig::start(options).await?;
+        let own = site(EMBEDDED).await?;
+        let none = f64::NAN;
+        for round in 0..rounds {
+            let from = 2 * round * alerts;
+            let published = publish(&own, from, alerts).await?;
+            report.round("published over HTTP, an event a request", None, &[published]);
+            report.round(RABBITMQ, None, &row(deliver::nightbell(&mut rig, alerts).await?));
+            fill(&own, from + alerts, alerts).await?;
+            let delivered = deliver(&own, alerts).await?;
+            report.round("delivered from the file", Some(RABBITMQ), &row(delivered));
+        }
+        rig.end(&[CONNECTOR]).await?;
+        let (starts_ms, file_waiting) = starts(waiting, rounds.max(3)).await?;
+        for start_ms in starts_ms {
+            report.round(&format!("{waiting} wait"), None, &[none, none, none, start_ms, file_waiting]);
+        }
+        let (passing, after) = pass(passed).await?;
+        report.round(&format!("{passed} pass through, at most"), None, &[none, none, none, none, passing]);
+        report.round(&format!("{passed} have passed"), None, &[none, none, none, none, after]);
+        report.note(format!("published by {CLIENTS} clients at once, durable when it is answered"));
+        report.note(
+            "from the start of a worker that was killed to /readyz, and the length of the queue's file",
+        );
+        report.finish(options).map(drop)
     }
-    drop(rig);
-    let (start_ms, file_waiting) = starts(sizes).await?;
-    let (file_passing, file_passed) = pass(sizes.passed).await?;
-    let figures = Figures {
-        sizes,
-        published,
-        rabbitmq,
-        embedded: delivered,
-        start_ms,
-        file_waiting,
-        file_passing,
-        file_passed,
-    };
-    write(json, &figures)?;
-    show(&figures);
-    println!("medians of {} interleaved rounds; figures in {}", sizes.rounds, json.display());
-    Ok(())
 }
 
-fn show(figures: &Figures) {
-    let Sizes { alerts, waiting, passed, .. } = figures.sizes;
-    let rate = |rounds: &[Round]| median(rounds.iter().map(|round| round.rate));
-    let cpu = |rounds: &[Round]| median(rounds.iter().map(|round| round.cpu_us));
-    let (rabbitmq, embedded) = (rate(&figures.rabbitmq), rate(&figures.embedded));
-    let mib = |bytes: u64| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20));
-    let mut table = Table::new();
-    table.set_header(["what", "figure"]);
-    table.add_rows([
-        [
-            format!("durable publishes/s over HTTP, {CLIENTS} clients, {alerts} alerts"),
-            format!("{:.0}", median(figures.published.iter().copied())),
-        ],
-        [
-            "delivered/s from RabbitMQ (CPU an alert)".into(),
-            format!("{rabbitmq:.0} ({:.0} us)", cpu(&figures.rabbitmq)),
-        ],
-        [
-            "delivered/s from the embedded queue".into(),
-            format!("{embedded:.0} ({:.0} us)", cpu(&figures.embedded)),
-        ],
-        ["embedded / RabbitMQ".into(), format!("{:.2}", embedded / rabbitmq)],
-        [
-            format!("start to ready with {waiting} waiting"),
-            format!("{:.0} ms", median(figures.start_ms.iter().copied())),
-        ],
-        [format!("file with {waiting} waiting"), mib(figures.file_waiting)],
-        [
-            format!("file while {passed} alerts passed, and after a stop"),
-            format!("{}, {}", mib(figures.file_passing), mib(figures.file_passed)),
-        ],
-    ]);
-    println!("{table}");
+fn columns() -> [Column; 5] {
+    let column = |key, title, digits| Column { key, title, digits, fold: Fold::Median, compared: false };
+    [RATE, CPU, RESIDENT, column("start_ms", "start ms", 0), column("file_mib", "file MiB", 1)]
 }
 
 /// Publishes over HTTP while the destination is away, so that the worker does little else; then delivers the backlog.
@@ -157,33 +123,35 @@ async fn deliver(site: &Site, count: usize) -> Result<Round> {
 }
 
 /// How long a worker takes to get ready when much waits, after a kill each time.
-async fn starts(sizes: Sizes) -> Result<(Vec<f64>, u64)> {
+async fn starts(waiting: usize, times: usize) -> Result<(Vec<f64>, f64)> {
     let site = site(EMBEDDED).await?;
     site.fake.set_default(Answer::status(401));
-    fill(&site, 0, sizes.waiting).await?;
-    let mut times = Vec::new();
-    for _ in 0..sizes.rounds.max(3) {
+    fill(&site, 0, waiting).await?;
+    let mut starts_ms = Vec::new();
+    for _ in 0..times {
         let start = Instant::now();
         let worker = site.worker_soon(Duration::from_millis(2)).await?;
-        times.push(start.elapsed().as_secs_f64() * 1e3);
+        starts_ms.push(start.elapsed().as_secs_f64() * 1e3);
         worker.kill9().await?;
     }
-    Ok((times, file_len(&site)?))
+    Ok((starts_ms, file_mib(&site)?))
 }
 
 /// The file's length while so many alerts pass through, at most, and in the end.
-async fn pass(count: usize) -> Result<(u64, u64)> {
+async fn pass(count: usize) -> Result<(f64, f64)> {
     let site = site(EMBEDDED).await?;
-    let mut longest = 0;
+    let mut longest = 0.0_f64;
     for from in (0..count).step_by(BATCH) {
         let some = BATCH.min(count - from);
         fill(&site, from, some).await?;
-        longest = longest.max(file_len(&site)?);
+        longest = longest.max(file_mib(&site)?);
         deliver(&site, some).await?;
     }
-    Ok((longest, file_len(&site)?))
+    Ok((longest, file_mib(&site)?))
 }
 
-fn file_len(site: &Site) -> Result<u64> {
-    Ok(std::fs::metadata(site.folder().join("data/queue.redb")).context("the queue's file")?.len())
+fn file_mib(site: &Site) -> Result<f64> {
+    let file = site.folder().join("data/queue.redb");
+    let bytes = std::fs::metadata(file).context("the queue's file")?.len();
+    Ok(bytes as f64 / f64::from(1 << 20))
 }
