@@ -13,6 +13,7 @@ mod ingest;
 mod operators;
 mod producers;
 mod recipes;
+mod systemd;
 mod workers;
 
 use std::pin::Pin;
@@ -156,6 +157,9 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         embedded::a_drain_moves_all_that_waits_and_the_dead_letters,
         embedded::status_and_check_say_what_is_in_the_file,
         embedded::a_full_disk_refuses_what_it_can_not_keep,
+        systemd::systemd_is_told_ready_reloading_and_stopping,
+        systemd::a_worker_without_its_broker_is_ready_for_systemd_and_says_what_is_missing,
+        systemd::a_worker_whose_owner_stands_still_stops_its_pings,
     ]
     .into()
 }

@@ -138,6 +138,18 @@ impl Worker {
         Self::spawn(folder, config, log, flags, "")
     }
 
+    /// Starts `nightbell run` with more in its environment.
+    ///
+    /// # Errors
+    /// It can't be run.
+    pub fn start_in(folder: &Path, log: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Self> {
+        let mut program = tokio::process::Command::new(path("nightbell")?);
+        program.envs(environment.iter().copied());
+        let fail_points = environment.iter().find(|(name, _)| *name == "FAILPOINTS");
+        let fail_points = fail_points.map_or("", |(_, points)| points);
+        Self::launch(program, folder, "nightbell.toml", log, flags, fail_points)
+    }
+
     /// Starts `nightbell run` as on a disk that is nearly full: no file may grow beyond so many bytes.
     ///
     /// # Errors

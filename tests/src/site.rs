@@ -171,6 +171,14 @@ timeout = "2s"
         Worker::start(self.folder(), "nightbell.toml", "worker.log", fail_points)
     }
 
+    /// Starts a worker with more in its environment, and flags, and waits for nothing.
+    ///
+    /// # Errors
+    /// It can't be run.
+    pub fn start_in(&self, environment: &[(&str, &str)], flags: &[&str]) -> Result<Worker> {
+        Worker::start_in(self.folder(), "worker.log", environment, flags)
+    }
+
     /// Starts a worker on a disk that is nearly full, and waits until it is ready.
     ///
     /// # Errors

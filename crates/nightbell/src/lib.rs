@@ -14,5 +14,6 @@ pub mod ndjson;
 pub mod output;
 pub mod queue;
 pub mod state;
+pub mod systemd;
 pub mod wiring;
 pub mod worker;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightbell_http::{Face, Ingest, install_recorder};
+use nightbell_http::{Face, Ingest, Status, install_recorder};
 use nightbell_ledger::{LedgerSettings, LedgerStore, Opened};
 use nightbell_worker::{Control, Drained, OwnerHandle, Ports, SystemClock, telemetry};
 use nightbell_xmatters::Xmatters;
@@ -31,6 +31,8 @@ pub struct Worker {
     pub queue: Queue,
     /// Its owners, one for each connector, in the configuration's order.
     pub owners: Vec<Owner>,
+    /// What it is doing, put together each time it is asked.
+    pub status: Arc<dyn Fn() -> Status + Send + Sync>,
     ledger: LedgerStore,
     http: JoinHandle<()>,
     stop_http: CancellationToken,
@@ -61,16 +63,17 @@ impl Worker {
             let subscription = queue.subscribe(connector.name.clone());
             owners.push(nightbell_worker::spawn(settings, subscription, sender, ports.clone()));
         }
+        let status = state::source(&queue, &ledger, &owners);
         let face = Face {
             metrics,
-            status: state::source(&queue, &ledger, &owners),
+            status: Arc::clone(&status),
             admin_token: config.http.admin_token.clone(),
             ingest: Some(Ingest::new(queue.outlet(), config.http.ingest_token.clone(), SystemClock)),
             admin: Some(letters::routes::routes(queue.clone())),
         };
         let stop_http = CancellationToken::new();
         let http = tokio::spawn(nightbell_http::serve(listener, face, stop_http.clone()));
-        Ok(Self { queue, owners, ledger, http, stop_http })
+        Ok(Self { queue, owners, status, ledger, http, stop_http })
     }
 
     /// Stops all owners, and reports what became of their work; false: not all of it came to its end.

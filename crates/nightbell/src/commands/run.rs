@@ -8,12 +8,13 @@ use std::time::Duration;
 use nightbell_worker::{Control, telemetry};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::config::Config;
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::worker::{Owner, StopSignals, Worker};
-use crate::{state, wiring};
+use crate::{state, systemd, wiring};
 
 /// Runs the worker until a signal ends it.
 ///
@@ -27,8 +28,12 @@ pub async fn run(path: &Path, config: Config) -> Result<ExitCode, Failure> {
     let mut worker = Worker::start(&config, listener).await?;
     let names: Vec<_> = config.connectors.iter().map(|connector| connector.name.as_str()).collect();
     info!(version = env!("CARGO_PKG_VERSION"), connectors = names.join(","), queue = worker.queue.place(), http = %config.http.listen, "nightbell runs");
+    let told = CancellationToken::new();
+    systemd::attend(&worker, told.clone());
 
     let asked = supervise(path, config, &mut signals, &mut worker.owners).await;
+    told.cancel();
+    systemd::stopping();
     let ended = match asked {
         Asked::Stop { grace } => {
             tokio::select! {
@@ -71,17 +76,21 @@ async fn supervise(path: &Path, config: Config, signals: &mut Signals, owners: &
                 info!(grace_s = grace.as_secs_f64(), "stopping: attempts in flight may finish; a second signal ends at once");
                 return Asked::Stop { grace };
             }
-            _ = signals.reload.recv() => match reload(path, &config, owners).await {
-                Ok(new) => {
-                    telemetry::config_reloaded(true);
-                    info!("the configuration was reloaded");
-                    config = new;
+            _ = signals.reload.recv() => {
+                systemd::reloading();
+                match reload(path, &config, owners).await {
+                    Ok(new) => {
+                        telemetry::config_reloaded(true);
+                        info!("the configuration was reloaded");
+                        config = new;
+                    }
+                    Err(failure) => {
+                        telemetry::config_reloaded(false);
+                        error!("the configuration was not reloaded, the old one stays: {failure}");
+                    }
                 }
-                Err(failure) => {
-                    telemetry::config_reloaded(false);
-                    error!("the configuration was not reloaded, the old one stays: {failure}");
-                }
-            },
+                systemd::reloaded();
+            }
             name = died(owners) => {
                 error!(connector = name, "an owner ended by itself; the worker stops");
                 return Asked::OwnerDied;
