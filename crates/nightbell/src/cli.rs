@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use nightbell_core::connector::Connector;
 use nightbell_core::dead::Reason;
 use nightbell_core::event::{Severity, Status};
@@ -91,6 +92,17 @@ pub enum Command {
     /// Move what waits in the embedded queue.
     #[command(subcommand)]
     Queue(QueueVerb),
+    /// Print the script by which a shell completes this command line.
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print the manual page, or write the pages of all commands into a folder.
+    Man {
+        /// The folder, such as /usr/local/share/man/man1.
+        folder: Option<PathBuf>,
+    },
 }
 
 /// Whether to print JSON.

@@ -7,7 +7,8 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use nightbell::cli::{Cli, Command, QueueVerb};
 use nightbell::commands::{
-    check, connectors, dead, demo, init, publish, queue, route, run, schema, status, topology,
+    check, completions, connectors, dead, demo, init, man, publish, queue, route, run, schema, status,
+    topology,
 };
 use nightbell::config::Config;
 use nightbell::exit::{Code, Failure, OrFail as _};
@@ -77,6 +78,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Connectors(verb) => connectors::connectors(&config()?, verb).await,
         Command::Topology(flags) => topology::topology(&config()?, &flags),
         Command::Schema => schema::schema(),
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Man { folder } => man::man(folder.as_deref()),
         Command::Queue(QueueVerb::Drain(flags)) => queue::drain(&config()?, &flags).await,
     };
     done.map(|()| ExitCode::SUCCESS)
