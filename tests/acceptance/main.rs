@@ -14,6 +14,7 @@ mod operators;
 mod producers;
 mod recipes;
 mod systemd;
+mod telemetry;
 mod workers;
 
 use std::pin::Pin;
@@ -105,6 +106,7 @@ fn over_both_queues() -> Vec<(&'static str, Test)> {
         ingest::an_api_fortress_event_rings,
         ingest::what_is_not_valid_is_refused_as_a_whole_and_named,
         ingest::only_those_with_the_token_may_post,
+        telemetry::an_alerts_spans_are_in_its_publishers_trace_through_retry_death_and_replay,
     ]
     .into()
 }
@@ -160,6 +162,8 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         systemd::systemd_is_told_ready_reloading_and_stopping,
         systemd::a_worker_without_its_broker_is_ready_for_systemd_and_says_what_is_missing,
         systemd::a_worker_whose_owner_stands_still_stops_its_pings,
+        telemetry::a_collector_that_is_down_costs_one_warning,
+        telemetry::each_attempt_is_one_line_with_all_that_is_known_of_it,
     ]
     .into()
 }

@@ -69,8 +69,23 @@ pub fn path(name: &str) -> Result<PathBuf> {
 /// # Errors
 /// It can't be run.
 pub async fn run(name: &str, folder: &Path, arguments: &[&str], stdin: &[u8]) -> Result<Ended> {
+    run_in(name, folder, &[], arguments, stdin).await
+}
+
+/// Runs a program to its end, with more in its environment.
+///
+/// # Errors
+/// It can't be run.
+pub async fn run_in(
+    name: &str,
+    folder: &Path,
+    environment: &[(&str, &str)],
+    arguments: &[&str],
+    stdin: &[u8],
+) -> Result<Ended> {
     let mut command = tokio::process::Command::new(path(name)?);
     command.current_dir(folder).args(arguments).env_remove("NIGHTBELL_QUEUE_URL");
+    command.envs(environment.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().with_context(|| format!("run {name}"))?;
     let mut input = child.stdin.take().context("its standard input")?;

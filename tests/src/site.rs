@@ -201,6 +201,14 @@ timeout = "2s"
         Ok(worker)
     }
 
+    /// Waits until the worker that was started last is ready.
+    ///
+    /// # Errors
+    /// It does not get ready.
+    pub async fn is_ready(&self) -> Result<()> {
+        self.ready(self.http).await
+    }
+
     async fn ready(&self, http: u16) -> Result<()> {
         wait::until("a worker that is ready", || async {
             let answer = get(http, "/readyz").await.ok()?;

@@ -37,6 +37,8 @@ pub struct Recorded {
     pub attempt: Option<u32>,
     /// The recipients, from the body and the query.
     pub recipients: Vec<String>,
+    /// The header that names a place in a trace.
+    pub traceparent: Option<String>,
     /// The body.
     pub body: Vec<u8>,
     /// The status answered, or meant: see `kind`.
@@ -171,6 +173,7 @@ mod tests {
             priority: None,
             attempt: None,
             recipients: Vec::new(),
+            traceparent: None,
             body: vec![0; body_bytes],
             status: 202,
             kind: Kind::Whole,

@@ -122,6 +122,7 @@ mod tests {
             target: trigger_path("f"),
             content_type: Some("application/json; charset=utf-8".into()),
             authorization: None,
+            traceparent: None,
             keep_alive: true,
             body: b"{}".to_vec(),
         }

@@ -99,6 +99,7 @@ impl Shared {
             priority: facts.priority,
             attempt: facts.attempt,
             recipients: facts.recipients,
+            traceparent: request.traceparent,
             body: request.body,
             status: answer.status,
             kind: answer.kind,

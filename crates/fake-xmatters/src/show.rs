@@ -89,6 +89,7 @@ mod tests {
             priority: Some("HIGH".into()),
             attempt: Some(1),
             recipients: vec!["sre".into(), "jdoe|work".into()],
+            traceparent: None,
             body: Vec::new(),
             status: 202,
             kind: Kind::Whole,

@@ -36,6 +36,7 @@ pub(crate) struct Request {
     pub(crate) target: String,
     pub(crate) content_type: Option<String>,
     pub(crate) authorization: Option<String>,
+    pub(crate) traceparent: Option<String>,
     /// Whether the caller wants to go on with this connection.
     pub(crate) keep_alive: bool,
     pub(crate) body: Vec<u8>,
@@ -227,6 +228,7 @@ fn parse(buffer: &[u8]) -> Result<Option<Head>, Unreadable> {
         target: parsed.path.unwrap_or_default().to_owned(),
         content_type: header("content-type").map(str::to_owned),
         authorization: header("authorization").map(str::to_owned),
+        traceparent: header("traceparent").map(str::to_owned),
         keep_alive: parsed.version == Some(1) && !wish.is_some_and(|wish| wish.eq_ignore_ascii_case("close")),
         body: Vec::new(),
     };

@@ -24,3 +24,4 @@ pub mod record;
 pub mod routing;
 pub mod rung;
 pub mod time;
+pub mod trace;

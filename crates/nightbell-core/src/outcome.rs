@@ -101,6 +101,17 @@ impl Outcome {
         }
     }
 
+    /// The HTTP status as far as an outcome tells it: any 2xx is accepted, and xMatters answers 202.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Unauthorized { status } | Self::Refused { status, .. } => Some(*status),
+            Self::Throttled { .. } => Some(429),
+            Self::Unavailable { detail, .. } => detail.strip_prefix("HTTP ")?.get(..3)?.parse().ok(),
+            Self::Accepted { .. } | Self::TimedOut => None,
+        }
+    }
+
     /// One line about it for a history, a dead letter or a log; free of URLs and secrets.
     #[must_use]
     pub fn detail(&self) -> String {

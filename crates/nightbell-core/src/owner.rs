@@ -32,6 +32,8 @@ use crate::record::{Change, Looked};
 use crate::routing::Routing;
 use crate::time::UnixMillis;
 
+pub use self::settle::Judged;
+
 use self::gate::Gate;
 use self::held::{Held, Stage};
 

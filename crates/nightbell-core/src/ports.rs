@@ -12,6 +12,7 @@ use crate::priority::Priority;
 use crate::record::{Change, Looked};
 use crate::rung::Rung;
 use crate::time::UnixMillis;
+use crate::trace::TraceParent;
 
 /// One connector's queue, as its owner consumes it.
 pub trait Subscription: Send + 'static {
@@ -157,6 +158,8 @@ pub struct Alert {
     pub attempt: u32,
     /// What the alert group that sends it wants otherwise than the connector's settings.
     pub overrides: Overrides,
+    /// Where in a distributed trace the attempt is made, if the event came in one.
+    pub trace: Option<TraceParent>,
 }
 
 /// What takes the place of a connector's own settings, for one alert.

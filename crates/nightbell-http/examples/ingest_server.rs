@@ -29,7 +29,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (ingest_token, admin_token) = (arguments.next(), arguments.next());
     let metrics = install_recorder()?;
-    let ingest = Some(Ingest::new(Nowhere, ingest_token.map(SecretString::from), SystemClock));
+    let ingest = Some(Ingest::new(
+        Nowhere,
+        ingest_token.map(SecretString::from),
+        SystemClock,
+        nightbell_trace::Tracer::off(),
+    ));
     let admin_token = admin_token.map(SecretString::from);
     let face = Face { metrics, status: Arc::new(status), admin_token, ingest, admin: None };
     let listener = TcpListener::bind(at).await?;

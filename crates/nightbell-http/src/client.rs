@@ -71,7 +71,7 @@ struct Ask<'a> {
     method: Method,
     path: &'a str,
     token: Option<&'a SecretString>,
-    content_type: Option<&'a str>,
+    headers: &'a [(&'a str, &'a str)],
     body: Bytes,
 }
 
@@ -86,7 +86,7 @@ struct Answer {
 /// # Errors
 /// [`ClientError`] says why there is no answer.
 pub async fn get(at: SocketAddr, path: &str, token: Option<&SecretString>) -> Result<Bytes, ClientError> {
-    let ask = Ask { at, method: Method::GET, path, token, content_type: None, body: Bytes::new() };
+    let ask = Ask { at, method: Method::GET, path, token, headers: &[], body: Bytes::new() };
     let (status, body) = ask.whole(GET_MAX).await?;
     match status {
         StatusCode::OK => Ok(body),
@@ -97,7 +97,7 @@ pub async fn get(at: SocketAddr, path: &str, token: Option<&SecretString>) -> Re
     }
 }
 
-/// Sends `body` to `path`, which may have a query, of the worker at `at`. Gives the answer's status, whatever it is, and
+/// Sends `body`, with these headers besides the token, to `path`, which may have a query, of the worker at `at`. Gives the answer's status, whatever it is, and
 /// body.
 ///
 /// # Errors
@@ -106,10 +106,10 @@ pub async fn post(
     at: SocketAddr,
     path: &str,
     token: Option<&SecretString>,
-    content_type: &str,
+    headers: &[(&str, &str)],
     body: Bytes,
 ) -> Result<(u16, Bytes), ClientError> {
-    let ask = Ask { at, method: Method::POST, path, token, content_type: Some(content_type), body };
+    let ask = Ask { at, method: Method::POST, path, token, headers, body };
     let (status, body) = ask.whole(POST_MAX).await?;
     Ok((status.as_u16(), body))
 }
@@ -139,8 +139,8 @@ impl Ask<'_> {
         if let Some(token) = self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
         }
-        if let Some(content_type) = self.content_type {
-            request = request.header(header::CONTENT_TYPE, content_type);
+        for (name, value) in self.headers {
+            request = request.header(*name, *value);
         }
         let request = request.body(Full::new(self.body)).map_err(|error| strange(at, &error.to_string()))?;
         let answer = sender.send_request(request).await.map_err(|error| strange(at, &error.to_string()))?;

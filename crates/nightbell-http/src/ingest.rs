@@ -18,13 +18,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use bytes::Bytes;
+use nightbell_core::message::{Headers, Message};
 use nightbell_core::ports::{Clock, Outlet};
 use nightbell_core::time::UnixMillis;
+use nightbell_core::trace::{self, TRACEPARENT, TRACESTATE};
 use nightbell_reports::junit::{JunitError, Report, ReportOptions};
+use nightbell_trace::Tracer;
 use secrecy::SecretString;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -49,6 +52,7 @@ struct Inner {
     token: Option<SecretString>,
     held: Arc<Semaphore>,
     meters: Meters,
+    tracer: Tracer,
     patience: Patience,
 }
 
@@ -62,14 +66,20 @@ impl Ingest {
     /// Ways in that publish to `outlet`. They want `token`, if there is one; none is for loopback only. The metrics
     /// recorder must be installed before.
     #[must_use]
-    pub fn new<O: Outlet, C: Clock>(outlet: O, token: Option<SecretString>, clock: C) -> Self {
-        Self::with_patience(outlet, token, clock, Patience::default())
+    pub fn new<O: Outlet, C: Clock>(
+        outlet: O,
+        token: Option<SecretString>,
+        clock: C,
+        tracer: Tracer,
+    ) -> Self {
+        Self::with_patience(outlet, token, clock, tracer, Patience::default())
     }
 
     fn with_patience<O: Outlet, C: Clock>(
         outlet: O,
         token: Option<SecretString>,
         clock: C,
+        tracer: Tracer,
         patience: Patience,
     ) -> Self {
         let publish: Publish = Arc::new(move |to, message| {
@@ -78,7 +88,7 @@ impl Ingest {
         });
         let held = Arc::new(Semaphore::new(HELD_KIB_MAX));
         let now = Box::new(move || clock.now());
-        Self(Arc::new(Inner { publish, now, token, held, meters: Meters::new(), patience }))
+        Self(Arc::new(Inner { publish, now, token, held, meters: Meters::new(), tracer, patience }))
     }
 
     /// The routes.
@@ -89,28 +99,43 @@ impl Ingest {
             })
         };
         Router::new()
-            .route("/v1/events", take(Route::Events))
-            .route("/v1/junit", take(Route::Junit))
-            .route("/v1/apifortress", take(Route::ApiFortress))
+            .route(Route::Events.path(), take(Route::Events))
+            .route(Route::Junit.path(), take(Route::Junit))
+            .route(Route::ApiFortress.path(), take(Route::ApiFortress))
             .with_state(self)
     }
 }
 
 impl Inner {
     async fn take(&self, route: Route, request: Request) -> Response {
-        let answer = self.answer(route, request).await.unwrap_or_else(Problem::into_response);
+        let headers = request.headers();
+        let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let trace = trace::headers(header(TRACEPARENT), header(TRACESTATE));
+        // Strangers begin no spans, and choose no trace to be recorded.
+        let is_allowed = is_allowed(self.token.as_ref(), headers);
+        let (span, trace) =
+            if is_allowed { self.tracer.request(route.path(), trace) } else { Default::default() };
+        let answer = self.answer(route, request, is_allowed, &trace).await;
+        let answer = answer.unwrap_or_else(Problem::into_response);
         self.meters.count(route, answer.status());
+        span.ended(answer.status().as_u16());
         answer
     }
 
-    async fn answer(&self, route: Route, request: Request) -> Result<Response, Problem> {
+    async fn answer(
+        &self,
+        route: Route,
+        request: Request,
+        is_allowed: bool,
+        trace: &Headers,
+    ) -> Result<Response, Problem> {
         let (head, body) = request.into_parts();
         let bytes_max = match route {
             Route::Events | Route::ApiFortress => EVENTS_BODY_BYTES_MAX,
             Route::Junit => JUNIT_BODY_BYTES_MAX,
         };
         let begun = async {
-            if !is_allowed(self.token.as_ref(), &head.headers) {
+            if !is_allowed {
                 return Err(Problem::unauthorized("ingest"));
             }
             let reading = Reading::of(route, &head.uri, &body::media_type(&head.headers)?)?;
@@ -134,8 +159,10 @@ impl Inner {
         if !batch.bad.is_empty() && (batch.items.is_empty() || !is_partial) {
             return Err(publish::refusal(&batch));
         }
-        let published =
-            publish::publish(&self.publish, batch.items, (self.now)(), self.patience.publish).await;
+        let now = (self.now)();
+        let as_message =
+            |id, body| Message { headers: trace.clone(), ..Message::of_event(Some(id), body, now) };
+        let published = publish::publish(&self.publish, batch.items, as_message, self.patience.publish).await;
         Ok(published.answer(&batch.bad))
     }
 }

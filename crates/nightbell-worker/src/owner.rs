@@ -1,21 +1,22 @@
 //! One owner's loop: wait, decide (core), perform.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _};
 use nightbell_core::connector::Connector;
 use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::owner::{Input, Owner, Settings, Tag, View};
+use nightbell_core::policy::Chance;
 use nightbell_core::ports::{Clock, Incoming, Ledger, Outlet, Sender, Subscription};
 use nightbell_core::time::UnixMillis;
+use nightbell_trace::Tracer;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::crash::{self, After};
-use crate::perform::Performer;
-use crate::telemetry::Meters;
+use crate::perform::{Answer, AttemptEnded, Hand, Performer};
+use crate::telemetry::{DeliveryAttempted, Meters};
 
 /// What all owners share.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Ports<O, L, C> {
     pub ledger: L,
     /// The clock.
     pub clock: C,
+    /// The way to make spans.
+    pub tracer: Tracer,
 }
 
 /// What an owner can be told.
@@ -88,10 +91,11 @@ where
     let (view, views) = watch::channel(owner.view());
     let performer = Performer {
         connector: connector.clone(),
-        meters: Arc::new(Meters::new(&connector)),
+        meters: Meters::new(&connector),
+        tracer: ports.tracer.queue(&connector),
         ports,
         sender,
-        settlers: std::collections::HashMap::new(),
+        hands: std::collections::HashMap::new(),
         answers: futures::stream::FuturesUnordered::new(),
         finished: 0,
         returned: 0,
@@ -154,11 +158,16 @@ where
     }
 
     /// Takes an answer and those that are there by now, without going round the whole select for each.
-    async fn take_answers(&mut self, first: Option<Input>) {
+    async fn take_answers(&mut self, first: Answer) {
         let mut next = Some(first);
         let mut left = AT_ONCE_MAX;
         while let Some(answer) = next {
-            if let Some(input) = answer {
+            let input = match answer {
+                Answer::Nothing => None,
+                Answer::Input(input) => Some(input),
+                Answer::Attempted(ended) => Some(self.tell(ended)),
+            };
+            if let Some(input) = input {
                 self.handle(input).await;
             }
             left -= 1;
@@ -190,18 +199,39 @@ where
         }
     }
 
+    /// Tells what an attempt came to, and what is going to follow.
+    fn tell(&mut self, ended: AttemptEnded) -> Input {
+        let AttemptEnded { tag, alert_id, event_id, attempt, trace, span, outcome, took } = ended;
+        let (now, chance) = (self.now(), Chance::new(rand::random()));
+        let judged = self.owner.judge(tag, &outcome, chance, now);
+        let told = DeliveryAttempted {
+            alert_id,
+            event_id: &event_id,
+            attempt,
+            trace,
+            outcome: &outcome,
+            took,
+            judged: judged.as_ref(),
+            now,
+        };
+        self.performer.meters.attempted(&told);
+        span.ended(&outcome);
+        Input::Attempted { tag, outcome, chance }
+    }
+
     fn take(&mut self, incoming: Incoming<Q::Settler>) -> Input {
         match incoming {
             Incoming::Lost => {
-                self.performer.settlers.clear();
+                self.performer.hands.clear();
                 Input::Lost
             }
-            Incoming::Delivery(message, settler) => {
+            Incoming::Delivery(mut message, settler) => {
                 self.performer.meters.received();
                 crash::point(After::Received);
                 self.tags += 1;
                 let tag = Tag(self.tags);
-                self.performer.settlers.insert(tag, settler);
+                let span = self.performer.tracer.received(&mut message);
+                self.performer.hands.insert(tag, Hand { settler, span });
                 Input::Received { tag, message }
             }
         }

@@ -10,10 +10,11 @@ use metrics::{
 use nightbell_core::connector::Connector;
 use nightbell_core::dead::Reason;
 use nightbell_core::fingerprint::Fingerprint;
-use nightbell_core::outcome::{Outcome, OutcomeKind};
-use nightbell_core::owner::{Ending, View};
+use nightbell_core::outcome::{Outcome, OutcomeKind, Verdict};
+use nightbell_core::owner::{Ending, Judged, View};
 use nightbell_core::ports::{PublishError, SettleError};
-use nightbell_core::time::UnixMillis;
+use nightbell_core::time::{UnixMillis, millis};
+use nightbell_core::trace::TraceParent;
 use tracing::{debug, error, info, warn};
 
 /// The buckets of `attempt_duration_seconds` and `ledger_commit_duration_seconds`, in seconds: half a millisecond to
@@ -137,10 +138,18 @@ pub(crate) struct Meters {
 /// One attempt, as its wide line and its metrics tell it.
 pub(crate) struct DeliveryAttempted<'a> {
     pub(crate) alert_id: Fingerprint,
+    pub(crate) event_id: &'a str,
     pub(crate) attempt: u32,
+    pub(crate) trace: Option<TraceParent>,
     pub(crate) outcome: &'a Outcome,
     pub(crate) took: Duration,
+    /// What follows; none if the owner has let go of the alert.
+    pub(crate) judged: Option<&'a Judged>,
+    pub(crate) now: UnixMillis,
 }
+
+/// The longest event id in a line, in bytes; the rest is cut off.
+const EVENT_ID_BYTES_MAX: usize = 200;
 
 impl Meters {
     pub(crate) fn new(connector: &Connector) -> Self {
@@ -184,25 +193,57 @@ impl Meters {
     }
 
     pub(crate) fn attempted(&self, attempted: &DeliveryAttempted<'_>) {
-        let DeliveryAttempted { alert_id, attempt, outcome, took } = attempted;
-        let kind = outcome.kind();
+        let kind = attempted.outcome.kind();
         self.attempts[kind as usize].increment(1);
-        self.attempt_duration.record(took.as_secs_f64());
-        let (connector, outcome, detail) = (self.connector.as_str(), kind.as_str(), outcome.detail());
-        let took_ms = took.as_millis();
+        self.attempt_duration.record(attempted.took.as_secs_f64());
+        self.say_attempted(kind, attempted);
+    }
+
+    /// The wide line. Its fields are borrowed, since there is one for each attempt.
+    fn say_attempted(&self, kind: OutcomeKind, attempted: &DeliveryAttempted<'_>) {
+        let DeliveryAttempted { alert_id, event_id, attempt, trace, outcome, took, judged, now } = attempted;
+        let event_id = &event_id[..event_id.floor_char_boundary(EVENT_ID_BYTES_MAX)];
+        let request_id = match outcome {
+            Outcome::Accepted { request_id } => request_id.as_deref(),
+            Outcome::Throttled { .. }
+            | Outcome::Unavailable { .. }
+            | Outcome::TimedOut
+            | Outcome::Unauthorized { .. }
+            | Outcome::Refused { .. } => None,
+        };
+        let (verdict, reason, retry_in) = match judged.map(|judged| &judged.verdict) {
+            None => (None, None, None),
+            Some(Verdict::Done) => (Some("done"), None, None),
+            Some(Verdict::RetryAt(at)) => (Some("retry"), None, Some(now.until(*at))),
+            Some(Verdict::Wait) => (Some("wait"), None, None),
+            Some(Verdict::DeadLetter(reason)) => (Some("dead_letter"), Some(reason.as_str()), None),
+        };
+        let latency_ms = judged.map(|judged| millis(now.since(judged.since)));
+        let (took_ms, retry_in_ms) = (millis(*took), retry_in.map(millis));
+        let trace_id = trace.map(|trace| tracing::field::display(trace.trace_id()));
+        let detail = (kind != OutcomeKind::Accepted).then(|| outcome.detail());
+        macro_rules! line {
+            ($level:ident, $message:literal) => {
+                $level!(
+                    connector = self.connector.as_str(), %alert_id, event_id, attempt, outcome = kind.as_str(),
+                    status = outcome.status(), took_ms, verdict, reason, retry_in_ms, latency_ms, request_id, trace_id,
+                    detail, $message
+                )
+            };
+        }
         match kind {
             OutcomeKind::Accepted => {
-                info!(connector, %alert_id, attempt, outcome, took_ms, detail, "delivery attempted");
+                line!(info, "delivery attempted");
             }
             OutcomeKind::Throttled
             | OutcomeKind::Unavailable
             | OutcomeKind::TimedOut
             | OutcomeKind::Refused => {
-                warn!(connector, %alert_id, attempt, outcome, took_ms, detail, "delivery attempted");
+                line!(warn, "delivery attempted");
             }
             OutcomeKind::Unauthorized => {
-                error!(
-                    connector, %alert_id, attempt, outcome, took_ms, detail,
+                line!(
+                    error,
                     "delivery attempted: xMatters does not accept this connector's credentials or trigger; its alerts \
                      wait until that is put right"
                 );

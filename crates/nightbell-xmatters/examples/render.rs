@@ -89,5 +89,6 @@ fn alert(event: Event) -> Alert {
         event: Arc::new(event),
         attempt: 1,
         overrides: Overrides::default(),
+        trace: None,
     }
 }

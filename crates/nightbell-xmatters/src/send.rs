@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nightbell_core::outcome::Outcome;
 use nightbell_core::ports::{Alert, Clock, Sender};
+use nightbell_core::trace::{TRACEPARENT, TraceParent};
 use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use secrecy::ExposeSecret as _;
@@ -102,11 +103,11 @@ impl<C> fmt::Debug for Xmatters<C> {
 
 impl<C: Clock> Shared<C> {
     async fn attempt(&self, alert: &Alert) -> Outcome {
-        let body = render(alert, &self.settings);
+        let (body, trace) = (render(alert, &self.settings), alert.trace);
         match &self.tokens {
-            Some(tokens) => self.attempt_with_token(tokens, body).await,
+            Some(tokens) => self.attempt_with_token(tokens, body, trace).await,
             None => match self.route.post() {
-                Ok(request) => self.exchange(request.body(body), &self.secrets).await,
+                Ok(request) => self.exchange(traced(request.body(body), trace), &self.secrets).await,
                 Err(refused) => refused,
             },
         }
@@ -114,18 +115,23 @@ impl<C: Clock> Shared<C> {
 
     /// Posts with a token, and once more with a new one if xMatters does not take the first. The time-out is for all
     /// of it.
-    async fn attempt_with_token(&self, tokens: &Arc<Tokens<C>>, body: Vec<u8>) -> Outcome {
+    async fn attempt_with_token(
+        &self,
+        tokens: &Arc<Tokens<C>>,
+        body: Vec<u8>,
+        trace: Option<TraceParent>,
+    ) -> Outcome {
         let end = Instant::now() + self.settings.timeout;
         let first = match self.token(tokens, end, None).await {
             Ok(token) => token,
             Err(outcome) => return outcome,
         };
-        let outcome = self.post_with(&first, body.clone(), end).await;
+        let outcome = self.post_with(&first, body.clone(), trace, end).await;
         if outcome != (Outcome::Unauthorized { status: 401 }) {
             return outcome;
         }
         match self.token(tokens, end, Some(&first)).await {
-            Ok(second) => self.post_with(&second, body, end).await,
+            Ok(second) => self.post_with(&second, body, trace, end).await,
             Err(outcome) => outcome,
         }
     }
@@ -148,12 +154,18 @@ impl<C: Clock> Shared<C> {
         got.unwrap_or_else(|_| Err(unavailable("token endpoint: no answer within the time-out".into())))
     }
 
-    async fn post_with(&self, token: &Token, body: Vec<u8>, end: Instant) -> Outcome {
+    async fn post_with(
+        &self,
+        token: &Token,
+        body: Vec<u8>,
+        trace: Option<TraceParent>,
+        end: Instant,
+    ) -> Outcome {
         let left = end.saturating_duration_since(Instant::now());
         match self.route.post() {
             Ok(request) => {
                 let request = request.header(AUTHORIZATION, token.header.clone()).timeout(left).body(body);
-                self.exchange(request, &token.secrets).await
+                self.exchange(traced(request, trace), &token.secrets).await
             }
             Err(refused) => refused,
         }
@@ -170,6 +182,15 @@ impl<C: Clock> Shared<C> {
         let body = start_of_body(&mut response, self.settings.network.response_bytes_max).await;
         let retry_after = retry_after.as_ref().and_then(|value| value.to_str().ok());
         classify(Answer { status, retry_after, body: &body }, secrets, self.clock.now())
+    }
+}
+
+/// A request that says in which trace it is made. The `tracestate` stays behind: it may tell of systems that are not
+/// xMatters' business.
+fn traced(request: RequestBuilder, trace: Option<TraceParent>) -> RequestBuilder {
+    match trace {
+        Some(trace) => request.header(TRACEPARENT, trace.to_string()),
+        None => request,
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Config {
     pub retry: RetryConfig,
     /// How the worker stops.
     pub worker: WorkerConfig,
+    /// Where traces go.
+    pub telemetry: TelemetryConfig,
     /// The destinations, at least one, no two of one name.
     pub connectors: Vec<ConnectorConfig>,
     /// Which events go where. Every connector named here and in `default_connectors` is one of `connectors`.
@@ -126,6 +128,15 @@ pub struct RetryConfig {
 pub struct WorkerConfig {
     /// How long attempts in flight may take to finish when the worker is asked to stop.
     pub shutdown_grace: Duration,
+}
+
+/// `[telemetry]`: where traces go.
+#[derive(Debug, Clone)]
+pub struct TelemetryConfig {
+    /// The collector, as a whole URL; none: no spans are made.
+    pub otlp_endpoint: Option<SecretString>,
+    /// How many in a hundred of the traces that begin here are recorded, 0 to 100.
+    pub sample_percent: u8,
 }
 
 /// One of `[[connectors]]`: an xMatters destination.

@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use nightbell_core::message::Message;
+use nightbell_core::message::{HeaderValue, Message};
 use nightbell_core::ports::{Destination, Outlet, PublishError};
+use nightbell_core::trace::{TRACEPARENT, TRACESTATE};
 use nightbell_http::{ClientError, post};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -65,7 +66,13 @@ impl Door {
     async fn through_worker(&self, message: &Message) -> Result<Result<(), PublishError>, ClientError> {
         let Inner { at, token, .. } = &*self.0;
         let body = message.body.clone();
-        let (status, answer) = post(*at, "/v1/events", token.as_ref(), "application/json", body).await?;
+        let mut headers = vec![("content-type", "application/json")];
+        for name in [TRACEPARENT, TRACESTATE] {
+            if let Some(HeaderValue::Text(value)) = message.headers.get(name) {
+                headers.push((name, value));
+            }
+        }
+        let (status, answer) = post(*at, "/v1/events", token.as_ref(), &headers, body).await?;
         Ok(match status {
             202 => Ok(()),
             429 => Err(PublishError::Refused),

@@ -13,8 +13,10 @@ use crate::exit::{Code, Failure};
 /// The filter is broken.
 pub fn begin(cli: &Cli) -> Result<(), Failure> {
     // lapin says each lost connection at ERROR; nightbell-amqp says it once, and when it is over. The HTTP crates log
-    // paths and headers, which are secrets here, so they stay silent whatever is asked for.
-    const SILENT: &str = "lapin=off,hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,rustls=warn,sled=warn";
+    // paths and headers, which are secrets here, so they stay silent whatever is asked for. What there is to say about
+    // traces, nightbell-trace says.
+    const SILENT: &str =
+        "lapin=off,hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,rustls=warn,sled=warn,opentelemetry=off";
     let level = cli.log_level();
     let filter = EnvFilter::try_new(format!("{level},{SILENT}"))
         .map_err(|error| Failure::new(Code::Usage, format!("--log `{level}`: {error}")))?;

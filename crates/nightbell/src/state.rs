@@ -88,6 +88,13 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     if http(old) != http(new) {
         keys.push("[http]");
     }
+    let telemetry = |config: &Config| {
+        let endpoint = config.telemetry.otlp_endpoint.as_ref();
+        (endpoint.map(|url| url.expose_secret().to_owned()), config.telemetry.sample_percent)
+    };
+    if telemetry(old) != telemetry(new) {
+        keys.push("[telemetry]");
+    }
     if wiring::connectors(old) != wiring::connectors(new) {
         keys.push("the set of [[connectors]]");
     }

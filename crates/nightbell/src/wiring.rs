@@ -10,9 +10,10 @@ use nightbell_core::owner::Settings;
 use nightbell_core::pace::Rate;
 use nightbell_core::policy::Policy;
 use nightbell_core::routing::{AlertGroup, Routing, default_statuses};
+use nightbell_trace::{TraceSettings, Tracer};
 use nightbell_worker::{SystemClock, telemetry};
 use nightbell_xmatters::{DestinationSettings, Verification, Xmatters};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::config::{AlertGroupConfig, Config, ConnectorConfig, QueueConfig};
 use crate::exit::{Code, Failure, OrFail as _};
@@ -103,6 +104,26 @@ pub fn sender(config: &Config, connector: &ConnectorConfig) -> Result<Xmatters<S
         let error = anyhow::Error::new(error).context(format!("connector `{}`", connector.name));
         Failure { code: Code::Config, error }
     })
+}
+
+/// The way to make spans.
+///
+/// # Errors
+/// The collector's URL, or an `OTEL_…` of the environment, can't be used.
+pub fn tracer(config: &Config) -> Result<Tracer, Failure> {
+    let Some(endpoint) = &config.telemetry.otlp_endpoint else { return Ok(Tracer::off()) };
+    let (system, prefix) = match &config.queue {
+        Some(queue) => ("rabbitmq", queue.prefix.clone()),
+        None => ("nightbell", "nightbell".to_owned()),
+    };
+    let settings = TraceSettings {
+        endpoint: endpoint.expose_secret().parse().or_fail(Code::Config)?,
+        sample_percent: config.telemetry.sample_percent,
+        system,
+        prefix,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    Tracer::start(settings).or_fail(Code::Config)
 }
 
 /// Says how each connector checks certificates: in the metrics, and as a warning where somebody could listen in.

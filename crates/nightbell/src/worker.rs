@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nightbell_http::{Face, Ingest, Status, install_recorder};
 use nightbell_ledger::{LedgerSettings, LedgerStore, Opened};
+use nightbell_trace::Tracer;
 use nightbell_worker::{Control, Drained, OwnerHandle, Ports, SystemClock, telemetry};
 use nightbell_xmatters::Xmatters;
 use tokio::net::TcpListener;
@@ -33,6 +34,7 @@ pub struct Worker {
     pub owners: Vec<Owner>,
     /// What it is doing, put together each time it is asked.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    tracer: Tracer,
     ledger: LedgerStore,
     http: JoinHandle<()>,
     stop_http: CancellationToken,
@@ -51,11 +53,18 @@ impl Worker {
         let metrics = install_recorder().or_fail(Code::Software)?;
         telemetry::describe();
         telemetry::begin(env!("CARGO_PKG_VERSION"));
+        nightbell_trace::describe();
+        let tracer = wiring::tracer(config)?;
         wiring::tell_verification(config);
         let queue = Queue::open_soon(config).await?;
         let ledger = open_ledger(config).await?;
 
-        let ports = Ports { outlet: queue.outlet(), ledger: ledger.clone(), clock: SystemClock };
+        let ports = Ports {
+            outlet: queue.outlet(),
+            ledger: ledger.clone(),
+            clock: SystemClock,
+            tracer: tracer.clone(),
+        };
         let mut owners = Vec::new();
         for (connector, sender) in config.connectors.iter().zip(senders) {
             telemetry::begin_connector(&connector.name);
@@ -68,12 +77,17 @@ impl Worker {
             metrics,
             status: Arc::clone(&status),
             admin_token: config.http.admin_token.clone(),
-            ingest: Some(Ingest::new(queue.outlet(), config.http.ingest_token.clone(), SystemClock)),
+            ingest: Some(Ingest::new(
+                queue.outlet(),
+                config.http.ingest_token.clone(),
+                SystemClock,
+                tracer.clone(),
+            )),
             admin: Some(letters::routes::routes(queue.clone())),
         };
         let stop_http = CancellationToken::new();
         let http = tokio::spawn(nightbell_http::serve(listener, face, stop_http.clone()));
-        Ok(Self { queue, owners, status, ledger, http, stop_http })
+        Ok(Self { queue, owners, status, tracer, ledger, http, stop_http })
     }
 
     /// Stops all owners, and reports what became of their work; false: not all of it came to its end.
@@ -111,6 +125,8 @@ impl Worker {
         // Whoever asks by HTTP holds the queue too.
         drop(self.http.await);
         self.queue.close().await?;
+        let tracer = self.tracer;
+        tokio::task::spawn_blocking(move || tracer.close()).await.or_fail(Code::Software)?;
         let ledger = self.ledger;
         let closed = tokio::task::spawn_blocking(move || ledger.close()).await.or_fail(Code::Software)?;
         closed.or_fail(Code::Io)

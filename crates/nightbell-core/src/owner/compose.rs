@@ -10,6 +10,7 @@ use crate::ports::{Alert, Destination};
 use crate::record::{Change, Happening, RecordKey};
 use crate::rung::Rung;
 use crate::time::UnixMillis;
+use crate::trace::TraceParent;
 
 use super::held::{Fate, Held, Stage};
 use super::{Owner, Step, Tag};
@@ -28,6 +29,7 @@ impl Owner {
             attempt: held.journey.attempts.saturating_add(1),
             // Asked anew for each attempt: after a reload the new overrides hold for what waits in hand, too.
             overrides: self.settings.routing.overrides(&self.settings.connector, event),
+            trace: TraceParent::of(&held.message.headers),
         })
     }
 

@@ -15,7 +15,26 @@ use super::{Ending, Mode, Owner, Step, Tag};
 /// The least time for which an alert is parked: shorter, and a closed gate would see it come and go.
 const PARKED_MIN: Duration = Duration::from_secs(32);
 
+/// What an attempt's end is going to mean for a delivery in hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// What follows.
+    pub verdict: Verdict,
+    /// When the alert was accepted into the queue.
+    pub since: UnixMillis,
+}
+
 impl Owner {
+    /// What [`Input::Attempted`](super::Input::Attempted) with the same arguments is going to mean, so that it can be
+    /// told; none if the delivery is not in hand any more. Nothing changes.
+    #[must_use]
+    pub fn judge(&self, tag: Tag, outcome: &Outcome, chance: Chance, now: UnixMillis) -> Option<Judged> {
+        let held = self.held.get(&tag)?;
+        let attempts = held.journey.attempts.saturating_add(1);
+        let verdict = self.settings.policy.decide(outcome, attempts, held.since, now, chance);
+        Some(Judged { verdict, since: held.since })
+    }
+
     pub(super) fn attempted(
         &mut self,
         tag: Tag,
@@ -25,11 +44,10 @@ impl Owner {
         steps: &mut Vec<Step>,
     ) {
         self.gate.ended(outcome, now);
+        let Some(Judged { verdict, .. }) = self.judge(tag, outcome, chance, now) else { return };
         let Some(held) = self.held.get_mut(&tag) else { return };
-        let attempts = held.journey.attempts.saturating_add(1);
-        let verdict = self.settings.policy.decide(outcome, attempts, held.since, now, chance);
         if verdict != Verdict::Wait {
-            held.journey.attempts = attempts;
+            held.journey.attempts = held.journey.attempts.saturating_add(1);
         }
         held.journey.remember(outcome, now);
         match (verdict, outcome) {

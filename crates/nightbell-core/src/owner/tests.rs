@@ -2,6 +2,7 @@
 
 mod overrides;
 mod paced;
+mod told;
 mod world;
 
 use super::*;

@@ -42,7 +42,7 @@ pub async fn lines(
     path: &str,
     token: Option<&SecretString>,
 ) -> Result<Lines, ClientError> {
-    let ask = Ask { at, method, path, token, content_type: None, body: Bytes::new() };
+    let ask = Ask { at, method, path, token, headers: &[], body: Bytes::new() };
     let asked = timeout(PIECE_MAX, ask.send()).await;
     let Answer { answer, driver } = asked.map_err(|_| ClientError::TimedOut { at, limit: PIECE_MAX })??;
     let (status, body) = (answer.status(), answer.into_body());

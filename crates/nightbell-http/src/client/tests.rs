@@ -90,7 +90,9 @@ async fn a_post_carries_token_type_query_and_body() {
     let at = start_routes(axum::Router::new().route("/x", axum::routing::post(echo))).await;
     let token = SecretString::from("t");
     let (status, body) =
-        post(at, "/x?a=b", Some(&token), "text/xml", Bytes::from_static(b"<a/>")).await.unwrap();
+        post(at, "/x?a=b", Some(&token), &[("content-type", "text/xml")], Bytes::from_static(b"<a/>"))
+            .await
+            .unwrap();
     assert_eq!((status, &body[..]), (418, br#"("Bearer t", "text/xml", "/x?a=b") <a/>"#.as_slice()));
 }
 
@@ -158,7 +160,7 @@ async fn a_worker_that_does_not_answer_is_given_up() {
     let at = listener.local_addr().unwrap();
     // It accepts by its backlog, and never answers.
     assert!(matches!(get(at, "/x", None).await, Err(ClientError::TimedOut { limit: GET_MAX, .. })));
-    let posted = post(at, "/x", None, "text/plain", Bytes::new()).await;
+    let posted = post(at, "/x", None, &[("content-type", "text/plain")], Bytes::new()).await;
     assert!(matches!(posted, Err(ClientError::TimedOut { limit: POST_MAX, .. })));
     assert!(matches!(lines(at, Method::GET, "/x", None).await, Err(ClientError::TimedOut { .. })));
 }

@@ -16,6 +16,14 @@ pub(super) enum Route {
 impl Route {
     pub(super) const ALL: [Self; 3] = [Self::Events, Self::Junit, Self::ApiFortress];
 
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Events => "/v1/events",
+            Self::Junit => "/v1/junit",
+            Self::ApiFortress => "/v1/apifortress",
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Events => "events",

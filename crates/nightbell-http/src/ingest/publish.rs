@@ -7,11 +7,11 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{StreamExt as _, stream};
 use nightbell_core::message::Message;
 use nightbell_core::ports::{Destination, PublishError};
-use nightbell_core::time::UnixMillis;
 use serde_json::{Value, json};
 
 use super::items::{Bad, Batch, Item};
@@ -54,17 +54,17 @@ pub(super) struct Published {
 pub(super) async fn publish(
     publish: &Publish,
     items: Vec<Item>,
-    now: UnixMillis,
+    as_message: impl Fn(String, Bytes) -> Message,
     patience: Duration,
 ) -> Published {
     let has_stopped = AtomicBool::new(false);
     let tries = stream::iter(items).map(|Item { index, id, routing_key, body }| {
-        let has_stopped = &has_stopped;
+        let (has_stopped, as_message) = (&has_stopped, &as_message);
         async move {
             if has_stopped.load(Ordering::Relaxed) {
                 return (index, id, Err(NotTaken::NotTried));
             }
-            let message = Message::of_event(Some(id.clone()), body, now);
+            let message = as_message(id.clone(), body);
             let sent = publish(Destination::Events { routing_key }, message);
             let taken = match tokio::time::timeout(patience, sent).await {
                 Ok(Ok(())) => Ok(()),

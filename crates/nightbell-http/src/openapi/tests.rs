@@ -46,7 +46,9 @@ async fn start(has_ingest: bool, has_admin: bool) -> std::net::SocketAddr {
         metrics: recorder.handle(),
         status: Arc::new(status),
         admin_token: Some("admin-token-of-16".into()),
-        ingest: has_ingest.then(|| Ingest::new(Nowhere, Some("ingest-token-16".into()), SystemClock)),
+        ingest: has_ingest.then(|| {
+            Ingest::new(Nowhere, Some("ingest-token-16".into()), SystemClock, nightbell_trace::Tracer::off())
+        }),
         admin: has_admin.then_some(admin),
     };
     tokio::spawn(serve(listener, face, CancellationToken::new()));

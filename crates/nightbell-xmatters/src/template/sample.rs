@@ -88,5 +88,6 @@ pub(crate) fn alert(event: Event) -> Alert {
         event: Arc::new(event),
         attempt: 1,
         overrides: Overrides::default(),
+        trace: None,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fake_xmatters::{Answer, FakeXmatters, Settings};
 use nightbell_core::outcome::Outcome;
-use nightbell_core::ports::Sender as _;
+use nightbell_core::ports::{Alert, Sender as _};
 use nightbell_xmatters::{Auth, DestinationSettings, EXCERPT_CHARS_MAX, RESPONSE_BYTES_MAX, render};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -26,6 +26,18 @@ async fn an_accepted_alert_brings_its_request_id() {
     assert_eq!(requests[0].body, render(&alert(), &settings));
     assert_eq!(requests[0].alert_id.as_deref(), Some(alert().alert_id.to_string().as_str()));
     assert_eq!(requests[0].recipients, ["sre"]);
+}
+
+#[tokio::test]
+async fn the_place_in_a_trace_is_sent_if_there_is_one() {
+    let fake = fake().await;
+    let sender = sender(destination(fake.trigger_url()));
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for trace in [parent.parse().ok(), None] {
+        assert!(matches!(sender.send(Alert { trace, ..alert() }).await, Outcome::Accepted { .. }));
+    }
+    let sent: Vec<_> = fake.requests().iter().map(|request| request.traceparent.clone()).collect();
+    assert_eq!(sent, [Some(parent.to_owned()), None]);
 }
 
 #[tokio::test]

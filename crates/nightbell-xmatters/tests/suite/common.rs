@@ -36,7 +36,7 @@ pub(crate) fn alert_of(event: Event) -> Alert {
     let event_id = event.id.clone().unwrap_or_else(|| "e-1".into());
     let alert_key = Fingerprint::of([b"key".as_slice(), event.project.as_bytes(), event.test.as_bytes()]);
     let overrides = Overrides::default();
-    Alert { alert_id, alert_key, event_id, event: Arc::new(event), attempt: 1, overrides }
+    Alert { alert_id, alert_key, event_id, event: Arc::new(event), attempt: 1, overrides, trace: None }
 }
 
 pub(crate) fn alert() -> Alert {

@@ -6,7 +6,7 @@ use fake_xmatters::{
     Answer, Authority, FakeProxy, FakeXmatters, ProxyCounts, ProxySettings, Settings, Tls, TokenCounts,
 };
 use nightbell_core::outcome::Outcome;
-use nightbell_core::ports::Sender as _;
+use nightbell_core::ports::{Alert, Sender as _};
 use nightbell_xmatters::{
     Auth, DestinationSettings, Grant, Network, OAuth2, Pem, Proxy, SetupError, Xmatters,
 };
@@ -67,7 +67,9 @@ async fn a_token_is_asked_for_once_and_kept() {
     let fake = fake().await;
     let sender = sender(by(&fake, password()));
     for _ in 0..3 {
-        check_accepted(&sender.send(alert()).await);
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().ok();
+        check_accepted(&sender.send(Alert { trace, ..alert() }).await);
+        assert!(fake.requests().last().is_some_and(|request| request.traceparent.is_some()));
     }
     assert_eq!(fake.token_counts(), by_password(1));
     assert_eq!(fake.summary().accepted, 3);

@@ -12,7 +12,9 @@ use std::path::Path;
 use futures::stream;
 use nightbell_amqp::Broker;
 use nightbell_core::event::Event;
-use nightbell_core::ports::{Clock as _, Outlet};
+use nightbell_core::message::{Headers, Message};
+use nightbell_core::ports::{Clock as _, Destination, Outlet, PublishError};
+use nightbell_core::trace;
 use nightbell_reports::{Format, Placeholder, Repeats, ReportOptions};
 use nightbell_worker::SystemClock;
 use tokio::time::timeout;
@@ -78,7 +80,31 @@ async fn through_queue(config_path: &Path, flags: &Publish, told: &mut Told) -> 
     }
 }
 
+/// An outlet whose messages are published in the trace of whoever runs this command.
+#[derive(Clone)]
+struct Traced<O> {
+    outlet: O,
+    headers: Headers,
+}
+
+impl<O: Outlet> Traced<O> {
+    /// By the environment, where build systems that trace themselves put it:
+    /// <https://opentelemetry.io/docs/specs/otel/context/env-carriers/>.
+    fn of(outlet: O) -> Self {
+        let [parent, state] = ["TRACEPARENT", "TRACESTATE"].map(|name| std::env::var(name).ok());
+        Self { outlet, headers: trace::headers(parent.as_deref(), state.as_deref()) }
+    }
+}
+
+impl<O: Outlet> Outlet for Traced<O> {
+    async fn publish(&self, to: Destination, mut message: Message) -> Result<(), PublishError> {
+        message.headers.extend(self.headers.clone());
+        self.outlet.publish(to, message).await
+    }
+}
+
 async fn feed(outlet: impl Outlet, flags: &Publish, told: &mut Told) -> Result<(), Failure> {
+    let outlet = Traced::of(outlet);
     let is_terse = flags.fail_open;
     // One publish ends before the whole does, so that its own error is what is told.
     let timeout = if flags.fail_open { flags.timeout * 3 / 4 } else { flags.timeout };

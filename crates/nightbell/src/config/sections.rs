@@ -1,4 +1,5 @@
-//! The file as a whole, and its tables `[queue]`, `[http]`, `[dedup]`, `[retry]` and `[worker]`.
+//! The file as a whole, and its tables `[queue]`, `[http]`, `[dedup]`, `[retry]`, `[worker]` and
+//! `[telemetry]`.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use super::document::{Document, Place};
 use super::network::{NetworkConfig, network};
 use super::table::Table;
 use super::values::{self, show_duration};
-use super::{Config, DedupConfig, HttpConfig, QueueConfig, RetryConfig, WorkerConfig};
+use super::{Config, DedupConfig, HttpConfig, QueueConfig, RetryConfig, TelemetryConfig, WorkerConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -40,6 +41,7 @@ pub(super) fn root<'d>(document: &mut Document<'d>, values: &'d DeTable<'d>) -> 
         let dedup = table.table("dedup", dedup);
         let retry = table.table("retry", retry);
         let worker = table.table("worker", worker);
+        let telemetry = table.table("telemetry", telemetry);
         let base = table.table("network", |table| network(table, &NetworkConfig::default()));
         let prefetch = queue.as_ref().map(|(prefetch, _)| *prefetch);
         let connectors = table.tables("connectors", |table| connector(table, prefetch, &base));
@@ -54,6 +56,7 @@ pub(super) fn root<'d>(document: &mut Document<'d>, values: &'d DeTable<'d>) -> 
             dedup,
             retry,
             worker,
+            telemetry,
             alert_groups: connectors.resolve(table, groups),
             connectors: connectors.sound,
             masked: String::new(),
@@ -120,4 +123,10 @@ fn retry(table: &mut Table<'_, '_>) -> RetryConfig {
 fn worker(table: &mut Table<'_, '_>) -> WorkerConfig {
     let grace = table.text_or("shutdown_grace", "25s", |text| values::duration(text, &SHUTDOWN_GRACE));
     WorkerConfig { shutdown_grace: grace }
+}
+
+fn telemetry(table: &mut Table<'_, '_>) -> TelemetryConfig {
+    let otlp_endpoint = table.secret("otlp_endpoint", values::otlp_endpoint);
+    let sample_percent = table.number_or("sample_percent", 100, 0..=100);
+    TelemetryConfig { otlp_endpoint, sample_percent }
 }

@@ -251,6 +251,19 @@ pub(super) fn report_base_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// The trace collector's URL. Gives what may be shown of it.
+pub(super) fn otlp_endpoint(text: &str) -> Result<String, String> {
+    let url = whole_url(text, &["http", "https"], "http://127.0.0.1:4318")?;
+    if has_login(&url) {
+        let cure = "put what authenticates into OTEL_EXPORTER_OTLP_HEADERS";
+        return Err(format!("has a user or a password; {cure}"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has a query or a fragment; write it without, since /v1/traces is added to it".into());
+    }
+    Ok(show_url(&url))
+}
+
 /// The broker's URL. Gives what may be shown of it.
 pub(super) fn queue_url(text: &str) -> Result<String, String> {
     let url = whole_url(text, &["amqp", "amqps"], "amqp://user:password@rabbitmq.example.com:5672/%2f")?;

@@ -1,5 +1,6 @@
 //! What is taken, and what the answer says.
 
+use nightbell_core::message::{HeaderValue, Headers};
 use serde_json::json;
 
 use super::world::{NOW, Queue, World, gzip};
@@ -19,6 +20,21 @@ async fn an_event_is_published_as_it_came() {
     assert_eq!(message.message_id.as_deref(), Some("1"));
     assert_eq!(message.content_type.as_deref(), Some("application/json"));
     assert_eq!(message.published_at, Some(NOW));
+}
+
+#[tokio::test]
+async fn events_stay_in_the_trace_of_their_request() {
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let world = World::new().await;
+    let json = "content-type: application/json\r\n";
+    let headers = format!("{json}traceparent: {PARENT}\r\ntracestate: a=1\r\n");
+    world.post("/v1/events", &headers, ONE).await;
+    world.post("/v1/events", &format!("{json}traceparent: 00-1\r\ntracestate: a=1\r\n"), ONE).await;
+    let text = |text: &str| HeaderValue::Text(text.to_owned());
+    let want =
+        Headers::from([("traceparent".to_owned(), text(PARENT)), ("tracestate".to_owned(), text("a=1"))]);
+    let taken: Vec<_> = world.queue.taken().into_iter().map(|(_, message)| message.headers).collect();
+    assert_eq!(taken, [want, Headers::new()]);
 }
 
 #[tokio::test]

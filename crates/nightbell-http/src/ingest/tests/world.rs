@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use nightbell_core::message::Message;
 use nightbell_core::ports::{Clock, Destination, Outlet, PublishError};
 use nightbell_core::time::UnixMillis;
+use nightbell_trace::Tracer;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -99,7 +100,7 @@ impl World {
         let recorder = PrometheusBuilder::new().build_recorder();
         let token = Some(SecretString::from(TOKEN));
         let ingest = metrics::with_local_recorder(&recorder, || {
-            Ingest::with_patience(queue.clone(), token, Stopped, patience)
+            Ingest::with_patience(queue.clone(), token, Stopped, Tracer::off(), patience)
         });
         let metrics = recorder.handle();
         let face = Face {

@@ -52,7 +52,7 @@ pub(super) async fn trial(
         "alert_id": alert_id,
         "event_id": event_id,
         "outcome": outcome.kind().as_str(),
-        "status": status(&outcome),
+        "status": outcome.status(),
         "request_id": match &outcome {
             Outcome::Accepted { request_id } => request_id.as_deref(),
             Outcome::Throttled { .. } | Outcome::Unavailable { .. } | Outcome::TimedOut
@@ -151,16 +151,6 @@ fn alert(config: &Config, connector: &ConnectorConfig, severity: Severity) -> Al
         event: Arc::new(event),
         attempt: 1,
         overrides: Overrides::default(),
-    }
-}
-
-/// The answer's status as far as an outcome tells it.
-fn status(outcome: &Outcome) -> Option<u16> {
-    match outcome {
-        Outcome::Unauthorized { status } | Outcome::Refused { status, .. } => Some(*status),
-        Outcome::Throttled { .. } => Some(429),
-        Outcome::Unavailable { detail, .. } => detail.strip_prefix("HTTP ")?.get(..3)?.parse().ok(),
-        // Any 2xx is one; xMatters answers 202.
-        Outcome::Accepted { .. } | Outcome::TimedOut => None,
+        trace: None,
     }
 }

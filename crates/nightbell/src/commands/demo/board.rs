@@ -177,6 +177,7 @@ mod tests {
             priority: None,
             attempt: None,
             recipients: Vec::new(),
+            traceparent: None,
             body: Vec::new(),
             status,
             kind: fake_xmatters::Kind::Whole,

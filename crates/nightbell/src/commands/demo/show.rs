@@ -194,7 +194,13 @@ impl<'a> Show<'a> {
     async fn post(&mut self, run_id: &str, events: &[Event]) -> Result<(), Failure> {
         self.published = Instant::now();
         let path = format!("/v1/junit?project={PROJECT}&run_id={run_id}");
-        let sent = post(self.stage.at, &path, None, "application/xml", Bytes::from_static(REPORT.as_bytes()));
+        let sent = post(
+            self.stage.at,
+            &path,
+            None,
+            &[("content-type", "application/xml")],
+            Bytes::from_static(REPORT.as_bytes()),
+        );
         let (status, answer) =
             timeout(WAIT_MAX, sent).await.or_fail(Code::Unavailable)?.or_fail(Code::Unavailable)?;
         let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();

@@ -88,6 +88,7 @@ pub(super) fn decide(config: &Config, routing: &Routing, event: Event, body: Byt
             event: Arc::clone(&event),
             attempt: 1,
             overrides: routing.overrides(&connector.name, &event),
+            trace: None,
         };
         target(config, connector, routing.deciding(&connector.name, &event), &alert)
     };

@@ -60,7 +60,7 @@ fn a_file_without_connectors() {
 #[test]
 fn an_unknown_key() {
     assert_snapshot!(wrong_connector("recipient = []"), @"etc/nightbell.toml:8:1: connectors[0]: unknown key `recipient`; did you mean `recipients`?");
-    assert_snapshot!(wrong_above("[log]\nlevel = \"debug\""), @"etc/nightbell.toml:1:2: unknown key `log`; known here are `alert_groups`, `connectors`, `data_dir`, `dedup`, `default_connectors`, `http`, `network`, `queue`, `report_base_url`, `retry`, `worker`");
+    assert_snapshot!(wrong_above("[log]\nlevel = \"debug\""), @"etc/nightbell.toml:1:2: unknown key `log`; known here are `alert_groups`, `connectors`, `data_dir`, `dedup`, `default_connectors`, `http`, `network`, `queue`, `report_base_url`, `retry`, `telemetry`, `worker`");
     assert_snapshot!(wrong_above("[Retry]"), @"etc/nightbell.toml:1:2: unknown key `Retry`; did you mean `retry`?");
     assert_snapshot!(wrong_above("[worker]\ncolour = 1"), @"etc/nightbell.toml:2:1: worker: unknown key `colour`; known here are `shutdown_grace`");
 }
@@ -191,6 +191,10 @@ fn a_url() {
     etc/nightbell.toml:1:1: queue.url: it is missing; write the broker's URL, like "amqp://user:password@127.0.0.1:5672/%2f", or leave the whole table out to use the embedded queue
     etc/nightbell.toml:2:10: queue.prefix: "night bell" is no prefix; write 1 to 64 of the characters a-z, A-Z, 0-9, ., _ and -
     "#);
+    assert_snapshot!(wrong_above("[telemetry]\notlp_endpoint = \"127.0.0.1:4318\""), @r#"etc/nightbell.toml:2:17: telemetry.otlp_endpoint: the value is no URL (relative URL without a base); write a whole URL, like "http://127.0.0.1:4318""#);
+    assert_snapshot!(wrong_above("[telemetry]\notlp_endpoint = \"http://u:p@127.0.0.1:4318\""), @"etc/nightbell.toml:2:17: telemetry.otlp_endpoint: the value has a user or a password; put what authenticates into OTEL_EXPORTER_OTLP_HEADERS");
+    assert_snapshot!(wrong_above("[telemetry]\notlp_endpoint = \"http://127.0.0.1:4318?a=b\""), @"etc/nightbell.toml:2:17: telemetry.otlp_endpoint: the value has a query or a fragment; write it without, since /v1/traces is added to it");
+    assert_snapshot!(wrong_above("[telemetry]\nsample_percent = 101"), @"etc/nightbell.toml:2:18: telemetry.sample_percent: the number is out of bounds; write one from 0 to 100");
     assert_snapshot!(wrong_above("report_base_url = \"reports.example.com\""), @r#"etc/nightbell.toml:1:19: report_base_url: "reports.example.com" is no URL (relative URL without a base); write a whole URL, like "https://reports.example.com""#);
     assert_snapshot!(wrong_above("report_base_url = \"https://user:pw@reports.example.com\""), @"etc/nightbell.toml:1:19: report_base_url: the value has a user or a password, which every alert would show; write it without");
 }

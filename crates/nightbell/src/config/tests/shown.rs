@@ -35,6 +35,10 @@ fn the_masked_view_has_every_default() {
     [worker]
     shutdown_grace = "25s"
 
+    [telemetry]
+    # otlp_endpoint is not set
+    sample_percent = 100
+
     [network]
     timeout = "15s"
     connect_timeout = "5s"
@@ -111,6 +115,10 @@ fn the_starter_is_sound_and_masks_its_secrets() {
 
     [worker]
     shutdown_grace = "25s"
+
+    [telemetry]
+    # otlp_endpoint is not set
+    sample_percent = 100
 
     [network]
     timeout = "15s"
@@ -203,6 +211,10 @@ fn the_masked_view_of_every_key_is_toml_that_reads_as_itself() {
 
     [worker]
     shutdown_grace = "25s"
+
+    [telemetry]
+    # otlp_endpoint is not set
+    sample_percent = 100
 
     [network]
     timeout = "15s"
@@ -299,5 +311,5 @@ fn what_the_starter_has_commented_out_is_known() {
         assert!(!said.contains("unknown key") && !said.contains("not TOML"), "{said}");
         keys += 1;
     }
-    assert_eq!(keys, 11, "client_key and the like");
+    assert_eq!(keys, 12, "client_key and the like");
 }
