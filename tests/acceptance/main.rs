@@ -164,6 +164,7 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         systemd::a_worker_whose_owner_stands_still_stops_its_pings,
         telemetry::a_collector_that_is_down_costs_one_warning,
         telemetry::each_attempt_is_one_line_with_all_that_is_known_of_it,
+        telemetry::nobody_waits_for_whoever_reads_the_log,
     ]
     .into()
 }

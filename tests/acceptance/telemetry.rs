@@ -1,11 +1,17 @@
 //! Traces and log lines, as a collector and a log reader see them.
 
-use anyhow::{Result, ensure};
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
 use fake_xmatters::Answer;
 use nightbell_tests::collector::{Collector, Spanned};
 use nightbell_tests::program;
 use nightbell_tests::site::{CONNECTOR, EMBEDDED, PASSWORD, Site, alert, free_port, ids};
 use nightbell_tests::wait;
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -127,5 +133,49 @@ pub(crate) async fn each_attempt_is_one_line_with_all_that_is_known_of_it(_: Str
     ensure!(is(refused, "WARN", 1, "refused", "dead_letter"), "{refused}");
     ensure!(refused["reason"] == "refused" && refused["trace_id"].is_null(), "{refused}");
     ensure!(!log.contains("secret body") && !log.contains(PASSWORD) && !log.contains("/triggers"), "{log}");
+    Ok(())
+}
+
+pub(crate) async fn nobody_waits_for_whoever_reads_the_log(_: String) -> Result<()> {
+    let site = Site::new(EMBEDDED).await?;
+    // The log is a pipe that is held open, and not read.
+    let pipe = site.folder().join("worker.log");
+    let made = tokio::process::Command::new("mkfifo").arg(&pipe).status().await?;
+    ensure!(made.success());
+    let not_waiting = i32::try_from(OFlags::NONBLOCK.bits())?;
+    let mut reader = File::options().read(true).write(true).custom_flags(not_waiting).open(&pipe)?;
+    let mut worker = site.start_in(&[], &["--log-format", "json"])?;
+    site.is_ready().await?;
+    let dropped = || async { site.metric("nightbell_log_lines_dropped_total").await.unwrap_or_default() };
+    ensure!(dropped().await < 0.5);
+    site.fake.set_default(Answer::accepted().after(Duration::from_millis(1)));
+    let mut round = 0;
+    while dropped().await < 0.5 {
+        let ids = ids(&format!("unread-{round}"), 1_500);
+        site.publish(&ids).await?;
+        site.all_accepted(&ids).await?;
+        round += 1;
+        ensure!(round < 10, "the buffer never got full");
+    }
+    let mut log = Vec::new();
+    let mut until = async |what: &str| {
+        wait::until(what, || {
+            let mut buffer = [0; 65_536];
+            while let Ok(bytes @ 1..) = reader.read(&mut buffer) {
+                log.extend_from_slice(&buffer[..bytes]);
+            }
+            std::future::ready(String::from_utf8_lossy(&log).contains(what).then_some(()))
+        })
+        .await
+    };
+    until("log lines were dropped").await?;
+    worker.signal(Signal::TERM)?;
+    until("an owner stopped").await?;
+    ensure!(worker.ended().await?.success());
+    let lines = String::from_utf8(log)?;
+    let lines = lines.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>();
+    let lines = lines.context("each line is whole")?;
+    let said: u64 = lines.iter().filter_map(|line| line["dropped"].as_u64()).sum();
+    ensure!(said >= 1, "the log says how many are missing");
     Ok(())
 }

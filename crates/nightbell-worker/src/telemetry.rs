@@ -75,12 +75,17 @@ pub fn describe() {
         "nightbell_tls_verification",
         "1 for the mode in which the connector checks certificates: anything but full lets others listen in"
     );
+    describe_counter!(
+        "nightbell_log_lines_dropped_total",
+        "Log lines that were lost because standard error was not read fast enough"
+    );
     describe_gauge!("nightbell_build_info", "1, labelled with the version");
 }
 
 /// Touches every series that belongs to no connector, so that each is there from the start.
 pub fn begin(version: &'static str) {
     counter!("nightbell_ledger_reset_total").increment(0);
+    log_line_dropped(0);
     gauge!("nightbell_ledger_entries").set(0.0);
     gauge!("nightbell_dead_letters").set(0.0);
     gauge!("nightbell_broker_connected").set(0.0);
@@ -98,6 +103,11 @@ pub fn begin_connector(connector: &Connector) {
 /// Whether the last reload of the configuration succeeded.
 pub fn config_reloaded(successful: bool) {
     gauge!("nightbell_config_last_reload_successful").set(if successful { 1.0 } else { 0.0 });
+}
+
+/// So many log lines were lost, because standard error was not read fast enough.
+pub fn log_line_dropped(lines: u64) {
+    counter!("nightbell_log_lines_dropped_total").increment(lines);
 }
 
 /// How a connector checks certificates, one of `modes`; `warning` says what is wrong with that.

@@ -62,7 +62,7 @@ fn pass(failure: &str) -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
-    logging::begin(&cli)?;
+    let _log = logging::begin(&cli)?;
     let is_logged = cli.log.is_some();
     let path = cli.config.clone();
     let config = || Config::load(Some(&path)).or_fail(Code::Config);
