@@ -105,6 +105,27 @@ pub(crate) async fn an_expired_certificate_and_a_wrong_name_are_refused(_: Strin
     Ok(())
 }
 
+pub(crate) async fn the_end_of_a_certificate_shows_before_an_alert_needs_it(_: String) -> Result<()> {
+    const DAY_S: f64 = 86_400.0;
+    let series = "nightbell_tls_certificate_expiry_timestamp_seconds{connector=\"sre\"}";
+    let authority = Authority::new()?;
+    let cases = [(authority.server_until(HERE, 5)?, 4.0, 6.0), (authority.expired_server(HERE)?, -1e6, 0.0)];
+    for (identity, from, to) in cases {
+        let site = site(Tls::new(&identity)?).await?;
+        site.configure_more(&file(&site, "ca_file", "ca.pem", &authority.pem())?)?;
+        let worker = site.worker().await?;
+        let seen = wait::until("the certificate's end", || async {
+            site.metric(series).await.ok().filter(|end| *end > 0.5)
+        });
+        let end = seen.await?;
+        let days = (end - site.metric("process_start_time_seconds").await?) / DAY_S;
+        ensure!((from..to).contains(&days), "{days} days");
+        ensure!(site.fake.requests().is_empty(), "nothing was asked");
+        drop(worker);
+    }
+    Ok(())
+}
+
 pub(crate) async fn a_client_certificate_is_shown_where_it_is_demanded(_: String) -> Result<()> {
     let (authority, stranger) = (Authority::new()?, Authority::new()?);
     let site = site(Tls::demanding(&authority.server(HERE)?, &authority)?).await?;

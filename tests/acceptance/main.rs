@@ -147,6 +147,7 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         destinations::a_private_authority_is_trusted_when_it_is_named,
         destinations::an_authority_that_can_not_be_read_is_an_error_at_the_start,
         destinations::an_expired_certificate_and_a_wrong_name_are_refused,
+        destinations::the_end_of_a_certificate_shows_before_an_alert_needs_it,
         destinations::a_client_certificate_is_shown_where_it_is_demanded,
         destinations::a_proxy_with_credentials_is_gone_through,
         destinations::a_token_is_fetched_once_and_again_when_it_is_refused,

@@ -145,6 +145,7 @@ pub(crate) async fn a_full_disk_stops_the_acks_shows_in_readyz_and_loses_nothing
     })
     .await?;
     ensure!(missing.contains("ledger: "), "{missing}");
+    ensure!(site.metric("nightbell_owner_stopped{connector=\"sre\"}").await? > 0.5);
     ensure!(worker.log()?.contains("the owner stops without acknowledging anything"), "{}", worker.log()?);
     worker.kill9().await?;
     // The disk is freed.

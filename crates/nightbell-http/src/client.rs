@@ -97,6 +97,28 @@ pub async fn get(at: SocketAddr, path: &str, token: Option<&SecretString>) -> Re
     }
 }
 
+/// Asks the worker at `at` whether it lives or, if `ready`, whether it is ready. None: it is; else what is missing.
+///
+/// # Errors
+/// [`ClientError`] says why there is no answer.
+pub async fn health(at: SocketAddr, ready: bool) -> Result<Option<String>, ClientError> {
+    let path = if ready { "/readyz" } else { "/healthz" };
+    let ask = Ask { at, method: Method::GET, path, token: None, headers: &[], body: Bytes::new() };
+    let (status, body) = ask.whole(GET_MAX).await?;
+    match status {
+        StatusCode::OK => Ok(None),
+        StatusCode::SERVICE_UNAVAILABLE => Ok(Some(missing(&body))),
+        other => Err(strange(at, &format!("it answered with HTTP {}", other.as_u16()))),
+    }
+}
+
+/// What `/readyz` names as missing.
+fn missing(body: &Bytes) -> String {
+    let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let missing = answer["missing"].as_array().map(Vec::as_slice).unwrap_or_default();
+    missing.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join("; ")
+}
+
 /// Sends `body`, with these headers besides the token, to `path`, which may have a query, of the worker at `at`. Gives the answer's status, whatever it is, and
 /// body.
 ///

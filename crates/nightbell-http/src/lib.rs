@@ -14,7 +14,7 @@ mod server;
 mod status;
 
 pub use self::answer::Problem;
-pub use self::client::{ClientError, Lines, get, lines, post};
+pub use self::client::{ClientError, Lines, get, health, lines, post};
 pub use self::guard::require_admin;
 pub use self::ingest::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, Ingest, JUNIT_BODY_BYTES_MAX};
 pub use self::recorder::{RecorderError, install as install_recorder};

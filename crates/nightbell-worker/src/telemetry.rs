@@ -28,6 +28,8 @@ pub const LATENCY_BUCKETS: [f64; 17] = [
     86_400.0,
 ];
 
+const CERTIFICATE_EXPIRY: &str = "nightbell_tls_certificate_expiry_timestamp_seconds";
+
 /// Describes every metric, so that each has its help text and unit.
 pub fn describe() {
     describe_counter!(
@@ -59,6 +61,15 @@ pub fn describe() {
     describe_gauge!("nightbell_queue_oldest_seconds", Unit::Seconds, "Age of the oldest alert in hand");
     describe_gauge!("nightbell_in_flight", "POSTs that wait for their answer");
     describe_gauge!("nightbell_breaker_open", "1 while the connector's breaker is open");
+    describe_gauge!(
+        "nightbell_owner_stopped",
+        "1 once the connector's owner has stopped because the ledger failed; it settles nothing any more"
+    );
+    describe_gauge!(
+        CERTIFICATE_EXPIRY,
+        Unit::Seconds,
+        "When the first of the destination's certificates expires, in seconds since 1970; 0 while none was seen"
+    );
     describe_gauge!("nightbell_ledger_entries", "Records in the ledger");
     describe_histogram!(
         "nightbell_ledger_commit_duration_seconds",
@@ -127,6 +138,16 @@ pub fn tls_verification(
     }
 }
 
+/// When the first of the certificates of a connector's destination expires.
+pub fn certificate_expiry(connector: &Connector, until: UnixMillis) {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "whole seconds are exact until long after all certificates"
+    )]
+    let seconds = (until.0 / 1_000) as f64;
+    gauge!(CERTIFICATE_EXPIRY, "connector" => connector.as_str().to_owned()).set(seconds);
+}
+
 /// The series of one connector, looked up once.
 pub(crate) struct Meters {
     connector: Connector,
@@ -143,6 +164,7 @@ pub(crate) struct Meters {
     queue_oldest: Gauge,
     in_flight: Gauge,
     breaker_open: Gauge,
+    stopped: Gauge,
 }
 
 /// One attempt, as its wide line and its metrics tell it.
@@ -184,6 +206,7 @@ impl Meters {
             queue_oldest: gauge!("nightbell_queue_oldest_seconds", "connector" => name()),
             in_flight: gauge!("nightbell_in_flight", "connector" => name()),
             breaker_open: gauge!("nightbell_breaker_open", "connector" => name()),
+            stopped: gauge!("nightbell_owner_stopped", "connector" => name()),
         }
     }
 
@@ -192,10 +215,12 @@ impl Meters {
         let single =
             [&self.received, &self.retried, &self.delivered, &self.duplicate, &self.filtered, &self.dead];
         single.into_iter().chain(&self.attempts).chain(&self.died).for_each(|counter| counter.increment(0));
-        [&self.queue_oldest, &self.in_flight, &self.breaker_open]
+        [&self.queue_oldest, &self.in_flight, &self.breaker_open, &self.stopped]
             .into_iter()
             .for_each(|gauge| gauge.set(0.0));
-        gauge!("nightbell_queue_depth", "connector" => self.connector.as_str().to_owned()).set(0.0);
+        for name in ["nightbell_queue_depth", CERTIFICATE_EXPIRY] {
+            gauge!(name, "connector" => self.connector.as_str().to_owned()).set(0.0);
+        }
     }
 
     pub(crate) fn received(&self) {
@@ -284,6 +309,7 @@ impl Meters {
         #[expect(clippy::cast_precision_loss, reason = "a few hundred at the most")]
         self.in_flight.set(view.attempting as f64);
         self.breaker_open.set(if view.breaker.is_open() { 1.0 } else { 0.0 });
+        self.stopped.set(if view.halted { 1.0 } else { 0.0 });
     }
 }
 

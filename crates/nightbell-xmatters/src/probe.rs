@@ -142,22 +142,54 @@ pub enum Step {
 /// # Errors
 /// [`SetupError`] says which setting is wrong. What is wrong with a server is in its [`Probe`].
 pub async fn probe(settings: &DestinationSettings, clock: &impl Clock) -> Result<Vec<Probe>, SetupError> {
+    let ways = ways(settings)?;
+    let mut probes = Vec::with_capacity(ways.len());
+    for (endpoint, way) in ways {
+        let (mut probe, stream) = way.walk(endpoint, settings.connect_timeout).await;
+        if let Some(mut stream) = stream {
+            let head = talk::ask_head(&mut *stream, &way.url, way.via.as_ref());
+            let theirs = timeout(HEAD_WAIT_MAX, head).await.ok().flatten();
+            probe.time = theirs.map(|theirs| TwoClocks { theirs, ours: clock.now() });
+        }
+        probes.push(probe);
+    }
+    Ok(probes)
+}
+
+/// When the first of a destination's certificates expires, as handshakes show it, also one that fails because it has
+/// expired. None: it has none, or none was reached. Nothing is asked beyond the handshake.
+///
+/// # Errors
+/// [`SetupError`] says which setting is wrong.
+pub async fn certificate_end(settings: &DestinationSettings) -> Result<Option<UnixMillis>, SetupError> {
+    let mut first = None;
+    for (endpoint, way) in ways(settings)? {
+        if way.url.scheme() == "https" {
+            let (probe, _) = way.walk(endpoint, settings.connect_timeout).await;
+            let until = probe.certificate.and_then(|seen| seen.until);
+            first = [first, until].into_iter().flatten().min();
+        }
+    }
+    Ok(first)
+}
+
+/// The ways to a destination's servers.
+fn ways(settings: &DestinationSettings) -> Result<Vec<(Endpoint, Way)>, SetupError> {
     let trigger = target::trigger(settings)?;
     let token = target::token(settings, &trigger)?.map(|(_, url)| url);
     let token = token.filter(|url| url.origin() != trigger.origin());
     let mut urls = vec![(Endpoint::Trigger, trigger)];
     urls.extend(token.map(|url| (Endpoint::Token, url)));
-    let mut probes = Vec::with_capacity(urls.len());
+    let mut ways = Vec::with_capacity(urls.len());
     for (endpoint, url) in urls {
         let via = Via::of(&settings.network, &url, from_environment)?;
         let is_tls = [Some(&url), via.as_ref().map(|via| &via.url)];
         let is_tls = is_tls.into_iter().flatten().any(|url| url.scheme() == "https");
         let mut config = tls::config(&settings.network, is_tls)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let way = Way { url, via, tls: TlsConnector::from(Arc::new(config)) };
-        probes.push(way.walk(endpoint, settings.connect_timeout, clock).await);
+        ways.push((endpoint, Way { url, via, tls: TlsConnector::from(Arc::new(config)) }));
     }
-    Ok(probes)
+    Ok(ways)
 }
 
 /// The way to one server.
@@ -168,7 +200,8 @@ struct Way {
 }
 
 impl Way {
-    async fn walk(&self, endpoint: Endpoint, limit: Duration, clock: &impl Clock) -> Probe {
+    /// What is seen on the way, and the connection if it came about.
+    async fn walk(&self, endpoint: Endpoint, limit: Duration) -> (Probe, Option<Box<dyn Duplex>>) {
         let mut probe = Probe {
             endpoint,
             place: place(&self.url),
@@ -187,14 +220,12 @@ impl Way {
                 probe.obstacle = Some(Obstacle::TimedOut { place, step, limit });
             }
             Ok(Err(obstacle)) => probe.obstacle = Some(obstacle),
-            Ok(Ok(mut stream)) => {
+            Ok(Ok(stream)) => {
                 probe.took = Some(start.elapsed());
-                let head = talk::ask_head(&mut *stream, &self.url, self.via.as_ref());
-                let theirs = timeout(HEAD_WAIT_MAX, head).await.ok().flatten();
-                probe.time = theirs.map(|theirs| TwoClocks { theirs, ours: clock.now() });
+                return (probe, Some(stream));
             }
         }
-        probe
+        (probe, None)
     }
 
     async fn reach(&self, probe: &mut Probe, step: &mut Step) -> Result<Box<dyn Duplex>, Obstacle> {

@@ -80,6 +80,8 @@ pub enum Command {
     Dead(Dead),
     /// Show queues, owners, breakers and ledger.
     Status(AsJson),
+    /// Ask the running worker whether it lives: 0 if it does, else 69. For the health checks of containers.
+    Health(Health),
     /// Say where an event would go, its alert key, and the body that would be posted.
     Route(Route),
     /// List the connectors, or send one of them a test alert.
@@ -119,6 +121,14 @@ pub struct Demo {
     /// End after the show: with 0 if all went as expected.
     #[arg(long)]
     pub once: bool,
+}
+
+/// `nightbell health`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Health {
+    /// Ask whether it is ready: queue, ledger and owners.
+    #[arg(long)]
+    pub ready: bool,
 }
 
 /// `nightbell init`.

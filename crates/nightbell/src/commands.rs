@@ -5,6 +5,7 @@ pub mod completions;
 pub mod connectors;
 pub mod dead;
 pub mod demo;
+pub mod health;
 pub mod init;
 pub mod man;
 pub mod publish;

@@ -7,8 +7,8 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use nightbell::cli::{Cli, Command, QueueVerb};
 use nightbell::commands::{
-    check, completions, connectors, dead, demo, init, man, publish, queue, route, run, schema, status,
-    topology,
+    check, completions, connectors, dead, demo, health, init, man, publish, queue, route, run, schema,
+    status, topology,
 };
 use nightbell::config::Config;
 use nightbell::exit::{Code, Failure, OrFail as _};
@@ -74,6 +74,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Publish(flags) => publish::publish(&path, *flags).await,
         Command::Dead(verb) => dead::dead(&config()?, verb).await,
         Command::Status(flags) => status::status(&config()?, flags).await,
+        Command::Health(flags) => health::health(&config()?, flags).await,
         Command::Route(flags) => route::route(&config()?, &flags),
         Command::Connectors(verb) => connectors::connectors(&config()?, verb).await,
         Command::Topology(flags) => topology::topology(&config()?, &flags),

@@ -46,6 +46,15 @@ async fn readyz_says_what_is_missing() {
 }
 
 #[tokio::test]
+async fn a_worker_that_is_not_ready_lives() {
+    let (at, _stop) = start(true, Some("sixteen-bytes-ok")).await;
+    assert_eq!(health(at, true).await.unwrap(), None);
+    let (at, _stop) = start(false, Some("sixteen-bytes-ok")).await;
+    assert_eq!(health(at, false).await.unwrap(), None);
+    assert_eq!(health(at, true).await.unwrap().unwrap(), "queue: connection refused");
+}
+
+#[tokio::test]
 async fn status_wants_the_token_if_there_is_one_and_health_does_not() {
     let (at, _stop) = start(true, Some("sixteen-bytes-ok")).await;
     let (right, wrong) = (SecretString::from("sixteen-bytes-ok"), SecretString::from("sixteen-bytes-no"));

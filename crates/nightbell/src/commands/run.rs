@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use crate::certificates::Lookout;
 use crate::config::Config;
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::worker::{Owner, StopSignals, Worker};
@@ -69,6 +70,7 @@ enum Asked {
 /// Waits for signals, and reloads on SIGHUP.
 async fn supervise(path: &Path, config: Config, signals: &mut Signals, owners: &mut [Owner]) -> Asked {
     let mut config = config;
+    let mut certificates = Lookout::begin(&config);
     loop {
         tokio::select! {
             () = signals.stop.next() => {
@@ -83,6 +85,7 @@ async fn supervise(path: &Path, config: Config, signals: &mut Signals, owners: &
                         telemetry::config_reloaded(true);
                         info!("the configuration was reloaded");
                         config = new;
+                        certificates.follow(&config);
                     }
                     Err(failure) => {
                         telemetry::config_reloaded(false);

@@ -1,0 +1,17 @@
+//! `nightbell health`.
+
+use crate::cli::Health;
+use crate::config::Config;
+use crate::exit::{Code, Failure, OrFail as _};
+use crate::output::print_line;
+
+/// Succeeds if the worker of this configuration lives or, where that is asked, is ready.
+///
+/// # Errors
+/// It does not answer, or is not ready.
+pub async fn health(config: &Config, flags: Health) -> Result<(), Failure> {
+    match nightbell_http::health(config.http.listen, flags.ready).await.or_fail(Code::Unavailable)? {
+        None => print_line("ok"),
+        Some(missing) => Err(Failure::new(Code::Unavailable, format!("not ready: {missing}"))),
+    }
+}
