@@ -2,14 +2,17 @@
 //! Each test is named as the fact that it shows. RabbitMQ missing is a failure, never a skip.
 
 mod brokers;
+mod composed;
 mod crashes;
 mod delivery;
 mod demo;
+mod deployment;
 mod destinations;
 mod doctor;
 mod embedded;
 mod examples;
 mod ingest;
+mod monitoring;
 mod operators;
 mod producers;
 mod recipes;
@@ -155,6 +158,15 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         destinations::connectors_test_says_what_happened_and_what_it_means,
         destinations::no_secret_shows_behind_tls_proxy_and_tokens,
         destinations::each_payload_profile_arrives_as_its_workflow_expects,
+        monitoring::promtool_finds_the_rules_and_the_scrape_configuration_right,
+        monitoring::every_rule_is_tested_each_way_and_has_a_place_in_the_runbook,
+        deployment::the_compose_file_and_the_manifests_fit_their_schemas,
+        deployment::every_configuration_that_is_shipped_is_valid,
+        deployment::the_definitions_are_what_the_topology_command_prints,
+        deployment::the_unit_is_sound_and_hardened,
+        deployment::the_program_needs_no_library_that_its_image_lacks,
+        composed::what_compose_runs_delivers_with_the_least_privileges,
+        composed::every_query_of_the_dashboard_and_every_rule_finds_its_data,
         embedded::a_second_worker_says_that_the_queue_is_in_use,
         embedded::publishing_needs_no_worker_and_goes_through_one_that_runs,
         embedded::a_drain_moves_all_that_waits_and_the_dead_letters,

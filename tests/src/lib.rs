@@ -5,6 +5,7 @@ pub mod collector;
 pub mod node;
 pub mod process;
 pub mod program;
+pub mod prometheus;
 pub mod queues;
 pub mod site;
 pub mod wait;

@@ -33,6 +33,21 @@ rm -rf "$0""#;
 
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
+/// What a node has besides the tests' own settings.
+#[derive(Debug, Clone)]
+pub struct Extras {
+    /// Its plugins, as an Erlang list with a dot at the end.
+    pub plugins: String,
+    /// Further lines of `rabbitmq.conf`, which go before the tests' own.
+    pub settings: String,
+}
+
+impl Default for Extras {
+    fn default() -> Self {
+        Self { plugins: "[].\n".to_owned(), settings: String::new() }
+    }
+}
+
 /// A running node.
 pub struct RabbitNode {
     folder: TempDir,
@@ -56,9 +71,17 @@ impl RabbitNode {
     /// # Errors
     /// RabbitMQ is not installed, or did not start; the text says which, with the end of the node's log.
     pub async fn start() -> io::Result<Self> {
+        Self::start_with(&Extras::default()).await
+    }
+
+    /// Starts a node with plugins and settings of the caller's.
+    ///
+    /// # Errors
+    /// As [`RabbitNode::start`].
+    pub async fn start_with(extras: &Extras) -> io::Result<Self> {
         let mut last = None;
         for _ in 0..STARTS_MAX {
-            match Self::try_start().await {
+            match Self::try_start(extras).await {
                 Ok(node) => return Ok(node),
                 Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Err(cause),
                 Err(cause) => last = Some(cause),
@@ -67,14 +90,14 @@ impl RabbitNode {
         Err(last.unwrap_or_else(|| io::Error::other("never tried")))
     }
 
-    async fn try_start() -> io::Result<Self> {
+    async fn try_start(extras: &Extras) -> io::Result<Self> {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let folder = tempfile::Builder::new().prefix("nightbell-rabbit-").tempdir()?;
         let name = format!("nightbell-{}-{number}@localhost", std::process::id());
         let ports = Ports { amqp: free_port()?, distribution: free_port()?, mapper: free_port()? };
         let guard = guard(folder.path())?;
         let mut node = Self { folder, ports, name, broker: None, mapper: None, guard: Some(guard) };
-        node.write_settings()?;
+        node.write_settings(extras)?;
         node.mapper = Some(node.start_mapper()?);
         node.start_broker().await?;
         Ok(node)
@@ -185,15 +208,15 @@ impl RabbitNode {
         Ok(kill_process(pid, signal)?)
     }
 
-    fn write_settings(&self) -> io::Result<()> {
+    fn write_settings(&self, extras: &Extras) -> io::Result<()> {
         let settings = format!(
-            "listeners.tcp.1 = 127.0.0.1:{}\nloopback_users = none\nlog.console = false\n\
+            "{}\nlisteners.tcp.1 = 127.0.0.1:{}\nloopback_users = none\nlog.console = false\n\
              log.file.level = info\n\
              disk_free_limit.absolute = 1MB\n",
-            self.ports.amqp
+            extras.settings, self.ports.amqp
         );
         std::fs::write(self.path("rabbitmq.conf"), settings)?;
-        std::fs::write(self.path("enabled_plugins"), "[].\n")
+        std::fs::write(self.path("enabled_plugins"), &extras.plugins)
     }
 
     /// The Erlang port mapper would else be started by the node, as a daemon that outlives it.

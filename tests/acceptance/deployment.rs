@@ -1,0 +1,149 @@
+//! What `deploy/` ships for containers, Kubernetes and systemd, as far as it can be checked without an engine: against the
+//! schemas, and with the program itself.
+
+use std::path::{Path, PathBuf};
+
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, ensure};
+use nightbell_tests::program::{self, Ended};
+use serde_json::Value;
+use tokio::process::Command;
+
+/// Prints all documents of a YAML file as one JSON array.
+const YAML: &str =
+    "import json, sys, yaml; json.dump(list(yaml.safe_load_all(open(sys.argv[1]))), sys.stdout)";
+
+/// How exposed the unit may be by systemd's own count, in tenths: 0 is sealed, 100 is any other service.
+const EXPOSURE_MAX: &str = "15";
+
+pub(crate) async fn the_compose_file_and_the_manifests_fit_their_schemas(_: String) -> Result<()> {
+    let compose = shipped("docker-compose.yml");
+    let compose = compose.to_str().context("the folder's name is no text")?;
+    tool("check-jsonschema", &["--builtin-schema", "vendor.compose-spec", compose]).await?.success()?;
+
+    let kustomization = yaml("deploy/kubernetes/kustomization.yaml").await?;
+    let mut listed: Vec<_> = kustomization["resources"].as_array().context("no resources")?.iter().collect();
+    let example = Value::from("secret.example.yaml");
+    listed.push(&example);
+    for file in listed {
+        let path = shipped("deploy/kubernetes").join(file.as_str().context("a file's name")?);
+        // Of the Prometheus Operator's own kinds there is no schema at hand.
+        if !path.ends_with("servicemonitor.yaml") {
+            let path = path.to_str().context("the folder's name is no text")?;
+            let said = tool("kubernetes-validate", &["--strict", path]).await?;
+            ensure!(said.code == Some(0) && format!("{said:?}").contains("passed"), "{said:?}");
+        }
+    }
+    let there = std::fs::read_dir(shipped("deploy/kubernetes"))?.count();
+    let resources = kustomization["resources"].as_array().map_or(0, Vec::len);
+    ensure!(there == resources + 2, "a file in deploy/kubernetes that kustomization.yaml does not list");
+    Ok(())
+}
+
+pub(crate) async fn every_configuration_that_is_shipped_is_valid(_: String) -> Result<()> {
+    let secret = yaml("deploy/kubernetes/secret.example.yaml").await?;
+    let values = secret["stringData"].as_object().context("no values")?;
+    let config = yaml("deploy/kubernetes/configmap.yaml").await?;
+    let config = config["data"]["nightbell.toml"].as_str().context("no configuration")?.to_owned();
+    let unit = std::fs::read_to_string(shipped("deploy/systemd/nightbell.toml"))?;
+    let credentials = "/run/credentials/nightbell.service/secrets_";
+    for (config, place) in [(config, "/run/secrets/nightbell/"), (unit, credentials)] {
+        let folder = tempfile::tempdir()?;
+        for (name, value) in values {
+            std::fs::write(folder.path().join(name), value.as_str().context("a text")?)?;
+        }
+        ensure!(config.contains(place), "{config}");
+        let config = config.replace(place, &format!("{}/", folder.path().display()));
+        std::fs::write(folder.path().join("nightbell.toml"), config)?;
+        program::run("nightbell", folder.path(), &["check"], b"").await?.success()?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn the_definitions_are_what_the_topology_command_prints(_: String) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = std::fs::read_to_string(shipped("deploy/compose/nightbell.toml"))?;
+    let secrets = format!("{}/", shipped("deploy/compose/secrets").display());
+    std::fs::write(folder.path().join("nightbell.toml"), config.replace("/run/secrets/", &secrets))?;
+    let printed = program::run("nightbell", folder.path(), &["topology"], b"").await?.success()?;
+    let printed: Value = serde_json::from_str(&printed)?;
+    let known: Value = serde_json::from_slice(&std::fs::read(shipped("deploy/rabbitmq/definitions.json"))?)?;
+    for (part, wanted) in printed.as_object().context("no object")? {
+        ensure!(known[part] == *wanted, "{part} of deploy/rabbitmq/definitions.json is another");
+    }
+    Ok(())
+}
+
+pub(crate) async fn the_unit_is_sound_and_hardened(_: String) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let unit = std::fs::read_to_string(shipped("deploy/systemd/nightbell.service"))?;
+    let installed = "ExecStart=/usr/bin/nightbell ";
+    ensure!(unit.contains(installed), "{unit}");
+    let built = format!("ExecStart={} ", program::path("nightbell")?.display());
+    let path = folder.path().join("nightbell.service");
+    std::fs::write(&path, unit.replace(installed, &built))?;
+    let path = path.to_str().context("the folder's name is no text")?;
+    let verified = system("systemd-analyze", &["verify", "--man=no", path]).await?;
+    ensure!(verified.code == Some(0) && verified.stderr.is_empty(), "{verified:?}");
+    let threshold = format!("--threshold={EXPOSURE_MAX}");
+    system("systemd-analyze", &["security", "--offline=true", &threshold, path]).await?.success()?;
+    std::fs::create_dir(folder.path().join("etc"))?;
+    let root = format!("--root={}", folder.path().display());
+    for (program, mode, file) in
+        [("systemd-sysusers", None, "sysusers"), ("systemd-tmpfiles", Some("--create"), "tmpfiles")]
+    {
+        let file = shipped(&format!("deploy/systemd/nightbell.{file}.conf"));
+        let arguments = [Some(root.as_str()), mode, file.to_str()];
+        system(program, &arguments.into_iter().flatten().collect::<Vec<_>>()).await?.success()?;
+    }
+    ensure!(std::fs::read_to_string(folder.path().join("etc/passwd"))?.starts_with("nightbell:"));
+    ensure!(folder.path().join("etc/nightbell/secrets").is_dir());
+    Ok(())
+}
+
+pub(crate) async fn the_program_needs_no_library_that_its_image_lacks(_: String) -> Result<()> {
+    // What gcr.io/distroless/cc has, and the kernel's own.
+    let image =
+        ["linux-vdso.so", "ld-linux", "libc.so", "libm.so", "libgcc_s.so", "libpthread.so", "libdl.so"];
+    for name in ["nightbell", "fake-xmatters"] {
+        let program = program::path(name)?;
+        let listed = system("ldd", &[program.to_str().context("no text")?]).await?.success()?;
+        for line in listed.lines() {
+            ensure!(image.iter().any(|library| line.contains(library)), "{name}: {line}");
+        }
+    }
+    Ok(())
+}
+
+/// A file of this repository.
+pub(crate) fn shipped(file: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    root.canonicalize().unwrap_or(root).join(file)
+}
+
+/// A YAML file's one document.
+pub(crate) async fn yaml(file: &str) -> Result<Value> {
+    let mut documents = yamls(&shipped(file)).await?;
+    ensure!(documents.len() == 1, "{file} has {} documents", documents.len());
+    Ok(documents.remove(0))
+}
+
+async fn yamls(file: &Path) -> Result<Vec<Value>> {
+    let printed = tool("python", &["-c", YAML, file.to_str().context("no text")?]).await?.success()?;
+    Ok(serde_json::from_str(&printed)?)
+}
+
+/// Runs a program that `tests/run` installed.
+async fn tool(name: &str, arguments: &[&str]) -> Result<Ended> {
+    let program = shipped("target/tools/python/bin").join(name);
+    system(program.to_str().context("the folder's name is no text")?, arguments).await
+}
+
+/// Runs a program to its end.
+async fn system(program: &str, arguments: &[&str]) -> Result<Ended> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await.with_context(|| format!("run {program}; tests/run installs it"))?;
+    Ok(output.into())
+}
