@@ -151,6 +151,7 @@ impl World {
             | Input::Recorded { .. }
             | Input::Lost
             | Input::Tick
+            | Input::ClockSet(_)
             | Input::Stop
             | Input::Configured(_)) => same,
         };

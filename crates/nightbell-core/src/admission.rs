@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::fingerprint::Fingerprint;
+use crate::limits::{CLAIM_SLACK, WAIT_MAX};
 use crate::record::{Looked, State};
 use crate::time::UnixMillis;
 
@@ -21,6 +22,10 @@ pub enum Admission {
 ///
 /// An operator's replay goes round the window, once per replay: it passes a dead letter of an earlier journey and
 /// another event's alert key, but never the delivery of its own event.
+///
+/// A record from a time to come was written before the clock was set back. It suppresses others no longer than it would
+/// have: a delivery within `window` to either side of `now`, a claim that could have been made by now. Beyond that the next
+/// event is sent, because a second page for one failure is better than none for the next.
 #[must_use]
 pub fn admit(
     event: Fingerprint,
@@ -42,10 +47,15 @@ pub fn admit(
     }
     let Some(last) = &looked.by_alert else { return Admission::Ours };
     match last.state {
-        State::Delivered { at, .. } if now < at.after(window) => Admission::Repeat,
-        State::InFlight { until } if last.event != event && now < until => Admission::Repeat,
+        State::Delivered { at, .. } if now.since(at).max(now.until(at)) < window => Admission::Repeat,
+        State::InFlight { until } if last.event != event && holds(until, now) => Admission::Repeat,
         State::Delivered { .. } | State::InFlight { .. } | State::Dead { .. } => Admission::Ours,
     }
+}
+
+/// Whether a claim holds until then.
+fn holds(until: UnixMillis, now: UnixMillis) -> bool {
+    now < until && now.until(until) <= WAIT_MAX + CLAIM_SLACK
 }
 
 #[cfg(test)]
@@ -99,6 +109,18 @@ mod tests {
         check(None, record(B, None, WAITING), None, Admission::Repeat);
         check(None, record(B, None, LOST), None, Admission::Ours);
         check(record(A, None, WAITING), record(A, None, WAITING), None, Admission::Ours);
+    }
+
+    #[test]
+    fn a_record_from_before_the_clock_was_set_back_suppresses_no_longer() {
+        let at = |ahead_s: u64| UnixMillis(NOW.0 + ahead_s * 1_000);
+        let delivered = |ahead_s| State::Delivered { at: at(ahead_s), request_id: None };
+        check(None, record(B, None, delivered(59)), None, Admission::Repeat);
+        check(None, record(B, None, delivered(60)), None, Admission::Ours);
+        let claimed = |ahead_s| State::InFlight { until: at(ahead_s) };
+        check(None, record(B, None, claimed(4_500)), None, Admission::Repeat);
+        check(None, record(B, None, claimed(4_501)), None, Admission::Ours);
+        check(record(A, None, delivered(86_400)), None, None, Admission::Settled);
     }
 
     #[test]

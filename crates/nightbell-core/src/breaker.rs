@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::outcome::OutcomeKind;
-use crate::time::UnixMillis;
+use crate::time::{Jump, UnixMillis};
 
 /// Failures in a row after which the breaker opens.
 pub const FAILURES_MAX: u32 = 5;
@@ -74,6 +74,13 @@ impl Breaker {
     pub fn probe_sent(&mut self) {
         if let Self::Open { probing, .. } = self {
             *probing = true;
+        }
+    }
+
+    /// The clock was set: the next probe stays as far away as it was.
+    pub fn clock_set(&mut self, jump: Jump) {
+        if let Self::Open { until, .. } = self {
+            *until = until.moved(jump);
         }
     }
 

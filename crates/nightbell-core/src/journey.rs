@@ -1,14 +1,16 @@
 //! What an alert has been through, as it travels in our own headers. RabbitMQ's `x-death` is not used for it: its
 //! counts do not survive a client's re-publish on 4.x (rabbitmq-server 4.0.1 release notes).
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::connector::Connector;
 use crate::dead::Reason;
-use crate::limits::{DETAIL_BYTES_MAX, HISTORY_MAX};
+use crate::limits::{DETAIL_BYTES_MAX, HISTORY_MAX, WAIT_MAX};
 use crate::message::{HeaderValue, Headers};
 use crate::outcome::{Outcome, OutcomeKind};
-use crate::time::UnixMillis;
+use crate::time::{UnixMillis, millis};
 
 /// How many attempts were spent.
 pub const ATTEMPTS: &str = "nightbell-attempts";
@@ -16,6 +18,8 @@ pub const ATTEMPTS: &str = "nightbell-attempts";
 pub const SINCE: &str = "nightbell-since";
 /// When it may be tried again, in epoch milliseconds.
 pub const DUE: &str = "nightbell-due";
+/// How much of its wait is left when it comes back from its retry queue, in milliseconds.
+pub const LEFT: &str = "nightbell-left";
 /// The replay that brought it, by its start in epoch milliseconds.
 pub const REPLAY: &str = "nightbell-replay";
 /// The latest attempts, as JSON.
@@ -29,7 +33,7 @@ pub const DETAIL: &str = "nightbell-detail";
 /// When it became a dead letter, in epoch milliseconds.
 pub const DIED_AT: &str = "nightbell-died-at";
 
-const ALL: [&str; 9] = [ATTEMPTS, SINCE, DUE, REPLAY, HISTORY, CONNECTOR, REASON, DETAIL, DIED_AT];
+const ALL: [&str; 10] = [ATTEMPTS, SINCE, DUE, LEFT, REPLAY, HISTORY, CONNECTOR, REASON, DETAIL, DIED_AT];
 
 /// What an alert has been through.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub struct Journey {
     pub since: Option<UnixMillis>,
     /// When it may be tried again.
     pub due: Option<UnixMillis>,
+    /// How much of its wait is left when it comes back from its retry queue; see [`Journey::due_by`].
+    pub left: Option<Duration>,
     /// The replay that brought it, by its start.
     pub replay: Option<UnixMillis>,
     /// The latest attempts, the oldest first.
@@ -87,6 +93,7 @@ impl Journey {
             attempts: number(ATTEMPTS).and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
             since: time(SINCE),
             due: time(DUE),
+            left: number(LEFT).map(Duration::from_millis),
             replay: time(REPLAY),
             history,
             death: text(headers, REASON).and_then(|reason| reason.parse().ok()).map(|reason| Death {
@@ -109,6 +116,9 @@ impl Journey {
                 set(name, value);
             }
         }
+        if let Some(left) = self.left.and_then(|left| i64::try_from(millis(left)).ok()) {
+            set(LEFT, HeaderValue::Number(left));
+        }
         if !self.history.is_empty() {
             let json = serde_json::to_string(&self.history).expect("a history is plain data");
             set(HISTORY, HeaderValue::Text(json));
@@ -123,6 +133,16 @@ impl Journey {
                 set(DIED_AT, value);
             }
         }
+    }
+
+    /// When it may be tried again, by a clock that shows `now` as it comes back from its retry queue.
+    ///
+    /// A clock that was set back meanwhile can't put it off: no more is left than was meant to be left, nor ever more than
+    /// [`WAIT_MAX`]. One that was set forth lets it be tried at once.
+    #[must_use]
+    pub fn due_by(&self, now: UnixMillis) -> Option<UnixMillis> {
+        let left = self.left.unwrap_or(WAIT_MAX).min(WAIT_MAX);
+        self.due.map(|due| due.min(now.after(left)))
     }
 
     /// Adds an attempt to the history and drops the oldest beyond [`HISTORY_MAX`].
@@ -168,6 +188,7 @@ mod tests {
             attempts: 2,
             since: Some(UnixMillis(1)),
             due: Some(UnixMillis(2)),
+            left: Some(Duration::from_millis(5)),
             replay: Some(UnixMillis(3)),
             history: Vec::new(),
             death: Some(Death {

@@ -15,6 +15,10 @@ pub const DUE_HELD_MAX: Duration = Duration::from_secs(10);
 /// The longest `Retry-After` that is believed.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
+/// The longest time for which anything is ever put off: `retry.max`, a believed `Retry-After`, a probe and a pace are all
+/// within it. A due time further ahead was written before the clock was set back.
+pub const WAIT_MAX: Duration = Duration::from_secs(3600);
+
 /// How much longer than its due time an alert in a retry queue keeps its claim on an alert key.
 pub const CLAIM_SLACK: Duration = Duration::from_secs(900);
 

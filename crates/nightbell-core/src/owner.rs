@@ -5,6 +5,7 @@
 //! worker performs its [`Step`]s and answers each [`Step::Look`], [`Step::Attempt`], [`Step::Record`] and
 //! [`Step::Publish`] with one [`Input`].
 
+mod clock;
 mod compose;
 mod gate;
 mod held;
@@ -30,10 +31,11 @@ use crate::policy::{Chance, Policy};
 use crate::ports::{Alert, Destination};
 use crate::record::{Change, Looked};
 use crate::routing::Routing;
-use crate::time::UnixMillis;
+use crate::time::{Jump, UnixMillis};
 
 pub use self::settle::Judged;
 
+use self::clock::Set;
 use self::gate::Gate;
 use self::held::{Held, Stage};
 
@@ -106,6 +108,8 @@ pub enum Input {
     Lost,
     /// Time has passed.
     Tick,
+    /// The clock was set; the time given with this is by the new one already.
+    ClockSet(Jump),
     /// Begin nothing new and hand back what is not being attempted.
     Stop,
     /// The configuration was reloaded.
@@ -220,6 +224,8 @@ pub struct Owner {
     /// Repeats of delivered alert keys that are not yet in the ledger: how many, and the latest.
     repeats: HashMap<Fingerprint, (u32, UnixMillis)>,
     ticked: UnixMillis,
+    /// How far the clock was set forth, and when.
+    set_forth: Option<Set>,
     mode: Mode,
 }
 
@@ -247,6 +253,7 @@ impl Owner {
             delayed: BTreeSet::new(),
             repeats: HashMap::new(),
             ticked: now,
+            set_forth: None,
             mode: Mode::Running,
         }
     }
@@ -271,6 +278,7 @@ impl Owner {
             Input::Published { tag, confirmed: false } => self.not_published(tag, now, &mut steps),
             Input::Lost => self.lost(),
             Input::Tick => {}
+            Input::ClockSet(jump) => self.clock_set(jump, now),
             Input::Stop => self.stop(&mut steps),
             Input::Configured(settings) => {
                 self.gate.configure(&settings, now);

@@ -10,7 +10,7 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
-use crate::time::{UnixMillis, millis};
+use crate::time::{Jump, UnixMillis, millis};
 
 /// How many alerts in which time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,11 @@ impl Pace {
         let quota = Quota::with_period(spacing).expect("the spacing is not zero");
         let limiter = RateLimiter::direct_with_clock(quota, GivenClock(Cell::new(Nanos::new(0))));
         Self { limiter, began: now }
+    }
+
+    /// The clock was set: the next alert stays as far away as it was.
+    pub fn clock_set(&mut self, jump: Jump) {
+        self.began = self.began.moved(jump);
     }
 
     /// Takes the right to send one alert now.

@@ -23,11 +23,29 @@ impl UnixMillis {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// The point's new name after the clock was set.
+    #[must_use]
+    pub fn moved(self, jump: Jump) -> Self {
+        match jump {
+            Jump::Forth(by) => self.after(by),
+            Jump::Back(by) => Self(self.0.saturating_sub(millis(by))),
+        }
+    }
+
     /// The time until `later`; zero if it has passed.
     #[must_use]
     pub fn until(self, later: Self) -> Duration {
         later.since(self)
     }
+}
+
+/// How a wall clock was set: how far it moved beside the time that passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jump {
+    /// To a later time.
+    Forth(Duration),
+    /// To an earlier time.
+    Back(Duration),
 }
 
 /// Whole milliseconds of `duration`, as many as fit.

@@ -14,9 +14,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::clock::Watch;
 use crate::crash::{self, After};
 use crate::perform::{Answer, AttemptEnded, Hand, Performer};
-use crate::telemetry::{DeliveryAttempted, Meters};
+use crate::telemetry::{DeliveryAttempted, Meters, clock_set};
 
 /// What all owners share.
 #[derive(Debug, Clone)]
@@ -73,6 +74,9 @@ const CONTROLS_MAX: usize = 8;
 /// The most answers, or deliveries, that are taken in one go before all others get their turn.
 const AT_ONCE_MAX: usize = 64;
 
+/// The longest sleep: a time to wake up at may be days away once the clock was set back.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
 /// How often an owner says what it is doing.
 const VIEW_EVERY: Duration = Duration::from_secs(1);
 
@@ -87,7 +91,8 @@ where
 {
     let connector = settings.connector.clone();
     let (control, controls) = mpsc::channel(CONTROLS_MAX);
-    let owner = Owner::new(settings, ports.clock.now());
+    let now = ports.clock.now();
+    let (owner, watch) = (Owner::new(settings, now), Watch::new(now, Instant::now()));
     let (view, views) = watch::channel(owner.view());
     let performer = Performer {
         connector: connector.clone(),
@@ -100,12 +105,13 @@ where
         finished: 0,
         returned: 0,
     };
-    let task = Task { owner, queue, performer, controls, view, tags: 0, stop_at: None, halted: false };
+    let task = Task { owner, watch, queue, performer, controls, view, tags: 0, stop_at: None, halted: false };
     OwnerHandle { connector, control, view: views, ended: tokio::spawn(task.run()) }
 }
 
 struct Task<Q: Subscription, O, L, S, C> {
     owner: Owner,
+    watch: Watch,
     queue: Q,
     performer: Performer<Q::Settler, O, L, S, C>,
     controls: mpsc::Receiver<Control<S>>,
@@ -128,7 +134,7 @@ where
         let mut views = tokio::time::interval(VIEW_EVERY);
         views.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.is_drained() {
-            let wake = self.owner.wake_at().map(|at| self.now().until(at));
+            let wake = self.owner.wake_at().map(|at| self.now().until(at).min(SLEEP_MAX));
             let grace = self.stop_at.map(|at| at.saturating_duration_since(Instant::now()));
             let input = tokio::select! {
                 Some(answer) = self.performer.answers.next() => {
@@ -190,7 +196,13 @@ where
 
     async fn handle(&mut self, input: Input) {
         let now = self.now();
-        for step in self.owner.handle(input, now) {
+        let mut steps = Vec::new();
+        if let Some(jump) = self.watch.look(now, Instant::now()) {
+            clock_set(&self.performer.connector, jump);
+            steps = self.owner.handle(Input::ClockSet(jump), now);
+        }
+        steps.extend(self.owner.handle(input, now));
+        for step in steps {
             if !self.performer.perform(step) {
                 self.halted = true;
                 self.queue.leave().await;

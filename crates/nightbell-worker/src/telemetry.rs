@@ -13,7 +13,7 @@ use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::outcome::{Outcome, OutcomeKind, Verdict};
 use nightbell_core::owner::{Ending, Judged, View};
 use nightbell_core::ports::{PublishError, SettleError};
-use nightbell_core::time::{UnixMillis, millis};
+use nightbell_core::time::{Jump, UnixMillis, millis};
 use nightbell_core::trace::TraceParent;
 use tracing::{debug, error, info, warn};
 
@@ -319,6 +319,14 @@ pub(crate) fn not_published(connector: &Connector, error: &PublishError) {
 
 pub(crate) fn not_settled(connector: &Connector, error: SettleError) {
     debug!(%connector, %error, "a delivery was not settled; it comes again, and the ledger knows it");
+}
+
+pub(crate) fn clock_set(connector: &Connector, jump: Jump) {
+    let (seconds, direction) = match jump {
+        Jump::Forth(by) => (by.as_secs(), "forth"),
+        Jump::Back(by) => (by.as_secs(), "back"),
+    };
+    warn!(%connector, seconds, direction, "the clock was set; waits and ages go on as before");
 }
 
 pub(crate) fn halted(connector: &Connector) {

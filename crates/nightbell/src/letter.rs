@@ -1,5 +1,7 @@
 //! A dead letter as an operator sees it, and which of them a selector means.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use nightbell_core::alert::alert_id;
@@ -58,12 +60,14 @@ impl Letter {
     }
 
     /// The message that replays it: the same bytes on a new journey, marked with the replay's start, so that it goes
-    /// round the dedup window once.
+    /// round the dedup window once. The mark is later than that of the replay before, even if the clock was set back since:
+    /// the ledger would take it for a copy of that one.
     #[must_use]
     pub fn replayed(&self, replay: UnixMillis) -> Message {
+        let later = self.journey.replay.map(|before| before.after(Duration::from_millis(1)));
         let journey = Journey {
             since: Some(replay),
-            replay: Some(replay),
+            replay: later.max(Some(replay)),
             history: self.journey.history.clone(),
             ..Journey::default()
         };
@@ -247,6 +251,14 @@ mod tests {
         assert_eq!((journey.attempts, journey.due, journey.death), (0, None, None));
         assert_eq!((journey.replay, journey.since), (Some(NOW), Some(NOW)));
         assert_eq!(again.body, letter().message.body);
+    }
+
+    #[test]
+    fn a_replay_after_the_clock_was_set_back_is_another_one_than_before() {
+        let first = Letter::read(letter().replayed(NOW), letter().death);
+        let earlier = UnixMillis(NOW.0 - 86_400_000);
+        let journey = Journey::read(&first.replayed(earlier).headers);
+        assert_eq!((journey.replay, journey.since), (Some(UnixMillis(NOW.0 + 1)), Some(earlier)));
     }
 
     #[test]

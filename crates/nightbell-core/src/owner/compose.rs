@@ -91,7 +91,10 @@ impl Owner {
     pub(super) fn publish_retry(&mut self, tag: Tag, now: UnixMillis, steps: &mut Vec<Step>) {
         let Some(held) = self.held.get_mut(&tag) else { return };
         let wait = held.journey.due.map_or(Duration::ZERO, |due| now.until(due));
-        let to = Destination::Retry { rung: Rung::within(wait), connector: self.settings.connector.clone() };
+        let rung = Rung::within(wait);
+        held.copy_due = held.journey.due;
+        held.journey.left = Some(wait.saturating_sub(rung.wait()));
+        let to = Destination::Retry { rung, connector: self.settings.connector.clone() };
         let message = copy(held);
         steps.push(Step::Publish { tag, to, message });
     }
@@ -101,7 +104,7 @@ impl Owner {
         let Some(held) = self.held.get_mut(&tag) else { return };
         let Fate::Die { reason, detail } = &held.fate else { return };
         held.stage = Stage::PublishingDead;
-        held.journey.due = None;
+        (held.journey.due, held.journey.left) = (None, None);
         held.journey.death = Some(Death {
             connector: Some(self.settings.connector.clone()),
             reason: *reason,
@@ -115,7 +118,8 @@ impl Owner {
 
 /// The message with its journey so far, the body untouched.
 fn copy(held: &mut Held) -> Message {
-    held.journey.since = Some(held.since);
+    // By the clock as it was read then; one that was set back since would make it a time to come.
+    held.journey.since = held.journey.since.min(Some(held.since));
     let mut message = held.message.clone();
     held.journey.write(&mut message.headers);
     message

@@ -5,7 +5,7 @@ use crate::limits::OPEN_PER_SLOT_MAX;
 use crate::outcome::Outcome;
 use crate::pace::{Pace, Rate};
 use crate::policy::believed;
-use crate::time::UnixMillis;
+use crate::time::{Jump, UnixMillis};
 
 use super::Settings;
 
@@ -45,6 +45,16 @@ impl Gate {
             self.rate = settings.rate;
             self.pace = settings.rate.map(|rate| Pace::new(rate, now));
             self.paced_until = None;
+        }
+    }
+
+    /// The clock was set: all that was waited for stays as far away as it was.
+    pub(super) fn clock_set(&mut self, jump: Jump) {
+        self.breaker.clock_set(jump);
+        self.paused_until = self.paused_until.map(|until| until.moved(jump));
+        self.paced_until = self.paced_until.map(|until| until.moved(jump));
+        if let Some(pace) = &mut self.pace {
+            pace.clock_set(jump);
         }
     }
 

@@ -18,12 +18,14 @@ pub(super) struct Held {
     pub(super) journey: Journey,
     pub(super) event_id: EventId,
     pub(super) alert_key: Fingerprint,
-    /// When the alert was accepted into the queue.
+    /// When the alert was accepted into the queue, by the clock as it goes now.
     pub(super) since: UnixMillis,
     /// When it came into this hand.
     pub(super) held_since: UnixMillis,
     pub(super) fate: Fate,
     pub(super) stage: Stage,
+    /// The due time that its copy in a retry queue has, as it was written.
+    pub(super) copy_due: Option<UnixMillis>,
     /// Whether the ledger was asked, and it is ours.
     pub(super) admitted: bool,
     /// Whether the ledger says that the alert key is claimed for this very event, so that its death has to end the claim.
@@ -92,7 +94,7 @@ impl Held {
     /// comes later than the copy, or a later replay: then nothing else keeps the event, and it must outlive this one.
     pub(super) fn joined_by(&mut self, tag: Tag, journey: &Journey) {
         let publishing = matches!(self.stage, Stage::PublishingRetry { .. });
-        let is_copy = publishing && journey.due.is_some() && journey.due == self.journey.due;
+        let is_copy = publishing && journey.due.is_some() && journey.due == self.copy_due;
         let survives = is_copy || journey.replay > self.journey.replay;
         if survives { &mut self.survivors } else { &mut self.twins }.push(tag);
     }

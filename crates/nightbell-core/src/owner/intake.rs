@@ -22,7 +22,7 @@ impl Owner {
             steps.push(Step::HandBack { tag });
             return;
         }
-        let Some(held) = self.read(message, now) else {
+        let Some(mut held) = self.read(message, now) else {
             steps.push(Step::Ack { tag, ending: Ending::Filtered });
             return;
         };
@@ -32,6 +32,8 @@ impl Owner {
             return;
         }
         self.by_event.insert(held.event_id.fingerprint(), tag);
+        // Only now: a copy is recognised above by the due time that was written.
+        held.journey.due = held.journey.due_by(now);
         let due = held.journey.due.filter(|_| matches!(held.fate, Fate::Deliver(_)));
         self.held.insert(tag, held);
         if due.is_some_and(|due| now.until(due) > DUE_HELD_MAX) {
@@ -45,8 +47,10 @@ impl Owner {
 
     /// Reads and routes a message; none: it is not for this connector.
     fn read(&self, message: Message, now: UnixMillis) -> Option<Held> {
-        let journey = Journey::read(&message.headers);
-        let since = journey.since.or(message.published_at).map_or(now, |since| since.min(now));
+        let mut journey = Journey::read(&message.headers);
+        let accepted = journey.since.or(message.published_at).map_or(now, |since| since.min(now));
+        journey.since = Some(accepted);
+        let since = self.accepted_at(accepted, now);
         let (event_id, alert_key, fate) = match event::read(&message.body) {
             Err(bad) => {
                 if !self.settings.routing.keeps_invalid(&self.settings.connector) {
@@ -75,6 +79,7 @@ impl Owner {
             held_since: now,
             fate,
             stage: Stage::Looking,
+            copy_due: None,
             admitted: false,
             claims_in_ledger: false,
             twins: Vec::new(),

@@ -1,5 +1,6 @@
 //! The owner in a small world: tables of single paths here, random histories in [`world`].
 
+mod clock;
 mod overrides;
 mod paced;
 mod told;
@@ -8,7 +9,7 @@ mod world;
 use super::*;
 use crate::dead::Reason;
 use crate::journey::Journey;
-use crate::limits::{CLAIM_SLACK, DUE_HELD_MAX, OPEN_PER_SLOT_MAX};
+use crate::limits::{CLAIM_SLACK, DUE_HELD_MAX, OPEN_PER_SLOT_MAX, WAIT_MAX};
 use crate::message::EventId;
 use crate::record::{Happening, Record, RecordKey, State};
 use crate::rung::Rung;

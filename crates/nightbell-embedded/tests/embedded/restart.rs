@@ -61,6 +61,23 @@ async fn a_clock_set_back_over_a_restart_holds_a_retry_no_longer_than_its_rung()
 }
 
 #[tokio::test]
+async fn a_clock_set_back_delays_no_retry() {
+    let place = Place::new();
+    let queue = place.open(&["sre"]);
+    let mut sre = queue.subscribe(connector("sre"));
+    publish(&queue, retry("sre", 1), "1").await.unwrap();
+    place.clock.move_to(UnixMillis(NOW.0 - 3 * 86_400_000));
+    publish(&queue, retry("sre", 1), "2").await.unwrap();
+    assert_eq!(acked(&mut sre, 2).await, ["1", "2"]);
+    // Those are waited for by the clock that the file knows of.
+    publish(&queue, retry("sre", 512), "3").await.unwrap();
+    publish(&queue, retry("sre", 1), "4").await.unwrap();
+    assert_eq!(acked(&mut sre, 1).await, ["4"]);
+    place.clock.move_to(UnixMillis(NOW.0 - 3 * 86_400_000 + 512_000));
+    assert_eq!(acked(&mut sre, 1).await, ["3"]);
+}
+
+#[tokio::test]
 async fn messages_of_a_connector_that_is_not_configured_are_kept() {
     let place = Place::new();
     let queue = place.open(&["gone", "sre"]);

@@ -130,14 +130,17 @@ fn destination(waits: &Waits, now: UnixMillis) -> Destination {
     }
 }
 
-/// A dead letter says in its headers how it died; one that the queue itself made may not yet.
+/// A dead letter says in its headers how it died; one that the queue itself made may not yet. A retry goes into another
+/// rung than the one that its headers were written for.
 fn marked(mut message: Message, waits: &Waits) -> Message {
-    if let Waits::Dead(death) = waits {
-        let mut journey = Journey::read(&message.headers);
-        if journey.death.is_none() {
-            journey.death = Some(death.clone());
-            journey.write(&mut message.headers);
-        }
+    let mut journey = Journey::read(&message.headers);
+    let write = match waits {
+        Waits::Dead(death) => journey.death.is_none().then(|| journey.death = Some(death.clone())),
+        Waits::Retry { .. } => journey.left.take().map(drop),
+        Waits::Ready { .. } => None,
+    };
+    if write.is_some() {
+        journey.write(&mut message.headers);
     }
     message
 }
@@ -162,6 +165,16 @@ mod tests {
 
     fn sre() -> Connector {
         "sre".parse().unwrap()
+    }
+
+    #[test]
+    fn a_retry_that_is_moved_keeps_its_due_time_alone() {
+        let mut message = Message::default();
+        let due = NOW.after(Duration::from_secs(100));
+        let journey = Journey { due: Some(due), left: Some(Duration::from_secs(36)), ..Journey::default() };
+        journey.write(&mut message.headers);
+        let moved = marked(message, &Waits::Retry { connector: sre(), due });
+        assert_eq!(Journey::read(&moved.headers), Journey { left: None, ..journey });
     }
 
     #[test]
