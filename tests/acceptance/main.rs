@@ -1,6 +1,7 @@
 //! The acceptance tests: the real programs against real RabbitMQ nodes, or on the embedded queue, and a stand-in xMatters.
 //! Each test is named as the fact that it shows. RabbitMQ missing is a failure, never a skip.
 
+mod benchmarks;
 mod brokers;
 mod composed;
 mod crashes;
@@ -178,6 +179,11 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         telemetry::a_collector_that_is_down_costs_one_warning,
         telemetry::each_attempt_is_one_line_with_all_that_is_known_of_it,
         telemetry::nobody_waits_for_whoever_reads_the_log,
+        benchmarks::the_benchmark_of_delivery_runs_and_draws,
+        benchmarks::the_benchmark_of_latency_runs,
+        benchmarks::the_benchmark_of_a_storm_posts_each_key_once,
+        benchmarks::the_benchmark_of_isolation_runs,
+        benchmarks::the_benchmark_of_the_ledger_runs,
     ]
     .into()
 }
