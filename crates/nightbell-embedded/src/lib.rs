@@ -12,8 +12,9 @@
 //! | `facts` | name | the format, and which queues are consumed |
 //!
 //! An event is stored once and has a place in each connector's queue. Places are in the order of publishing; a retry goes
-//! behind all that is ready when it becomes due. How often a message came back is counted without a write for each
-//! delivery: after an end without a farewell, all that may have been in hand counts as delivered once more.
+//! behind all that is ready when it becomes due, and after a new start it has its turn by when it was put there. How often
+//! a message came back is counted without a write for each delivery: after an end without a farewell, all that may have
+//! been in hand counts as delivered once more.
 //!
 //! This is the only crate that names redb. It must never report a message as taken in that is not durable, remove one
 //! that nobody settled, throw a file away that it can't read, or go on after a failed write.

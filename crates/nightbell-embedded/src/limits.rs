@@ -16,6 +16,10 @@ pub const PREFETCH_DEFAULT: u16 = 256;
 /// taken in here can move there.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// The most bytes that one consumer has in hand, save that it always gets one message. In hand a message takes some four
+/// times its bytes: the page it is read from, itself, and the event that is read from it.
+pub(crate) const HAND_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 /// How often a message may come back because the one who held it ended; the next time it is dead-lettered.
 pub const DELIVERIES_MAX: u16 = 50;
 

@@ -9,6 +9,7 @@ use nightbell_core::message::Message;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::codec::Entry;
+use crate::limits::HAND_BYTES_MAX;
 use crate::timeline::Moment;
 
 /// A message's place in the file, and what is known of it.
@@ -55,6 +56,8 @@ pub(crate) struct Queue {
     released: BTreeMap<u64, u64>,
     /// What the first consumer has, by place, with the order to which it goes back.
     in_hand: BTreeMap<u64, (u64, Slot)>,
+    /// The bytes of what is in hand.
+    hand_bytes: u64,
     /// The first one consumes; the others wait for it to leave.
     consumers: VecDeque<Consumer>,
 }
@@ -69,10 +72,15 @@ impl Queue {
     }
 
     /// Lets what is due by `now` become ready, behind all that is. True if there was any.
+    ///
+    /// What was due when the queue was opened has its turn by when it was put there: it would else go behind all that came
+    /// later, again at each start.
     pub(crate) fn release(&mut self, now: Moment, mut next_order: impl FnMut() -> u64) -> bool {
         let mut any = false;
         while let Some(first) = self.delayed.first_entry().filter(|first| first.key().0 <= now) {
-            let (order, slot) = (next_order(), first.remove());
+            let was_due = first.key().0 == Moment::default();
+            let slot = first.remove();
+            let order = if was_due { slot.place } else { next_order() };
             self.released.insert(slot.place, order);
             self.ready.insert(order, slot);
             any = true;
@@ -92,15 +100,18 @@ impl Queue {
         }
     }
 
-    /// The consumer, if it may have one more: at most `prefetch` are in hand.
+    /// The consumer, if it may have one more: at most `prefetch`, and [`HAND_BYTES_MAX`], are in hand.
     pub(crate) fn hungry(&self, prefetch: usize) -> Option<&Consumer> {
-        let room = !self.ready.is_empty() && self.in_hand.len() < prefetch;
+        let (_, next) = self.ready.first_key_value()?;
+        let fits = self.hand_bytes + u64::from(next.entry.bytes) <= HAND_BYTES_MAX;
+        let room = self.in_hand.len() < prefetch && (fits || self.in_hand.is_empty());
         self.consumers.front().filter(|consumer| room && !consumer.hand.is_gone())
     }
 
     /// Takes the next into the consumer's hand.
     pub(crate) fn take(&mut self) -> Option<Slot> {
         let (order, slot) = self.ready.pop_first()?;
+        self.hand_bytes += u64::from(slot.entry.bytes);
         self.in_hand.insert(slot.place, (order, slot));
         Some(slot)
     }
@@ -109,16 +120,22 @@ impl Queue {
     pub(crate) fn settle(&mut self, consumer: u64, place: u64) -> Option<Slot> {
         self.consumers.front().filter(|first| first.id == consumer)?;
         self.released.remove(&place);
-        self.in_hand.remove(&place).map(|(_, slot)| slot)
+        self.put_down(place).map(|(_, slot)| slot)
     }
 
     /// Puts a message back where it was; nothing if this consumer does not have it.
     pub(crate) fn hand_back(&mut self, consumer: u64, place: u64) {
         if self.consumers.front().is_some_and(|first| first.id == consumer)
-            && let Some((order, slot)) = self.in_hand.remove(&place)
+            && let Some((order, slot)) = self.put_down(place)
         {
             self.ready.insert(order, slot);
         }
+    }
+
+    fn put_down(&mut self, place: u64) -> Option<(u64, Slot)> {
+        let (order, slot) = self.in_hand.remove(&place)?;
+        self.hand_bytes -= u64::from(slot.entry.bytes);
+        Some((order, slot))
     }
 
     /// Lets a consumer go. What it had is returned, each with the spot to which it goes back.
@@ -126,6 +143,7 @@ impl Queue {
         let first = self.consumers.front().is_some_and(|first| first.id == consumer);
         self.consumers.retain(|one| one.id != consumer);
         let had = if first { std::mem::take(&mut self.in_hand) } else { BTreeMap::new() };
+        self.hand_bytes = if first { 0 } else { self.hand_bytes };
         self.released.retain(|place, _| !had.contains_key(place));
         had.into_values().map(|(order, slot)| (Spot::Ready(order), slot)).collect()
     }
@@ -169,9 +187,12 @@ impl Queue {
     }
 
     /// Takes out all that may have been in hand when the queue was last open: deliveries are in order, so it is the
-    /// first ones, and the first ones of those that came back from a retry.
+    /// first ones, and the first ones of those that came back from a retry. Those have been behind all that was published
+    /// before they were put there, and can't have been in hand while that alone was enough.
     pub(crate) fn take_suspects(&mut self, prefetch: usize) -> Vec<(Spot, Slot)> {
+        let may_have_been = |place| self.ready.range(..place).take(prefetch).count() < prefetch;
         let due = self.delayed.range(..=(Moment::default(), u64::MAX)).take(prefetch);
+        let due = due.take_while(|((_, place), _)| may_have_been(*place));
         let due = due.map(|((until, _), slot)| (Spot::Delayed(*until), *slot));
         let ready = self.ready.iter().take(prefetch).map(|(order, slot)| (Spot::Ready(*order), *slot));
         let suspects: Vec<_> = ready.chain(due).collect();
@@ -230,6 +251,29 @@ mod tests {
 
     fn places(queue: &Queue) -> Vec<u64> {
         queue.waiting().map(|(_, slot)| slot.place).collect()
+    }
+
+    #[test]
+    fn large_messages_are_taken_as_far_as_the_bytes_go_and_one_always() {
+        let bytes = u32::try_from(HAND_BYTES_MAX / 2 + 1).unwrap();
+        let mut queue = Queue::default();
+        for place in 1..=3 {
+            let large = slot(place);
+            queue.put(place, Slot { entry: Entry { bytes, ..large.entry }, ..large });
+        }
+        let (one, _deliveries) = consumer(1);
+        queue.subscribe(one);
+        for place in 1..=3 {
+            assert!(queue.hungry(256).is_some(), "one is always taken");
+            assert_eq!(queue.take().map(|slot| slot.place), Some(place));
+            assert!(queue.hungry(256).is_none(), "two would be too many bytes");
+            if place == 2 {
+                queue.leave(1);
+                queue.subscribe(consumer(1).0);
+            } else {
+                queue.settle(1, place);
+            }
+        }
     }
 
     #[test]

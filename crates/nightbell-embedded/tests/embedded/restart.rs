@@ -91,6 +91,33 @@ async fn messages_of_a_connector_that_is_not_configured_are_kept() {
     assert_eq!(acked(&mut queue.subscribe(connector("gone")), 1).await, ["1"]);
 }
 
+#[tokio::test]
+async fn a_retry_behind_a_backlog_has_its_turn_and_does_not_die_of_kills_that_it_had_no_part_in() {
+    let place = Place::new();
+    let settings = EmbeddedSettings { prefetch: 2, ..place.settings(&["sre"]) };
+    let open = || EmbeddedQueue::open(&settings, place.clock.clone()).unwrap();
+    let queue = open();
+    publish_all(&queue, &["0", "1", "2", "3"]).await;
+    publish(&queue, retry("sre", 1), "again").await.unwrap();
+    drop(queue);
+    place.clock.move_to(UnixMillis(NOW.0 + 1_000));
+    let mut settled = Vec::new();
+    for round in 4..4 + 2 * DELIVERIES_MAX {
+        let queue = open();
+        publish_all(&queue, &[&round.to_string()]).await;
+        let mut sre = queue.subscribe(connector("sre"));
+        settled.extend(acked(&mut sre, 1).await);
+        let _in_hand = held(&mut sre, 1).await;
+        drop(sre);
+        assert_eq!(dead(&queue).await, []);
+    }
+    assert_eq!(
+        settled[..6],
+        ["0", "1", "2", "3", "again", "4"],
+        "it keeps its place among those that came after"
+    );
+}
+
 /// Opens a queue with a prefetch of two so often, ending each time in this way with one message in hand.
 async fn hold_and_end(place: &Place, times: u16, mut end: impl AsyncFnMut(EmbeddedQueue)) {
     let settings = EmbeddedSettings { prefetch: 2, ..place.settings(&["sre"]) };
@@ -155,11 +182,15 @@ async fn an_end_without_a_farewell_counts_what_may_have_been_in_hand() {
     .await;
     let queue = place.open(&["sre"]);
     let limit = |text: &str| (text.to_owned(), "delivery_limit".to_owned());
-    assert_eq!(dead(&queue).await, [limit("1"), limit("2"), limit("due")]);
+    assert_eq!(
+        dead(&queue).await,
+        [limit("1"), limit("2")],
+        "with three before it, the retry was in no hand of two"
+    );
     let mut letters = queue.dead_letters().await.unwrap();
     let death = letters.next().await.unwrap().unwrap().death;
     assert_eq!((death.connector, death.at), (Some(connector("sre")), Some(UnixMillis(NOW.0 + 60_000))));
-    assert_eq!(acked(&mut queue.subscribe(connector("sre")), 1).await, ["3"]);
+    assert_eq!(acked(&mut queue.subscribe(connector("sre")), 2).await, ["3", "due"]);
 }
 
 #[tokio::test]
