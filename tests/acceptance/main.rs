@@ -21,60 +21,22 @@ mod systemd;
 mod telemetry;
 mod workers;
 
-use std::pin::Pin;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use anyhow::Result;
-use libtest_mimic::{Arguments, Trial};
-use nightbell_tests::node::RabbitNode;
-use nightbell_tests::program;
-use nightbell_tests::site::EMBEDDED;
-
-/// A test: what it is given is the URL of the node that all tests share, or the word for the embedded queue.
-type Test = fn(String) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
-
-/// Lists tests by their functions' names.
-macro_rules! tests {
-    ($($module:ident::$name:ident),* $(,)?) => {
-        [$((stringify!($name), (|url| Box::pin($module::$name(url))) as Test)),*]
-    };
-}
+use nightbell_tests::facts;
+use nightbell_tests::suite::{self, Test};
 
 fn main() -> Result<ExitCode> {
-    let mut arguments = Arguments::from_args();
     // Most facts wait most of their time.
-    arguments.test_threads.get_or_insert(2 * std::thread::available_parallelism()?.get());
-    let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().enable_all().build()?);
-    // Listing tests needs neither programs nor a node.
-    let node = if arguments.list {
-        None
-    } else {
-        program::build()?;
-        Some(runtime.block_on(RabbitNode::start())?)
-    };
-    let url = node.as_ref().map(|node| node.url("/")).unwrap_or_default();
-    let trial = |name: String, test: Test, url: &str| {
-        let (runtime, url) = (Arc::clone(&runtime), url.to_owned());
-        Trial::test(name, move || runtime.block_on(test(url)).map_err(|error| format!("{error:#}").into()))
-    };
-    let mut trials = Vec::new();
-    for (name, test) in over_both_queues() {
-        let name = name.replace('_', " ");
-        trials.push(trial(format!("{name}, embedded"), test, EMBEDDED));
-        trials.push(trial(name, test, &url));
-    }
-    for (name, test) in over_rabbitmq() {
-        trials.push(trial(name.replace('_', " "), test, &url));
-    }
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    drop(node);
-    Ok(conclusion.exit_code())
+    let threads = available_parallelism()?;
+    suite::run(threads.saturating_add(threads.get()), over_both_queues(), over_rabbitmq())
 }
 
 /// What holds whichever queue there is.
 fn over_both_queues() -> Vec<(&'static str, Test)> {
-    tests![
+    facts![
         delivery::an_event_is_delivered_once,
         delivery::a_repeat_within_the_window_is_suppressed,
         delivery::a_503_is_retried_and_delivered,
@@ -117,7 +79,7 @@ fn over_both_queues() -> Vec<(&'static str, Test)> {
 
 /// What is about RabbitMQ itself, or about one of the two queues.
 fn over_rabbitmq() -> Vec<(&'static str, Test)> {
-    tests![
+    facts![
         delivery::an_invalid_message_is_kept_with_its_error,
         delivery::an_unrouted_event_is_kept,
         operators::an_unrouted_event_is_replayed_to_the_connectors_that_are_there_now,

@@ -8,4 +8,5 @@ pub mod program;
 pub mod prometheus;
 pub mod queues;
 pub mod site;
+pub mod suite;
 pub mod wait;

@@ -1,5 +1,7 @@
 //! A private RabbitMQ node for tests: its own name, ports, folder and Erlang port mapper, on loopback only.
 //! It is killed when dropped, and by a small shell when the test process ends in any other way.
+//!
+//! The RabbitMQ is the one that is installed, or the one of another system's folder: see [`ROOT`].
 
 use std::io;
 use std::net::TcpListener;
@@ -12,6 +14,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
+
+/// Names the variable with the root folder of another system, whose RabbitMQ is run by `chroot`; only root can. Such a
+/// folder is made by `debootstrap --include=rabbitmq-server trixie FOLDER`.
+pub const ROOT: &str = "NIGHTBELL_RABBITMQ_ROOT";
 
 /// The longest that a node may take to start.
 const START_WAIT_MAX: Duration = Duration::from_secs(90);
@@ -51,6 +57,7 @@ impl Default for Extras {
 /// A running node.
 pub struct RabbitNode {
     folder: TempDir,
+    root: Option<PathBuf>,
     ports: Ports,
     name: String,
     broker: Option<Child>,
@@ -92,11 +99,13 @@ impl RabbitNode {
 
     async fn try_start(extras: &Extras) -> io::Result<Self> {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let folder = tempfile::Builder::new().prefix("nightbell-rabbit-").tempdir()?;
+        let root = std::env::var_os(ROOT).map(PathBuf::from);
+        let parent = root.as_ref().map_or_else(std::env::temp_dir, |root| root.join("tmp"));
+        let folder = tempfile::Builder::new().prefix("nightbell-rabbit-").tempdir_in(parent)?;
         let name = format!("nightbell-{}-{number}@localhost", std::process::id());
         let ports = Ports { amqp: free_port()?, distribution: free_port()?, mapper: free_port()? };
         let guard = guard(folder.path())?;
-        let mut node = Self { folder, ports, name, broker: None, mapper: None, guard: Some(guard) };
+        let mut node = Self { folder, root, ports, name, broker: None, mapper: None, guard: Some(guard) };
         node.write_settings(extras)?;
         node.mapper = Some(node.start_mapper()?);
         node.start_broker().await?;
@@ -133,7 +142,7 @@ impl RabbitNode {
     /// # Errors
     /// The command failed; the text holds what it said.
     pub async fn ctl(&self, arguments: &[&str]) -> io::Result<String> {
-        let mut command = self.command(program("rabbitmqctl"));
+        let mut command = self.command("rabbitmqctl");
         command.arg("--quiet").args(arguments).stdin(Stdio::null()).kill_on_drop(true);
         let output = timeout(CTL_WAIT_MAX, command.output()).await??;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -221,7 +230,7 @@ impl RabbitNode {
 
     /// The Erlang port mapper would else be started by the node, as a daemon that outlives it.
     fn start_mapper(&self) -> io::Result<Child> {
-        let mut command = Command::new("epmd");
+        let mut command = self.program("epmd");
         command.args(["-address", "127.0.0.1", "-port"]).arg(self.ports.mapper.to_string());
         command
             .stdin(Stdio::null())
@@ -236,7 +245,7 @@ impl RabbitNode {
 
     async fn start_broker(&mut self) -> io::Result<()> {
         let output = std::fs::File::create(self.path("output"))?;
-        let mut command = self.command(program("rabbitmq-server"));
+        let mut command = self.command("rabbitmq-server");
         // Makes the start script replace itself by the Erlang VM, so that no shell stays between us and it.
         command.env("RUNNING_UNDER_SYSTEMD", "true");
         command
@@ -247,7 +256,7 @@ impl RabbitNode {
             .kill_on_drop(true);
         self.broker = Some(command.spawn().map_err(|cause| missing("rabbitmq-server", &cause))?);
         let seconds = START_WAIT_MAX.as_secs().to_string();
-        let file = self.pid_file();
+        let file = self.path_within("broker.pid");
         let file = file.to_str().ok_or_else(|| io::Error::other("the folder's name is no text"))?;
         let up = timeout(START_WAIT_MAX, self.ctl(&["wait", "--timeout", &seconds, file])).await;
         match up {
@@ -259,8 +268,8 @@ impl RabbitNode {
         }
     }
 
-    fn command(&self, program: PathBuf) -> Command {
-        let mut command = Command::new(program);
+    fn command(&self, name: &str) -> Command {
+        let mut command = self.program(name);
         command.envs([
             ("RABBITMQ_NODENAME", self.name.clone()),
             ("RABBITMQ_NODE_PORT", self.ports.amqp.to_string()),
@@ -278,8 +287,28 @@ impl RabbitNode {
             ("RABBITMQ_CONFIG_FILE", "rabbitmq.conf"),
             ("RABBITMQ_PID_FILE", "broker.pid"),
         ];
-        command.envs(folders.map(|(name, file)| (name, self.path(file))));
+        command.envs(folders.map(|(name, file)| (name, self.path_within(file))));
         command
+    }
+
+    /// A program of the installation that the node is of.
+    fn program(&self, name: &str) -> Command {
+        let root = self.root.as_deref();
+        // The script itself where a Debian package puts it: the one on the path there insists on another user.
+        let packaged = Path::new("/usr/lib/rabbitmq/bin").join(name);
+        let outside = root.unwrap_or(Path::new("/")).join(packaged.strip_prefix("/").unwrap_or(&packaged));
+        let program = if outside.exists() { packaged } else { PathBuf::from(name) };
+        let Some(root) = root else { return Command::new(program) };
+        let mut command = Command::new("chroot");
+        command.arg(root).arg(program);
+        command
+    }
+
+    /// The path of a file in the node's folder, as the node sees it.
+    fn path_within(&self, file: &str) -> PathBuf {
+        let path = self.path(file);
+        let within = self.root.as_ref().and_then(|root| path.strip_prefix(root).ok());
+        within.map(|path| Path::new("/").join(path)).unwrap_or(path)
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -327,12 +356,6 @@ fn guard(folder: &Path) -> io::Result<(Child, ChildStdin)> {
 
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-/// The script itself where a Debian package puts it: the one on the path there insists on another user.
-fn program(name: &str) -> PathBuf {
-    let packaged = Path::new("/usr/lib/rabbitmq/bin").join(name);
-    if packaged.exists() { packaged } else { PathBuf::from(name) }
 }
 
 fn missing(name: &str, cause: &io::Error) -> io::Error {

@@ -1,5 +1,6 @@
 //! The programs of this workspace, as processes.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
@@ -8,6 +9,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Child;
+
+/// The user and the group without any rights.
+const NOBODY: u32 = 65_534;
 
 /// Builds the programs in the profile that this test was built in, with their fail points, and says where they are.
 ///
@@ -157,12 +161,18 @@ impl Worker {
     ///
     /// # Errors
     /// It can't be run.
-    pub fn start_in(folder: &Path, log: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Self> {
+    pub fn start_in<V: AsRef<OsStr>>(
+        folder: &Path,
+        config: &str,
+        log: &str,
+        environment: &[(&str, V)],
+        flags: &[&str],
+    ) -> Result<Self> {
         let mut program = tokio::process::Command::new(path("nightbell")?);
-        program.envs(environment.iter().copied());
+        program.envs(environment.iter().map(|(name, value)| (name, value)));
         let fail_points = environment.iter().find(|(name, _)| *name == "FAILPOINTS");
-        let fail_points = fail_points.map_or("", |(_, points)| points);
-        Self::launch(program, folder, "nightbell.toml", log, flags, fail_points)
+        let fail_points = fail_points.map_or(OsStr::new(""), |(_, points)| points.as_ref());
+        Self::launch(program, folder, config, log, flags, fail_points)
     }
 
     /// Starts `nightbell run` as on a disk that is nearly full: no file may grow beyond so many bytes.
@@ -177,6 +187,18 @@ impl Worker {
         Self::launch(shell, folder, config, log, &[], "")
     }
 
+    /// Starts `nightbell run` as a user whom the permissions of files bind, which root is not.
+    ///
+    /// # Errors
+    /// It can't be run.
+    pub fn start_unprivileged(folder: &Path, config: &str, log: &str) -> Result<Self> {
+        let mut program = tokio::process::Command::new(path("nightbell")?);
+        if rustix::process::geteuid().is_root() {
+            program.uid(NOBODY).gid(NOBODY);
+        }
+        Self::launch(program, folder, config, log, &[], "")
+    }
+
     fn spawn(folder: &Path, config: &str, log: &str, flags: &[&str], fail_points: &str) -> Result<Self> {
         let program = tokio::process::Command::new(path("nightbell")?);
         Self::launch(program, folder, config, log, flags, fail_points)
@@ -188,7 +210,7 @@ impl Worker {
         config: &str,
         log: &str,
         flags: &[&str],
-        fail_points: &str,
+        fail_points: impl AsRef<OsStr>,
     ) -> Result<Self> {
         let log = folder.join(log);
         let file = std::fs::File::options().create(true).append(true).open(&log)?;

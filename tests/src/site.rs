@@ -41,6 +41,7 @@ pub struct Site {
     broker_url: String,
     prefix: String,
     http: u16,
+    timeout: &'static str,
 }
 
 impl Site {
@@ -61,7 +62,14 @@ impl Site {
     pub fn with(broker_url: &str, fake: FakeXmatters) -> Result<Self> {
         let prefix = format!("site{}-{}", std::process::id(), SITES.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::Builder::new().prefix("nightbell-site-").tempdir()?;
-        let site = Self { fake, folder, broker_url: broker_url.to_owned(), prefix, http: free_port()? };
+        let site = Self {
+            fake,
+            folder,
+            broker_url: broker_url.to_owned(),
+            prefix,
+            http: free_port()?,
+            timeout: "2s",
+        };
         site.configure("nightbell.toml", "data", site.http, "")?;
         Ok(site)
     }
@@ -72,7 +80,7 @@ impl Site {
     /// # Errors
     /// It can't be written.
     pub fn configure(&self, file: &str, data_dir: &str, http: u16, more: &str) -> Result<()> {
-        let trigger = self.fake.trigger_url();
+        let (trigger, timeout) = (self.fake.trigger_url(), self.timeout);
         let queue = if self.is_embedded() {
             String::new()
         } else {
@@ -90,7 +98,7 @@ auth = "basic"
 username = "{USER}"
 password = "{PASSWORD}"
 recipients = ["on-call"]
-timeout = "2s"
+timeout = "{timeout}"
 {more}
 "#
         );
@@ -111,6 +119,17 @@ timeout = "2s"
     /// Its configuration can't be written.
     pub fn moved_to(mut self, broker_url: &str) -> Result<Self> {
         broker_url.clone_into(&mut self.broker_url);
+        self.configure_more("")?;
+        Ok(self)
+    }
+
+    /// The same site, with a connector that waits for answers as long as it may, where an attempt that times out on a
+    /// machine with too much to do would be made twice.
+    ///
+    /// # Errors
+    /// Its configuration can't be written.
+    pub fn patient(mut self) -> Result<Self> {
+        self.timeout = "60s";
         self.configure_more("")?;
         Ok(self)
     }
@@ -176,7 +195,7 @@ timeout = "2s"
     /// # Errors
     /// It can't be run.
     pub fn start_in(&self, environment: &[(&str, &str)], flags: &[&str]) -> Result<Worker> {
-        Worker::start_in(self.folder(), "worker.log", environment, flags)
+        Worker::start_in(self.folder(), "nightbell.toml", "worker.log", environment, flags)
     }
 
     /// Starts a worker on a disk that is nearly full, and waits until it is ready.
