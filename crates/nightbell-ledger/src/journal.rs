@@ -7,7 +7,7 @@ use crate::keys;
 
 /// A part of the journal is closed once it has this many bytes. sled keeps 16 values in a page, and big pages cost memory and, from
 /// a quarter of a segment on, a file of their own.
-const PART_BYTES: usize = 2 * 1024;
+const PART_BYTES: usize = 3 * 1024;
 
 /// Where the next part goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 //!
 //! One writer thread groups what waits into one batch, journals it, makes it durable (sled's flush, then
 //! `fdatasync`, because on Linux sled's flush is none) and only then wakes the waiters. What the journal has is also
-//! in memory. From time to time one keeper thread makes *runs* of it: records in the order of their hashed names, some
-//! dozens to a sled value, that never change. Runs are merged, eight into one of the next level, and go when all
+//! in memory. From time to time one keeper thread makes *runs* of it: records in the order of their hashed names, sixteen to a
+//! sled value, that never change. Runs are merged, sixteen into one of the next level, and go when all
 //! their records have expired, so that nothing is searched for it. Of each run a filter in memory tells which names it does not have,
 //! so that a look for something new, which is nearly every look, reads nothing; one reader thread answers the others.
 //! Kept one by one instead, records cost sled a page of memory for every dozen and four page writes for every alert.

@@ -11,7 +11,7 @@ use crate::run::{Builder, Run, Walk};
 
 /// So many runs of a level are merged into one of the next. A name is looked for in each, and each record is written
 /// once per level.
-pub(crate) const MERGED_AT_ONCE: usize = 8;
+pub(crate) const MERGED_AT_ONCE: usize = 16;
 
 /// Which runs are to be merged, the latest first, and what comes of them.
 #[derive(Debug)]

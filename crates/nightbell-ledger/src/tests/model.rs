@@ -280,7 +280,8 @@ fn a_run_that_was_not_finished_goes_at_the_next_start() {
         bench.group((0..200).map(|number| claim(fold * 200 + number, 60_000)).collect());
         bench.fold();
     }
-    while bench.blocks() < MERGED_AT_ONCE * 7 + 10 {
+    let whole = bench.blocks();
+    while bench.blocks() < whole + 10 {
         assert!(bench.keeper.turn().unwrap());
     }
     let mut bench = bench.reopen();
