@@ -63,6 +63,7 @@ fn over_both_queues() -> Vec<(&'static str, Test)> {
         crashes::a_crash_between_retry_and_ack_lets_one_copy_through,
         crashes::a_crash_between_dead_letter_and_record_delivers_one_copy_when_replayed,
         crashes::a_crash_between_the_record_of_a_death_and_the_ack_keeps_one_letter,
+        workers::the_worker_has_its_allocator_give_back_what_is_freed,
         workers::twenty_kills_under_load_lose_nothing,
         workers::a_stop_finishes_what_is_in_flight_and_hands_the_rest_back,
         workers::a_second_signal_ends_at_once,

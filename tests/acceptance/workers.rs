@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use fake_xmatters::{Answer, Rates};
 use nightbell_core::limits::OPEN_PER_SLOT_MAX;
 use nightbell_tests::site::{Site, ids};
@@ -153,5 +153,17 @@ pub(crate) async fn a_full_disk_stops_the_acks_shows_in_readyz_and_loses_nothing
     site.all_accepted(&published).await?;
     site.conserves(&published, 0).await?;
     drop(worker);
+    site.close().await
+}
+
+/// What it costs not to is measured by the benchmark `memory`.
+pub(crate) async fn the_worker_has_its_allocator_give_back_what_is_freed(url: String) -> Result<()> {
+    let site = Site::new(&url).await?;
+    let worker = site.worker().await?;
+    let id = worker.id().context("it runs")?;
+    let environment = std::fs::read(format!("/proc/{id}/environ"))?;
+    let mut variables = environment.split(|byte| *byte == 0);
+    ensure!(variables.any(|variable| variable == b"MALLOC_MMAP_THRESHOLD_=65536"));
+    worker.kill9().await?;
     site.close().await
 }

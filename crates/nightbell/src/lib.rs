@@ -1,6 +1,7 @@
 //! The parts of the `nightbell` program that its commands are made of: configuration, and the ways in which events come
 //! to `nightbell publish`.
 
+pub mod allocator;
 pub mod certificates;
 pub mod cli;
 pub mod commands;

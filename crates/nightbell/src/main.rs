@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use nightbell::allocator;
 use nightbell::cli::{Cli, Command, QueueVerb};
 use nightbell::commands::{
     check, completions, connectors, dead, demo, health, init, man, publish, queue, route, run, schema,
@@ -19,6 +20,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    if matches!(cli.command, Command::Run) {
+        allocator::set_up();
+    }
     let fails_open = cli.fails_open();
     // Half the cores: the ledger, the AMQP connections and the broker beside us have threads of their own.
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
