@@ -7,6 +7,7 @@ use globset::{Glob, GlobMatcher};
 
 use crate::connector::Connector;
 use crate::event::{Event, Severity, Status};
+use crate::journey::cut;
 use crate::ports::Overrides;
 use crate::priority::Priority;
 
@@ -51,13 +52,27 @@ pub struct BadPattern {
     problem: String,
 }
 
+/// The longest pattern, in bytes.
+const PATTERN_BYTES_MAX: usize = 4096;
+
+/// The most `{` of a pattern. The regular expression that is made of it may be nested no deeper than 250, and globset
+/// panics beyond.
+const BRACES_MAX: usize = 100;
+
 impl std::str::FromStr for Pattern {
     type Err = BadPattern;
 
     fn from_str(pattern: &str) -> Result<Self, BadPattern> {
+        let bad = |problem| BadPattern { pattern: cut(pattern, 80), problem };
+        if pattern.len() > PATTERN_BYTES_MAX {
+            return Err(bad(format!("it is longer than {PATTERN_BYTES_MAX} bytes")));
+        }
+        if pattern.matches('{').count() > BRACES_MAX {
+            return Err(bad(format!("it has more than {BRACES_MAX} alternatives")));
+        }
         match Glob::new(pattern) {
             Ok(glob) => Ok(Self(glob.compile_matcher())),
-            Err(error) => Err(BadPattern { pattern: pattern.into(), problem: error.kind().to_string() }),
+            Err(error) => Err(bad(error.kind().to_string())),
         }
     }
 }
@@ -195,6 +210,8 @@ impl Routing {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn names(names: &[&str]) -> BTreeSet<Connector> {
@@ -319,5 +336,27 @@ mod tests {
         assert!("a[".parse::<Pattern>().is_err());
         let pattern: Pattern = "pay/*".parse().unwrap();
         assert!(pattern.fits("pay/a/b") && pattern.as_str() == "pay/*");
+    }
+
+    #[test]
+    fn a_pattern_that_is_nested_too_deep_or_too_long_is_refused() {
+        let nested = |depth: usize| format!("{}a{}", "{".repeat(depth), "}".repeat(depth)).parse::<Pattern>();
+        assert!(nested(100).unwrap().fits("a"));
+        for depth in [101, 300, 2_000, 100_000] {
+            let error = nested(depth).unwrap_err().to_string();
+            assert!(error.len() < 300, "{error}");
+        }
+        assert!("a".repeat(4_096).parse::<Pattern>().is_ok());
+        assert!("a".repeat(4_097).parse::<Pattern>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_pattern_or_refused(text in r"([*?{},!\[\]\\^-]|[a-cé]|\*\*/?|\[!|\PC){0,30}", project in "\\PC{0,9}") {
+            if let Ok(pattern) = text.parse::<Pattern>() {
+                let _fits = pattern.fits(&project);
+                prop_assert_eq!(pattern.as_str(), text);
+            }
+        }
     }
 }
