@@ -285,7 +285,7 @@ pub enum Dead {
     /// Show dead letters whole: history, headers, body.
     Show {
         /// Their ids, or the start of them.
-        #[arg(required = true)]
+        #[arg(required = true, value_parser = start_of_id)]
         ids: Vec<String>,
         /// As what.
         #[command(flatten)]
@@ -342,7 +342,7 @@ pub struct Selector {
     #[arg(long, value_name = "TIME")]
     pub until: Option<Moment>,
     /// With this id, or an id that begins so; may be given several times.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = start_of_id)]
     pub id: Vec<String>,
     /// At most so many, the longest dead first.
     #[arg(long, value_name = "COUNT")]
@@ -444,6 +444,13 @@ fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
 fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
     let value = serde_json::Value::String(text.to_owned());
     serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+/// Reads an id of a dead letter, or the start of one. No text is the start of every id, and a script that means one letter
+/// must not meet all of them because a variable is not set.
+pub(crate) fn start_of_id(text: &str) -> Result<String, String> {
+    let fits = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    fits.then(|| text.to_owned()).ok_or_else(|| format!("`{text}` is not 1 to 32 hexadecimal digits"))
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -5,7 +5,7 @@ use nightbell_core::dead::Reason;
 use serde::Deserialize;
 use url::form_urlencoded::Serializer;
 
-use crate::cli::{Moment, Selector};
+use crate::cli::{Moment, Selector, start_of_id};
 
 /// The query of the routes under `/v1/dead-letters`.
 #[derive(Debug, Default, Deserialize)]
@@ -25,20 +25,20 @@ impl Query {
     /// The selector that is meant.
     ///
     /// # Errors
-    /// A time that is none.
+    /// A time or an id that is none.
     pub(super) fn selector(self) -> Result<Selector, String> {
         let moment = |name: &str, text: Option<String>| {
             let read = text.map(|text| text.parse::<Moment>()).transpose();
             read.map_err(|error| format!("{name}: {error}"))
         };
-        let ids = self.id.unwrap_or_default();
+        let ids: Result<_, _> = self.id.iter().flat_map(|ids| ids.split(',')).map(start_of_id).collect();
         Ok(Selector {
             connector: self.connector,
             reason: self.reason,
             project: self.project,
             since: moment("since", self.since)?,
             until: moment("until", self.until)?,
-            id: ids.split(',').filter(|id| !id.is_empty()).map(ToOwned::to_owned).collect(),
+            id: ids.map_err(|error| format!("id: {error}"))?,
             limit: self.limit,
         })
     }
@@ -70,8 +70,16 @@ mod tests {
     use std::time::Duration;
 
     use nightbell_core::time::UnixMillis;
+    use proptest::option::of;
+    use proptest::prelude::*;
 
     use super::*;
+
+    fn read(query: &str) -> Result<Selector, String> {
+        let uri = format!("http://h/?{query}").parse().unwrap();
+        let read = axum::extract::Query::<Query>::try_from_uri(&uri).map_err(|error| error.to_string());
+        read.and_then(|axum::extract::Query(query)| query.selector())
+    }
 
     #[test]
     fn a_selector_survives_the_way_through_a_url() {
@@ -84,9 +92,7 @@ mod tests {
             id: vec!["ab".into(), "cd".into()],
             limit: Some(7),
         };
-        let uri = format!("http://h/?{}", query(&selector)).parse().unwrap();
-        let axum::extract::Query(back) = axum::extract::Query::<Query>::try_from_uri(&uri).unwrap();
-        assert_eq!(format!("{:?}", back.selector().unwrap()), format!("{selector:?}"));
+        assert_eq!(format!("{:?}", read(&query(&selector)).unwrap()), format!("{selector:?}"));
     }
 
     #[test]
@@ -99,5 +105,63 @@ mod tests {
     fn a_time_that_is_none_is_named() {
         let query = Query { since: Some("soon".into()), ..Query::default() };
         assert!(query.selector().unwrap_err().starts_with("since: `soon`"));
+    }
+
+    #[test]
+    fn an_id_that_is_empty_is_refused_and_does_not_mean_every_letter() {
+        for text in ["id=", "id=,", "id=ab,", "id=,ab", "id=g0", "id=0123456789abcdef0123456789abcdef0"] {
+            assert!(read(text).unwrap_err().starts_with("id: `"), "{text}");
+        }
+        assert_eq!(read("id=AB,cd").unwrap().id, ["AB", "cd"]);
+    }
+
+    fn any_moment() -> impl Strategy<Value = Moment> {
+        prop_oneof![
+            // The last millisecond that the calendar can show.
+            (0..=253_402_207_200_999_u64).prop_map(|at| Moment::At(UnixMillis(at))),
+            (0..=u64::MAX / 2, 0..1_000_000_000_u32)
+                .prop_map(|(secs, nanos)| Moment::Ago(Duration::new(secs, nanos))),
+        ]
+    }
+
+    prop_compose! {
+        fn any_selector()(
+            connector in of("[a-z0-9-]{1,32}"),
+            reason in of(proptest::sample::select(&Reason::ALL[..])),
+            project in of("\\PC{0,12}"),
+            since in of(any_moment()),
+            until in of(any_moment()),
+            id in proptest::collection::vec("[0-9a-fA-F]{1,32}", 0..4),
+            limit in of(any::<usize>()),
+        ) -> Selector {
+            Selector { connector: connector.map(|name| name.parse().unwrap()), reason, project, since, until, id, limit }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_selector_survives_the_way_through_a_url(selector in any_selector()) {
+            prop_assert_eq!(format!("{:?}", read(&query(&selector)).unwrap()), format!("{selector:?}"));
+        }
+
+        #[test]
+        fn a_query_that_is_nearly_right_is_read_or_refused(
+            text in "((connector|reason|project|since|until|id|limit|x)=([0-9a-f,]{0,9}|[0-9]{1,22}[smhdyM]?|refused|2026-1[12]-[0-3][0-9]T03:00:00Z|%[0-9A-F]{2}|[a-z+%*]{0,6})&?){0,4}",
+        ) {
+            if let Ok(selector) = read(&text) {
+                prop_assert!(selector.id.iter().all(|id| !id.is_empty()));
+                prop_assert_eq!(format!("{:?}", read(&query(&selector)).unwrap()), format!("{selector:?}"));
+            }
+        }
+
+        #[test]
+        fn a_moment_that_is_nearly_right_is_read_again_as_it_is_shown_or_is_refused(
+            text in "([0-9]{1,20} ?(ns|us|ms|s|m|h|days|w|M|y|years)? ?){0,3}|-?[0-9]{4,6}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](Z|[+-][0-9:]{2,6})|\\PC{0,9}",
+        ) {
+            if let Ok(moment) = text.parse::<Moment>() {
+                prop_assert_eq!(moment.to_string().parse(), Ok(moment));
+                let _seen = moment.seen_from(UnixMillis(1_700_000_000_000));
+            }
+        }
     }
 }
