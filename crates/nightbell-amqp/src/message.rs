@@ -200,7 +200,12 @@ fn write_headers(headers: &Headers) -> FieldTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::Names;
     use lapin::types::FieldArray;
+    use proptest::collection::vec;
+    use proptest::option::of;
+    use proptest::prelude::*;
+    use proptest::sample::select;
 
     const FRAME: u32 = 131_072;
 
@@ -312,5 +317,61 @@ mod tests {
         assert_eq!(names(headers(10_000, 4_000), 8_192), "foreign nightbell-detail small");
         let message = Message { message_id: Some("x".repeat(100_000)), ..message() };
         assert_eq!(properties(&message, Key::Kept, FRAME), None);
+    }
+
+    fn any_value() -> impl Strategy<Value = AMQPValue> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(AMQPValue::Boolean),
+            any::<i8>().prop_map(AMQPValue::ShortShortInt),
+            any::<u8>().prop_map(AMQPValue::ShortShortUInt),
+            any::<i16>().prop_map(AMQPValue::ShortInt),
+            any::<u32>().prop_map(AMQPValue::LongUInt),
+            any::<i64>().prop_map(AMQPValue::LongLongInt),
+            any::<f64>().prop_map(AMQPValue::Double),
+            any::<u64>().prop_map(AMQPValue::Timestamp),
+            vec(any::<u8>(), 0..9).prop_map(|bytes| AMQPValue::LongString(bytes.into())),
+            "[0-9]{1,20}|refused|\\PC{0,9}".prop_map(|text| AMQPValue::LongString(text.into())),
+            "\\PC{0,9}".prop_map(|text| AMQPValue::ShortString(text.into())),
+            Just(AMQPValue::Void),
+        ];
+        leaf.prop_recursive(2, 12, 4, |inner| {
+            let list = vec(inner.clone(), 0..4).prop_map(|list| AMQPValue::FieldArray(list.into()));
+            let fields =
+                vec((any_name(), inner), 0..4).prop_map(|fields| AMQPValue::FieldTable(table(fields)));
+            prop_oneof![list, fields]
+        })
+    }
+
+    fn any_name() -> impl Strategy<Value = String> {
+        let ours = [PUBLISHED_AT, ROUTING_KEY, MESSAGE_ID, journey::LEFT, journey::HISTORY, journey::REASON];
+        let others = ["x-death", "queue", "reason", "time", "traceparent", "CC"];
+        prop_oneof![select([&ours[..], &others].concat()).prop_map(str::to_owned), "\\PC{0,9}"]
+    }
+
+    fn table(fields: Vec<(String, AMQPValue)>) -> FieldTable {
+        fields
+            .into_iter()
+            .map(|(name, value)| (ShortString::from(name), value))
+            .collect::<BTreeMap<_, _>>()
+            .into()
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_producer_sends_is_read_and_survives_a_retry(
+            fields in vec((any_name(), any_value()), 0..8),
+            // A header holds no later time; such a one is nonsense, and comes out of a retry as another nonsense.
+            timestamp in of(0..=u64::MAX / 2),
+            id in of("\\PC{0,20}"),
+        ) {
+            let table = table(fields);
+            let mut sent = BasicProperties::default().with_headers(table.clone());
+            sent = timestamp.into_iter().fold(sent, BasicProperties::with_timestamp);
+            sent = id.into_iter().fold(sent, |sent, id| sent.with_message_id(id.into()));
+            let read = delivered(sent);
+            let again = delivered(properties(&read, Key::Replaced, FRAME).unwrap());
+            prop_assert_eq!(&again, &read);
+            let _death = crate::death::death(&Names::default(), &read.headers, Some(&table), &read.routing_key);
+        }
     }
 }

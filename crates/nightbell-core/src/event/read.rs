@@ -310,7 +310,10 @@ mod tests {
                 body.splice(at..end, text.into_bytes());
             }
             match read(&body) {
-                Ok(event) => prop_assert!(!event.project.trim().is_empty() && !event.test.trim().is_empty()),
+                Ok(event) => {
+                    prop_assert!(!event.project.trim().is_empty() && !event.test.trim().is_empty());
+                    prop_assert_eq!(read(&serde_json::to_vec(&event).unwrap()), Ok(event));
+                }
                 Err(error) => prop_assert!(error.to_string().len() < 1_000),
             }
         }

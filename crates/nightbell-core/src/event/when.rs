@@ -87,6 +87,8 @@ impl JsonSchema for When {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -121,5 +123,24 @@ mod tests {
         check("1e300", None);
         check("18446744073709551615", None);
         check("\"1969-12-31T23:59:59Z\"", None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_time_is_read_as_it_was_written(millis in 0..=MILLIS_MAX) {
+            let when = When(UnixMillis(millis));
+            prop_assert_eq!(serde_json::from_value::<When>(serde_json::to_value(when).unwrap()).unwrap(), when);
+            prop_assert_eq!(serde_json::from_str::<When>(&millis.to_string()).unwrap(), when);
+        }
+
+        #[test]
+        fn a_time_that_is_nearly_right_is_one_that_is_written_and_read_or_is_refused(
+            text in "[0-9]{1,20}|-?[0-9]{1,4}(\\.[0-9]{0,3})?e[0-9]{1,3}|\"[0-9+-]{4,7}-[01][0-9]-[0-3][0-9][Tt ][0-2][0-9]:?[0-6][0-9]:?[0-6][0-9](\\.[0-9]{1,10})?(Z|[+-][0-9:]{2,8}|\\[[A-Za-z/]{0,9}\\])?\"",
+        ) {
+            if let Ok(when) = serde_json::from_str::<When>(&text) {
+                prop_assert!(when.0.0 <= MILLIS_MAX);
+                prop_assert_eq!(serde_json::from_value::<When>(serde_json::to_value(when).unwrap()).unwrap(), when);
+            }
+        }
     }
 }

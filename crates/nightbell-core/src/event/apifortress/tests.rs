@@ -301,7 +301,27 @@ proptest! {
         let body = event.to_string();
         if let Ok(event) = read(body.as_bytes()) {
             prop_assert!(!event.project.trim().is_empty() && !event.test.trim().is_empty());
-            prop_assert!(event.dedup_key.is_some_and(|key| key.starts_with("apifortress/")));
+            prop_assert!(event.dedup_key.as_ref().is_some_and(|key| key.starts_with("apifortress/")));
+            prop_assert_eq!(read_any(&serde_json::to_vec(&event).unwrap()), Ok(event));
+        }
+    }
+
+    #[test]
+    fn an_event_of_theirs_that_is_nearly_right_is_read_or_refused_in_few_words(
+        edits in proptest::collection::vec(
+            (any::<proptest::sample::Index>(), 0..6_usize, r#"([{}\[\]":,\\]|null|-1|1e999|"\\ud800"|\PC){0,3}"#),
+            1..4,
+        )
+    ) {
+        let mut body = sample().to_string().into_bytes();
+        for (at, cut, text) in edits {
+            let at = at.index(body.len() + 1);
+            let end = (at + cut).min(body.len());
+            body.splice(at..end, text.into_bytes());
+        }
+        match read(&body) {
+            Ok(event) => prop_assert_eq!(read_any(&serde_json::to_vec(&event).unwrap()), Ok(event)),
+            Err(error) => prop_assert!(error.to_string().len() < 1_000),
         }
     }
 
