@@ -29,6 +29,8 @@ mod disk;
 mod entry;
 mod fault;
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod group;
 mod handle;
 mod index;
