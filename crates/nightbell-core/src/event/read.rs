@@ -64,7 +64,7 @@ pub(super) fn object_text(body: &[u8]) -> Result<&str, BadEvent> {
     let text = std::str::from_utf8(body).map_err(|error| BadEvent::NotUtf8 { at: error.valid_up_to() })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Err(error) = serde_json::from_str::<Shape>(text) {
-        return Err(BadEvent::NotJson { problem: error.to_string() });
+        return Err(BadEvent::NotJson { problem: shorten(&error.to_string()) });
     }
     Ok(text)
 }
@@ -279,6 +279,12 @@ mod tests {
         let body = format!(r#"{{"project":"p","test":"t","status":"{}"}}"#, "x".repeat(10_000));
         let error = read(body.as_bytes()).unwrap_err().to_string();
         assert!(error.len() < 250 && error.ends_with("at line 1 column 10037"), "{error}");
+    }
+
+    #[test]
+    fn a_body_that_is_one_long_text_is_not_quoted_whole() {
+        let error = read(format!("\"{}\"", "x".repeat(10_000)).as_bytes()).unwrap_err().to_string();
+        assert!(error.len() < 250 && error.ends_with("at line 1 column 10002"), "{error}");
     }
 
     const WHOLE: &str = r#"{"project":"shop","test":"buys","id":"e-1","status":"error","severity":"low","message":"m",
