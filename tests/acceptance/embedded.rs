@@ -100,7 +100,8 @@ pub(crate) async fn status_and_check_say_what_is_in_the_file(_: String) -> Resul
 
 pub(crate) async fn a_full_disk_refuses_what_it_can_not_keep(_: String) -> Result<()> {
     let site = Site::new(EMBEDDED).await?;
-    site.fake.set_default(Answer::accepted().after(Duration::from_millis(1)));
+    // What is delivered makes room.
+    site.fake.set_default(Answer::accepted().after(Duration::from_secs(5)));
     let worker = site.worker_on_a_full_disk(2 << 20).await?;
     let mut kept = Vec::new();
     let mut number = 0;
@@ -125,6 +126,7 @@ pub(crate) async fn a_full_disk_refuses_what_it_can_not_keep(_: String) -> Resul
     .await?;
     worker.kill9().await?;
     // The disk is freed: what was answered with 202 is there.
+    site.fake.set_default(Answer::accepted());
     let worker = site.worker().await?;
     site.all_accepted(&kept).await?;
     site.conserves(&kept, 0).await?;

@@ -207,10 +207,11 @@ fn checked(settings: &LedgerSettings, mut file: DatabaseFile) -> Result<Checked,
 
 /// Opens sled, with the segments that it was begun with.
 fn open_sled(settings: &LedgerSettings) -> Result<sled::Db, sled::Error> {
-    let config = sled::Config::new().path(&settings.path).cache_capacity(settings.cache_bytes);
-    match config.clone().segment_size(SEGMENT_BYTES).open() {
+    // A configuration that is cloned and then changed makes sled complain in the log.
+    let config = || sled::Config::new().path(&settings.path).cache_capacity(settings.cache_bytes);
+    match config().segment_size(SEGMENT_BYTES).open() {
         // sled compares what it is given with what it has written, and this is its word for a difference.
-        Err(sled::Error::Unsupported(_)) => config.open(),
+        Err(sled::Error::Unsupported(_)) => config().open(),
         opened => opened,
     }
 }

@@ -44,11 +44,11 @@ fn selectors() -> Value {
         (
             "project",
             "Of projects that this pattern names: `shop-*`",
-            json!({ "type": "string", "pattern": "^[^{}\\[\\\\]*$" }),
+            json!({ "type": "string", "maxLength": 4096, "pattern": "^[^{}\\[\\\\]*$" }),
         ),
         ("since", "That died at or after this time, or at most so long ago: `90m`, `2d`", time()),
         ("until", "That died before this time, or more than so long ago", time()),
-        ("id", "Of these ids, separated by commas", text()),
+        ("id", "Of these ids, or that begin so, separated by commas", ids()),
         ("limit", "No more than so many", json!({ "type": "integer", "minimum": 0, "maximum": usize::MAX })),
     ];
     all.into_iter()
@@ -56,4 +56,9 @@ fn selectors() -> Value {
             json!({ "name": name, "in": "query", "description": description, "schema": schema })
         })
         .collect()
+}
+
+/// One or more ids, each whole or its start.
+fn ids() -> Value {
+    json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{1,32}(,[0-9A-Fa-f]{1,32})*$" })
 }
