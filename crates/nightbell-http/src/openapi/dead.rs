@@ -34,7 +34,6 @@ pub(super) fn paths() -> Map<String, Value> {
 
 /// What picks dead letters out; all of it must hold.
 fn selectors() -> Value {
-    let text = || json!({ "type": "string" });
     let moment = format!("{TIME_PATTERN}|^0$|^[1-9][0-9]{{0,3}}[smhd]$");
     let time = || json!({ "type": "string", "pattern": moment });
     let all = [
