@@ -107,7 +107,7 @@ fn a_seed_gives_the_same_history_again() {
 #[test]
 fn every_planted_bug_is_found() {
     let mut missed = Vec::new();
-    for bug in bugs::ALL {
+    for &bug in bugs::ALL {
         match search(HISTORIES_PER_BUG_MAX, Some(bug)).0 {
             Some(seed) => {
                 let wrong = live(seed, Some(bug), false).wrong.unwrap_or_default();
