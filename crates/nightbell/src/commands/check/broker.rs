@@ -203,11 +203,7 @@ mod tests {
     use nightbell_amqp::ObjectKind;
 
     use super::*;
-
-    #[track_caller]
-    fn check(finding: &Finding, want: &str) {
-        assert!(finding.to_string().starts_with(want), "{finding} is not {want}");
-    }
+    use crate::commands::check::finding::check;
 
     #[test]
     fn versions_are_judged() {

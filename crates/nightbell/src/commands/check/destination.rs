@@ -137,13 +137,9 @@ fn clock(seen: &[(String, Option<TwoClocks>, Option<Validity>)], now: UnixMillis
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::check::finding::check;
 
     const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
-
-    #[track_caller]
-    fn check(finding: &Finding, want: &str) {
-        assert!(finding.to_string().starts_with(want), "{finding} is not {want}");
-    }
 
     #[test]
     fn certificates_are_judged_by_their_ends() {

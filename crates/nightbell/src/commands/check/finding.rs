@@ -113,6 +113,13 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Checks how a finding begins.
+#[cfg(test)]
+#[track_caller]
+pub(super) fn check(finding: &Finding, want: &str) {
+    assert!(finding.to_string().starts_with(want), "{finding} is not {want}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,7 +136,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(faults: &[Fault], want: Option<Fault>) {
+    fn check_worst(faults: &[Fault], want: Option<Fault>) {
         let fail = |fault: &Fault| Finding::fail(*fault, "", "", "");
         let mut findings: Vec<_> = faults.iter().map(fail).collect();
         findings.extend([Finding::ok("", ""), Finding::note("", "", ""), Finding::warn("", "", "")]);
@@ -139,9 +146,9 @@ mod tests {
     #[test]
     fn the_worst_finding_decides_how_it_ends() {
         use Fault as F;
-        check(&[], None);
-        check(&[F::Unavailable], Some(F::Unavailable));
-        check(&[F::NoPermission, F::Unavailable], Some(F::NoPermission));
-        check(&[F::Unavailable, F::Config, F::NoPermission], Some(F::Config));
+        check_worst(&[], None);
+        check_worst(&[F::Unavailable], Some(F::Unavailable));
+        check_worst(&[F::NoPermission, F::Unavailable], Some(F::NoPermission));
+        check_worst(&[F::Unavailable, F::Config, F::NoPermission], Some(F::Config));
     }
 }

@@ -100,11 +100,7 @@ fn local(number: u32, folder: &Path) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check(finding: &Finding, want: &str) {
-        assert!(finding.to_string().starts_with(want), "{finding} is not {want}");
-    }
+    use crate::commands::check::finding::check;
 
     #[test]
     fn free_space_is_judged_by_its_bounds() {
