@@ -135,7 +135,7 @@ async fn replays_once(site: &Site, ids: &[String]) -> Result<()> {
     site.nightbell(&["dead", "replay"]).await?.success()?;
     site.all_accepted(ids).await?;
     site.conserves(ids, 0).await?;
-    ensure!(site.accepted(ids).values().all(|count| *count == 1));
+    site.accepted_once(ids)?;
     ensure!(site.dead().await?.is_empty());
     Ok(())
 }

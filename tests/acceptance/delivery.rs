@@ -18,7 +18,7 @@ pub(crate) async fn an_event_is_delivered_once(url: String) -> Result<()> {
     // The same ids again: each is known.
     site.publish(&ids).await?;
     wait::until("all repeats settled", || settled(&site, "duplicate", 50.0)).await?;
-    ensure!(site.accepted(&ids).values().all(|count| *count == 1));
+    site.accepted_once(&ids)?;
     site.conserves(&ids, 0).await?;
     ensure!(worker.terminate().await?.success());
     site.close().await
@@ -110,7 +110,7 @@ pub(crate) async fn an_unreachable_destination_is_tried_until_it_is_back(url: St
     ensure!(before <= 5 + 16, "{before} requests before the breaker opened");
     site.fake.set_default(Answer::accepted());
     site.all_accepted(&ids).await?;
-    ensure!(site.accepted(&ids).values().all(|count| *count == 1));
+    site.accepted_once(&ids)?;
     site.conserves(&ids, 0).await?;
     drop(worker);
     site.close().await

@@ -310,7 +310,7 @@ pub(crate) async fn no_secret_shows_behind_tls_proxy_and_tokens(_: String) -> Re
     site.fake.script([Answer::status(503).text(echo.clone()), Answer::half_head(), Answer::html_error(502)]);
     site.fake.set_default(Answer::status(400).text(echo.clone()));
     let worker = Worker::start_with(site.folder(), "nightbell.toml", "worker.log", &["--log", "trace"])?;
-    wait::until("a worker", || async { (site.get("/readyz").await.ok()?.0 == 200).then_some(()) }).await?;
+    site.is_ready().await?;
     site.publish(&ids("quiet", 2)).await?;
     wait::until("dead letters", || async { (site.dead().await.ok()?.len() == 2).then_some(()) }).await?;
     proxy.answer_with(Some(502));

@@ -25,7 +25,7 @@ pub(crate) async fn events_posted_over_http_are_delivered(url: String) -> Result
     }
     site.all_accepted(&ids).await?;
     site.conserves(&ids, 0).await?;
-    ensure!(site.accepted(&ids).values().all(|count| *count == 1));
+    site.accepted_once(&ids)?;
     drop(worker);
     site.close().await
 }

@@ -38,7 +38,7 @@ pub(crate) async fn a_400_is_dead_lettered_then_put_right_and_replayed_once(url:
     ensure!(said == "replayed 3 dead letters\n", "{said}");
     site.all_accepted(&ids).await?;
     site.conserves(&ids, 0).await?;
-    ensure!(site.accepted(&ids).values().all(|count| *count == 1));
+    site.accepted_once(&ids)?;
     ensure!(site.dead().await?.is_empty());
     let said = site.nightbell(&["dead", "replay"]).await?.success()?;
     ensure!(said == "replayed 0 dead letters\n", "{said}");

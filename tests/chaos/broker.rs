@@ -31,8 +31,8 @@ pub(crate) async fn a_broker_killed_restarted_and_paused_under_load_loses_nothin
     ready(&site, &worker).await?;
     site.all_accepted(&ids).await?;
     site.conserves(&ids, 0).await?;
-    let twice = site.accepted(&ids).values().filter(|count| **count > 1).count();
-    ensure!(twice == 0, "the worker lived, so its ledger knows: {twice} were sent twice");
+    let twice = site.sent_twice(&ids);
+    ensure!(twice.is_empty(), "the worker lived, so its ledger knows: sent twice: {twice:?}");
     ensure!(worker.terminate().await?.success());
     Ok(())
 }
@@ -63,7 +63,7 @@ pub(crate) async fn alarms_of_the_broker_hold_no_alert_back(_: String) -> Result
         wait::until("empty hands", || async { (in_hand(&site).await? == 0).then_some(()) }).await?;
         node.ctl(&[command, &[lifted]].concat()).await?;
         site.conserves(&ids, 0).await?;
-        ensure!(site.accepted(&ids).values().all(|count| *count == 1));
+        site.accepted_once(&ids)?;
     }
     ensure!(worker.terminate().await?.success());
     Ok(())
@@ -92,7 +92,7 @@ pub(crate) async fn a_queue_deleted_under_its_consumer_is_made_again(url: String
     let all = [held, later].concat();
     site.all_accepted(&all).await?;
     site.conserves(&all, 0).await?;
-    ensure!(site.accepted(&all).values().all(|count| *count == 1));
+    site.accepted_once(&all)?;
     ensure!(worker.terminate().await?.success());
     site.close().await
 }
@@ -122,7 +122,7 @@ pub(crate) async fn revoked_permissions_are_said_and_lose_nothing(_: String) -> 
     ready(&site, &worker).await?;
     site.all_accepted(&ids).await?;
     site.conserves(&ids, 0).await?;
-    ensure!(site.accepted(&ids).values().all(|count| *count == 1));
+    site.accepted_once(&ids)?;
     let loud = worker.log()?.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).count();
     ensure!((1..=10).contains(&loud), "an outage is said once for each that suffers:\n{}", worker.log()?);
     ensure!(worker.terminate().await?.success());
@@ -146,7 +146,5 @@ async fn in_hand(site: &Site) -> Option<u64> {
 }
 
 async fn ready(site: &Site, worker: &Worker) -> Result<()> {
-    let ready =
-        wait::until("a ready worker", || async { (site.get("/readyz").await.ok()?.0 == 200).then_some(()) });
-    ready.await.with_context(|| worker.log().unwrap_or_default())
+    site.is_ready().await.with_context(|| worker.log().unwrap_or_default())
 }

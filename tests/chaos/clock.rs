@@ -36,9 +36,7 @@ impl Clockwork {
         ];
         let environment = environment.each_ref().map(|(name, value)| (*name, value.as_path()));
         let worker = Worker::start_in(site.folder(), "nightbell.toml", "worker.log", &environment, &[])?;
-        wait::until("a ready worker", || async { (site.get("/readyz").await.ok()?.0 == 200).then_some(()) })
-            .await
-            .with_context(|| worker.log().unwrap_or_default())?;
+        site.is_ready().await.with_context(|| worker.log().unwrap_or_default())?;
         Ok(Self { site, worker, offset })
     }
 
@@ -58,7 +56,7 @@ impl Clockwork {
 
     async fn end(self, published: &[String]) -> Result<()> {
         let Self { site, worker, .. } = self;
-        let twice: Vec<_> = site.accepted(published).into_iter().filter(|(_, count)| *count > 1).collect();
+        let twice = site.sent_twice(published);
         ensure!(twice.is_empty(), "sent twice: {twice:?}");
         ensure!(site.dead().await?.is_empty(), "{:?}", site.dead().await?);
         ensure!(worker.terminate().await?.success());

@@ -315,6 +315,28 @@ timeout = "{timeout}"
         ids.iter().map(count).collect()
     }
 
+    /// Those of these events that were accepted more than once, and how often.
+    #[must_use]
+    pub fn sent_twice(&self, ids: &[String]) -> BTreeMap<String, u32> {
+        self.accepted(ids).into_iter().filter(|(_, count)| *count > 1).collect()
+    }
+
+    /// Checks that every one of these events was accepted once.
+    ///
+    /// # Errors
+    /// Some were not; the text says which, and how often they were.
+    pub fn accepted_once(&self, ids: &[String]) -> Result<()> {
+        let mut others = self.accepted(ids);
+        others.retain(|_, count| *count != 1);
+        ensure!(
+            others.is_empty(),
+            "{} of {} events were not accepted once: {others:?}",
+            others.len(),
+            ids.len()
+        );
+        Ok(())
+    }
+
     /// Waits until every one of these events was accepted.
     ///
     /// # Errors
@@ -408,4 +430,17 @@ pub fn free_port() -> Result<u16> {
 async fn get(http: u16, path: &str) -> Result<(u16, String)> {
     let answer = reqwest::get(format!("http://127.0.0.1:{http}{path}")).await?;
     Ok((answer.status().as_u16(), answer.text().await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn events_that_were_not_accepted_once_are_named() {
+        let site = Site::new(EMBEDDED).await.unwrap();
+        assert!(site.accepted_once(&[]).is_ok());
+        let error = site.accepted_once(&ids("a", 2)).unwrap_err();
+        assert_eq!(error.to_string(), r#"2 of 2 events were not accepted once: {"a-0": 0, "a-1": 0}"#);
+    }
 }
