@@ -16,6 +16,7 @@ use crate::keys;
 use crate::manifest::Manifest;
 use crate::merge::{self, Merge};
 use crate::run::{Builder, Run};
+use crate::shared::WRITING;
 use crate::store::Store;
 
 /// How often what has expired is looked for.
@@ -23,9 +24,6 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// The most records, or keys, that are dealt with before the writer's next table gets its turn.
 const AT_ONCE_MAX: usize = 1024;
-
-/// What failed, in the sticky failure's words.
-const KEEPING: &str = "failed to write the store";
 
 /// The most frozen tables that wait for the keeper; the writer waits with a further one.
 pub(crate) const TABLES_WAITING_MAX: usize = 2;
@@ -71,7 +69,7 @@ impl<D: Disk> Keeper<D> {
             });
             match done {
                 Ok(more) => busy = more,
-                Err(fault) => return self.store.shared.fail(KEEPING, &fault),
+                Err(fault) => return self.store.shared.fail(WRITING, &fault),
             }
         }
     }

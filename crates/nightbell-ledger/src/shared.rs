@@ -16,6 +16,9 @@ use crate::telemetry::{Entries, Failed, UnreadableRecord};
 /// How long a write may be under way before the ledger counts as unwell.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 
+/// What fails in the threads that write, in the sticky failure's words.
+pub(crate) const WRITING: &str = "failed to write the store";
+
 /// The state that everybody may ask for without waiting.
 #[derive(Debug)]
 pub(crate) struct Shared {

@@ -14,6 +14,7 @@ use crate::group::{Group, NamedChange};
 use crate::index::Frozen;
 use crate::journal::Journal;
 use crate::lane::{Answer, Sent};
+use crate::shared::WRITING;
 use crate::store::Store;
 use crate::telemetry::Committed;
 
@@ -37,9 +38,6 @@ const GROUP_COMMITS_ENOUGH: usize = 64;
 /// Once so many records were journalled, they become a run. It bounds the memory that they take, about 200 bytes each, of which
 /// there can be four times as many when the keeper is behind.
 pub(crate) const FOLD_RECORDS: usize = 8 * 1024;
-
-/// What failed, in the sticky failure's words.
-const WRITING: &str = "failed to write the store";
 
 /// A request to the writer.
 #[derive(Debug)]
