@@ -1,6 +1,7 @@
 //! A wall clock that is set, back and forth, while alerts wait.
 
 use super::*;
+use crate::limits::WAIT_MAX;
 use crate::time::Jump;
 
 const DAY: Duration = Duration::from_secs(86_400);
