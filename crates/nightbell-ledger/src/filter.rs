@@ -14,6 +14,10 @@ const LINE_WORDS: usize = 8;
 /// be. There are dozens of runs, and each name that seems to be in one costs a read.
 const BITS_PER_NAME: u64 = 16;
 
+/// The most names of one line: one for every bit. A sound filter is far from it, since at most twice as many names come as were
+/// expected: a merge expects half of what it finds, or more.
+const NAMES_PER_LINE_MAX: u64 = 512;
+
 /// How many bits are set for a name, each chosen by 9 bits of its hash.
 const PROBES: u32 = 7;
 
@@ -26,6 +30,11 @@ impl Filter {
     pub(crate) fn for_names(names: u64) -> Self {
         let lines = (names.saturating_mul(BITS_PER_NAME)).div_ceil(512).max(1);
         Self(vec![[0; LINE_WORDS]; usize::try_from(lines).expect("a filter fits in memory")])
+    }
+
+    /// The most names that it may have.
+    pub(crate) fn names_max(&self) -> u64 {
+        NAMES_PER_LINE_MAX * self.0.len() as u64
     }
 
     pub(crate) fn insert(&mut self, id: &Id) {

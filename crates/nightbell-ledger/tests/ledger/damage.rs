@@ -114,6 +114,17 @@ async fn a_store_with_a_broken_manifest_is_moved_aside() {
 }
 
 #[tokio::test]
+async fn a_store_that_counts_more_records_than_it_can_have_is_moved_aside() {
+    check_reset(|path| {
+        let db = raw(path);
+        let manifest = r#"{"journal_from":0,"next_run":1,"runs":[{"number":0,"space":"event","level":0,"age":0,"records":18446744073709551615,"blocks":1,"half_ends":0,"ends":18446744073709551615}],"doomed":[]}"#;
+        db.insert(b"mmanifest", manifest).unwrap();
+        db.insert(b"f\0\0\0\0\0\0\0\0\0\0\0\0", vec![0; 64]).unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_store_that_was_found_damaged_while_in_use_is_moved_aside() {
     check_reset(|path| fs::write(path.join("damaged"), "page 7 is gone").unwrap()).await;
 }
