@@ -9,6 +9,9 @@ use crate::keys;
 /// a quarter of a segment on, a file of their own.
 const PART_BYTES: usize = 3 * 1024;
 
+/// No journal comes to this number, however long it is in use; one that seems to is damaged.
+const NUMBER_MAX: u64 = u64::MAX / 2;
+
 /// Where the next part goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Journal {
@@ -22,11 +25,16 @@ impl Journal {
         for part in db.range(keys::journals(from..=u64::MAX)) {
             let (key, value) = part?;
             let number = keys::journal_number(&key);
-            next = number.ok_or_else(|| Fault::Damaged("a part of the journal has no number".into()))? + 1;
+            let number =
+                number.ok_or_else(|| Fault::Damaged("a part of the journal has no number".into()))?;
+            next = number.saturating_add(1);
             for frame in frames(&value) {
                 let frame = frame?;
                 table.insert(frame.id, frame.to_entry());
             }
+        }
+        if next > NUMBER_MAX {
+            return Err(Fault::Damaged(format!("its journal has come to number {next}")));
         }
         Ok((Self { next }, table))
     }
@@ -56,5 +64,33 @@ impl Journal {
     /// The last part that was written.
     pub(crate) fn last(&self) -> Option<u64> {
         self.next.checked_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Loads from part `from` on a journal that has one part.
+    fn load(part: u64, from: u64) -> Result<Journal, Fault> {
+        let folder = TempDir::new().unwrap();
+        let db = sled::Config::new().path(folder.path()).flush_every_ms(None).open().unwrap();
+        db.insert(keys::journal(part), b"").unwrap();
+        Journal::load(&db, from).map(|(journal, _)| journal)
+    }
+
+    #[test]
+    fn the_next_part_follows_the_last_one() {
+        assert_eq!(load(7, 3).unwrap(), Journal { next: 8 });
+        assert_eq!(load(2, 3).unwrap(), Journal { next: 3 });
+    }
+
+    #[test]
+    fn numbers_that_no_journal_comes_to_are_damage() {
+        for (part, from) in [(u64::MAX, 0), (u64::MAX, u64::MAX), (0, u64::MAX)] {
+            assert!(matches!(load(part, from), Err(Fault::Damaged(_))), "part {part} from {from}");
+        }
     }
 }
