@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use self::apifortress::{ApiFortress, read as read_apifortress};
 pub use self::read::{BadEvent, read};
 pub use self::when::When;
+use crate::limits::TEXT_BYTES_HELD_MAX;
 
 /// One result of one test, as JSON. Unknown fields are ignored; `null` counts as absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -150,6 +151,17 @@ impl Event {
             labels: BTreeMap::new(),
             dedup_key: None,
         }
+    }
+
+    /// The event as it is held until it is sent: of its long texts only [`TEXT_BYTES_HELD_MAX`], which is more than any
+    /// payload shows. Whoever wants all of them has the message's bytes.
+    #[must_use]
+    pub(crate) fn shortened(mut self) -> Self {
+        for text in [&mut self.message, &mut self.details].into_iter().flatten() {
+            text.truncate(text.floor_char_boundary(TEXT_BYTES_HELD_MAX));
+            text.shrink_to_fit();
+        }
+        self
     }
 }
 

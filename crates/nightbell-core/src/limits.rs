@@ -5,6 +5,9 @@ use std::time::Duration;
 /// The longest event body that is read, in bytes. A longer one is dead-lettered as `invalid`.
 pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 
+/// How much of an event's `message` and of its `details` is kept in memory until it is sent, in bytes.
+pub const TEXT_BYTES_HELD_MAX: usize = 8 * 1024;
+
 /// The longest time an alert waits in hand before it is parked in a retry queue. RabbitMQ's consumer time-out is
 /// 30 minutes by default and is often set lower (<https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout>).
 pub const HELD_MAX: Duration = Duration::from_secs(120);

@@ -2,8 +2,13 @@
 
 use std::borrow::Cow;
 
+use nightbell_core::limits::TEXT_BYTES_HELD_MAX;
+
 /// The longest text of a property, in characters: what the properties of xMatters' own workflows take.
 pub const TEXT_CHARS_MAX: usize = 2_000;
+
+/// What is held of an event's long texts is enough to see that they must be cut, whatever their characters are.
+const _: () = assert!((TEXT_CHARS_MAX + 1) * char::MAX.len_utf8() <= TEXT_BYTES_HELD_MAX);
 
 const MARK: char = '…';
 

@@ -67,7 +67,7 @@ impl Owner {
                 }
                 let event_id = EventId::of(event.id.as_deref(), &message);
                 let alert_key = alert_key(&event, &self.settings.by);
-                (event_id, alert_key, self.fate_by_age(Arc::new(event), since, now))
+                (event_id, alert_key, self.fate_by_age(Arc::new(event.shortened()), since, now))
             }
         };
         Some(Held {

@@ -1,6 +1,7 @@
 //! The owner in a small world: how single alerts end and how an owner ends here, random histories in [`world`].
 
 mod clock;
+mod large;
 mod overrides;
 mod paced;
 mod repeats;
