@@ -46,14 +46,7 @@ pub(crate) async fn a_flood_of_large_events_stays_within_the_memory(url: String)
     const FLOOD: usize = 200;
     /// So many at a time are published.
     const BATCH: usize = 20;
-    /// RabbitMQ bounds what is in hand by number alone, so that large events want a prefetch of their own. The embedded
-    /// queue counts bytes.
-    const PREFETCH: &str = "[queue]\nprefetch = 8\n";
-    const SLOTS: &str = "max_in_flight = 8\nrecipients";
     let site = Site::new(&url).await?.patient()?;
-    let file = site.folder().join("nightbell.toml");
-    let settings = std::fs::read_to_string(&file)?;
-    std::fs::write(&file, settings.replace("[queue]\n", PREFETCH).replace("recipients", SLOTS))?;
     // They wait, and come as fast as the queue can deliver.
     site.worker().await?.kill9().await?;
     site.fake.set_default(Answer::accepted().after(Duration::from_millis(50)));

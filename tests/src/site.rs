@@ -42,6 +42,8 @@ pub struct Site {
     prefix: String,
     http: u16,
     timeout: &'static str,
+    /// None: the default.
+    prefetch: Option<u16>,
 }
 
 impl Site {
@@ -69,6 +71,7 @@ impl Site {
             prefix,
             http: free_port()?,
             timeout: "2s",
+            prefetch: None,
         };
         site.configure("nightbell.toml", "data", site.http, "")?;
         Ok(site)
@@ -84,7 +87,9 @@ impl Site {
         let queue = if self.is_embedded() {
             String::new()
         } else {
-            format!("[queue]\nurl = \"{}\"\nprefix = \"{}\"", self.broker_url, self.prefix)
+            let prefetch =
+                self.prefetch.map(|prefetch| format!("\nprefetch = {prefetch}")).unwrap_or_default();
+            format!("[queue]\nurl = \"{}\"\nprefix = \"{}\"{prefetch}", self.broker_url, self.prefix)
         };
         let text = format!(
             r#"data_dir = "{data_dir}"
@@ -130,6 +135,16 @@ timeout = "{timeout}"
     /// Its configuration can't be written.
     pub fn patient(mut self) -> Result<Self> {
         self.timeout = "60s";
+        self.configure_more("")?;
+        Ok(self)
+    }
+
+    /// The same site, with so many messages in hand at the most.
+    ///
+    /// # Errors
+    /// Its configuration can't be written.
+    pub fn with_prefetch(mut self, prefetch: u16) -> Result<Self> {
+        self.prefetch = Some(prefetch);
         self.configure_more("")?;
         Ok(self)
     }

@@ -27,7 +27,8 @@ const SHUTDOWN_GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from
 
 /// RabbitMQ's quorum queues hand no more to one consumer (<https://www.rabbitmq.com/docs/quorum-queues>).
 const PREFETCH: RangeInclusive<u16> = 1..=2_000;
-const PREFETCH_DEFAULT: u16 = 256;
+/// As many events of the largest size as fit into the memory that a worker may have; RabbitMQ bounds them by number alone.
+const PREFETCH_DEFAULT: u16 = 20;
 
 /// Reads the whole file. What is wrong with it, the document knows afterwards.
 pub(super) fn root<'d>(document: &mut Document<'d>, values: &'d DeTable<'d>) -> Config {

@@ -13,6 +13,7 @@ use nightbell_tests::process::{self, Usage};
 use nightbell_tests::queues::Queues;
 use nightbell_tests::site::{CONNECTOR, PASSWORD, Site, USER};
 
+use crate::cases::bare::PREFETCH;
 use crate::options::Options;
 
 /// The longest that one round may take.
@@ -174,7 +175,7 @@ pub(crate) async fn publish(channel: &Channel, parcels: impl Iterator<Item = Par
 pub(crate) async fn site(queue: &str) -> Result<Site> {
     let auth = Auth::Basic { user: USER.into(), password: PASSWORD.into() };
     let fake = FakeXmatters::start(Settings { auth, requests_kept_max: 16, ..Settings::default() }).await?;
-    Site::with(queue, fake)
+    Site::with(queue, fake)?.with_prefetch(PREFETCH)
 }
 
 /// An event that was never seen before.

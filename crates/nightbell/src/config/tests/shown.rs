@@ -95,7 +95,7 @@ fn the_starter_is_sound_and_masks_its_secrets() {
     [queue]
     url = "amqp://***@127.0.0.1:5672/***"
     prefix = "nightbell"
-    prefetch = 256
+    prefetch = 20
     declare = true
 
     [http]

@@ -18,8 +18,9 @@ use tokio::process::Command;
 use crate::group::Group;
 use crate::rig::Rig;
 
-/// As many as the worker's defaults.
+/// The worker's, too: as many small messages as a machine has room for.
 pub(crate) const PREFETCH: u16 = 256;
+/// As many as the worker's default.
 pub(crate) const IN_FLIGHT_MAX: usize = 16;
 
 /// The bare loop's own arguments.
