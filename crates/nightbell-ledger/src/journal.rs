@@ -9,8 +9,8 @@ use crate::keys;
 /// a quarter of a segment on, a file of their own.
 const PART_BYTES: usize = 3 * 1024;
 
-/// No journal comes to this number, however long it is in use; one that seems to is damaged.
-const NUMBER_MAX: u64 = u64::MAX / 2;
+/// Nothing that is counted from 0 comes to this number, however long a store is in use; what seems to is damaged.
+pub(crate) const NUMBER_MAX: u64 = u64::MAX / 2;
 
 /// Where the next part goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
