@@ -1,5 +1,5 @@
 //! What the worker needs of the world, as traits. Each is implemented by one crate: `nightbell-amqp` (or
-//! `nightbell-embedded`) for the queue, `nightbell-ledger`, `nightbell-xmatters`, and the worker's own clock.
+//! `nightbell-embedded`) for the queue, `nightbell-ledger`, `nightbell-xmatters`, and the worker's own clock; chance is the binary's.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::fingerprint::Fingerprint;
 use crate::message::Message;
 use crate::outcome::Outcome;
+use crate::policy::Chance;
 use crate::priority::Priority;
 use crate::record::{Change, Looked};
 use crate::rung::Rung;
@@ -175,6 +176,12 @@ pub struct Overrides {
 pub trait Sender: Clone + Send + Sync + 'static {
     /// Makes one attempt. It never fails: whatever happens is an [`Outcome`].
     fn send(&self, alert: Alert) -> impl Future<Output = Outcome> + Send + 'static;
+}
+
+/// Where chance comes from.
+pub trait Dice: Clone + Send + Sync + 'static {
+    /// Draws a number, for the jitter of one wait.
+    fn roll(&self) -> Chance;
 }
 
 /// The time.

@@ -6,8 +6,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use nightbell_core::connector::Connector;
 use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::owner::{Input, Owner, Settings, Tag, View};
-use nightbell_core::policy::Chance;
-use nightbell_core::ports::{Clock, Incoming, Ledger, Outlet, Sender, Subscription};
+use nightbell_core::ports::{Clock, Dice, Incoming, Ledger, Outlet, Sender, Subscription};
 use nightbell_core::time::UnixMillis;
 use nightbell_trace::Tracer;
 use tokio::sync::{mpsc, watch};
@@ -21,13 +20,15 @@ use crate::telemetry::{DeliveryAttempted, Meters, clock_set};
 
 /// What all owners share.
 #[derive(Debug, Clone)]
-pub struct Ports<O, L, C> {
+pub struct Ports<O, L, C, D> {
     /// The way into the queues.
     pub outlet: O,
     /// The ledger.
     pub ledger: L,
     /// The clock.
     pub clock: C,
+    /// Chance.
+    pub dice: D,
     /// The way to make spans.
     pub tracer: Tracer,
 }
@@ -81,13 +82,19 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 const VIEW_EVERY: Duration = Duration::from_secs(1);
 
 /// Starts an owner. It ends when it is told to stop; when its ledger failed, it stays, leaves its queue and does nothing.
-pub fn spawn<Q, O, L, S, C>(settings: Settings, queue: Q, sender: S, ports: Ports<O, L, C>) -> OwnerHandle<S>
+pub fn spawn<Q, O, L, S, C, D>(
+    settings: Settings,
+    queue: Q,
+    sender: S,
+    ports: Ports<O, L, C, D>,
+) -> OwnerHandle<S>
 where
     Q: Subscription,
     O: Outlet,
     L: Ledger,
     S: Sender,
     C: Clock,
+    D: Dice,
 {
     let connector = settings.connector.clone();
     let (control, controls) = mpsc::channel(CONTROLS_MAX);
@@ -109,11 +116,11 @@ where
     OwnerHandle { connector, control, view: views, ended: tokio::spawn(task.run()) }
 }
 
-struct Task<Q: Subscription, O, L, S, C> {
+struct Task<Q: Subscription, O, L, S, C, D> {
     owner: Owner,
     watch: Watch,
     queue: Q,
-    performer: Performer<Q::Settler, O, L, S, C>,
+    performer: Performer<Q::Settler, O, L, S, C, D>,
     controls: mpsc::Receiver<Control<S>>,
     view: watch::Sender<View>,
     tags: u64,
@@ -122,13 +129,14 @@ struct Task<Q: Subscription, O, L, S, C> {
     halted: bool,
 }
 
-impl<Q, O, L, S, C> Task<Q, O, L, S, C>
+impl<Q, O, L, S, C, D> Task<Q, O, L, S, C, D>
 where
     Q: Subscription,
     O: Outlet,
     L: Ledger,
     S: Sender,
     C: Clock,
+    D: Dice,
 {
     async fn run(mut self) -> Drained {
         let mut views = tokio::time::interval(VIEW_EVERY);
@@ -214,7 +222,7 @@ where
     /// Tells what an attempt came to, and what is going to follow.
     fn tell(&mut self, ended: AttemptEnded) -> Input {
         let AttemptEnded { tag, alert_id, event_id, attempt, trace, span, outcome, took } = ended;
-        let (now, chance) = (self.now(), Chance::new(rand::random()));
+        let (now, chance) = (self.now(), self.performer.ports.dice.roll());
         let judged = self.owner.judge(tag, &outcome, chance, now);
         let told = DeliveryAttempted {
             alert_id,

@@ -11,7 +11,7 @@ use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::message::Message;
 use nightbell_core::outcome::Outcome;
 use nightbell_core::owner::{Ending, Input, Step, Tag};
-use nightbell_core::ports::{Alert, Clock, Destination, Ledger, Outlet, Sender, Settler};
+use nightbell_core::ports::{Alert, Clock, Destination, Dice, Ledger, Outlet, Sender, Settler};
 use nightbell_core::record::Change;
 use nightbell_core::trace::TraceParent;
 use nightbell_trace::{AttemptSpan, DeliverySpan, QueueTracer};
@@ -21,11 +21,11 @@ use crate::owner::Ports;
 use crate::telemetry::{self, Meters};
 
 /// What is being done, and what is in hand.
-pub(crate) struct Performer<T, O, L, S, C> {
+pub(crate) struct Performer<T, O, L, S, C, D> {
     pub(crate) connector: Connector,
     pub(crate) meters: Meters,
     pub(crate) tracer: QueueTracer,
-    pub(crate) ports: Ports<O, L, C>,
+    pub(crate) ports: Ports<O, L, C, D>,
     pub(crate) sender: S,
     pub(crate) hands: HashMap<Tag, Hand<T>>,
     pub(crate) answers: FuturesUnordered<BoxFuture<'static, Answer>>,
@@ -61,7 +61,7 @@ pub(crate) struct AttemptEnded {
     pub(crate) took: Duration,
 }
 
-impl<T: Settler, O: Outlet, L: Ledger, S: Sender, C: Clock> Performer<T, O, L, S, C> {
+impl<T: Settler, O: Outlet, L: Ledger, S: Sender, C: Clock, D: Dice> Performer<T, O, L, S, C, D> {
     /// Performs one step; false: the owner has to stop.
     pub(crate) fn perform(&mut self, step: Step) -> bool {
         match step {

@@ -8,7 +8,8 @@ use nightbell_amqp::{Broker, BrokerSettings, BrokerUrl, Names};
 use nightbell_core::connector::Connector;
 use nightbell_core::owner::Settings;
 use nightbell_core::pace::Rate;
-use nightbell_core::policy::Policy;
+use nightbell_core::policy::{Chance, Policy};
+use nightbell_core::ports::Dice;
 use nightbell_core::routing::{AlertGroup, Routing, default_statuses};
 use nightbell_trace::{TraceSettings, Tracer};
 use nightbell_worker::{SystemClock, telemetry};
@@ -36,6 +37,16 @@ pub fn owner_settings(config: &Config, connector: &ConnectorConfig, routing: &Ar
         rate: connector
             .rate_limit
             .and_then(|rate| NonZeroU32::new(rate.count).map(|count| Rate { count, per: rate.per })),
+    }
+}
+
+/// The thread's own generator of random numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemDice;
+
+impl Dice for SystemDice {
+    fn roll(&self) -> Chance {
+        Chance::new(rand::random())
     }
 }
 

@@ -63,6 +63,7 @@ impl Worker {
             outlet: queue.outlet(),
             ledger: ledger.clone(),
             clock: SystemClock,
+            dice: wiring::SystemDice,
             tracer: tracer.clone(),
         };
         let mut owners = Vec::new();
