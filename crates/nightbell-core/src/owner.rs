@@ -356,11 +356,12 @@ impl Owner {
     fn wake_delayed(&mut self, now: UnixMillis, steps: &mut Vec<Step>) {
         while let Some((at, tag)) = self.delayed.first().copied().filter(|(at, _)| *at <= now) {
             self.delayed.remove(&(at, tag));
-            let Some(held) = self.held.get_mut(&tag) else { continue };
+            let Some(held) = self.held.get(&tag) else { continue };
             match held.stage {
-                Stage::Waiting => self.ready.push_back(tag),
+                Stage::Waiting if held.is_due(now) => self.ready.push_back(tag),
                 Stage::DeadLetterAt => self.publish_dead(tag, now, steps),
-                Stage::Looking
+                Stage::Waiting
+                | Stage::Looking
                 | Stage::Following
                 | Stage::Attempting
                 | Stage::RecordingDelivery
@@ -375,7 +376,7 @@ impl Owner {
     /// Sends what is ready, as far as the gate lets it pass.
     fn pump(&mut self, now: UnixMillis, steps: &mut Vec<Step>) {
         while let Some(tag) = self.ready.front().copied() {
-            let waits = self.held.get(&tag).is_some_and(|held| matches!(held.stage, Stage::Waiting));
+            let waits = self.held.get(&tag).is_some_and(|held| held.is_due(now));
             if waits && !self.gate.pass(now) {
                 return;
             }

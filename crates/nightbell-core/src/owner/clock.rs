@@ -34,7 +34,9 @@ impl Owner {
             for time in [&mut held.since, &mut held.held_since, &mut held.publish_after] {
                 *time = time.moved(jump);
             }
-            held.journey.due = held.journey.due.map(|due| due.moved(jump));
+            for due in [&mut held.journey.due, &mut held.due_before] {
+                *due = due.map(|due| due.moved(jump));
+            }
         }
     }
 

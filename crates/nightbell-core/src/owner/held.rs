@@ -26,6 +26,8 @@ pub(super) struct Held {
     pub(super) stage: Stage,
     /// The due time that its copy in a retry queue has, as it was written.
     pub(super) copy_due: Option<UnixMillis>,
+    /// When it was to be tried again before it was parked. If the queue does not take it, that holds again.
+    pub(super) due_before: Option<UnixMillis>,
     /// Whether the ledger was asked, and it is ours.
     pub(super) admitted: bool,
     /// Whether the ledger says that the alert key is claimed for this very event, so that its death has to end the claim.
@@ -97,6 +99,11 @@ impl Held {
         let is_copy = publishing && journey.due.is_some() && journey.due == self.copy_due;
         let survives = is_copy || journey.replay > self.journey.replay;
         if survives { &mut self.survivors } else { &mut self.twins }.push(tag);
+    }
+
+    /// Whether it may be sent if the gate lets it pass. One that was put off anew is not, wherever it stood before.
+    pub(super) fn is_due(&self, now: UnixMillis) -> bool {
+        matches!(self.stage, Stage::Waiting) && self.journey.due.is_none_or(|due| due <= now)
     }
 
     pub(super) fn may_be_parked(&self, now: UnixMillis) -> bool {

@@ -80,6 +80,7 @@ impl Owner {
             fate,
             stage: Stage::Looking,
             copy_due: None,
+            due_before: None,
             admitted: false,
             claims_in_ledger: false,
             twins: Vec::new(),

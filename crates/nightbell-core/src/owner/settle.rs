@@ -152,6 +152,9 @@ impl Owner {
             return self.hand_back(tag, steps);
         }
         let Some(held) = self.held.get_mut(&tag) else { return };
+        if held.admitted && held.stage == (Stage::PublishingRetry { spent: false }) {
+            held.journey.due = held.due_before;
+        }
         held.unconfirmed = held.unconfirmed.saturating_add(1);
         let wait = Duration::from_secs(1 << held.unconfirmed.min(5)).min(REPUBLISH_WAIT_MAX);
         held.publish_after = now.after(wait);
@@ -178,8 +181,10 @@ impl Owner {
     pub(super) fn park(&mut self, tag: Tag, now: UnixMillis, steps: &mut Vec<Step>) {
         let opens = self.gate.opens_at().map_or(Duration::ZERO, |at| now.until(at));
         let parked = now.after(opens.max(PARKED_MIN));
+        let Some(held) = self.held.get_mut(&tag) else { return };
         // A retry whose publish was never confirmed still waits for its own time.
-        let due = self.held.get(&tag).and_then(|held| held.journey.due);
+        let due = held.journey.due;
+        held.due_before = due;
         self.claim(tag, due.map_or(parked, |due| due.max(parked)), false, steps, now);
     }
 

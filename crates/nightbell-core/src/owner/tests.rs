@@ -6,6 +6,7 @@ mod overrides;
 mod paced;
 mod repeats;
 mod told;
+mod unconfirmed;
 mod waits;
 mod world;
 
