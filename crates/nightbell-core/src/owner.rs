@@ -301,7 +301,7 @@ impl Owner {
         let waiting = !self.held.is_empty() || !self.repeats.is_empty();
         let tick = waiting.then(|| self.ticked.after(TICK));
         let due = self.delayed.first().map(|(at, _)| *at);
-        let gate = self.gate.opens_at().filter(|_| !self.ready.is_empty());
+        let gate = self.gate.opens_at().filter(|_| !self.ready.is_empty() && !self.gate.is_full());
         [tick, due, gate].into_iter().flatten().min()
     }
 

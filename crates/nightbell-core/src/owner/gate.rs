@@ -94,7 +94,7 @@ impl Gate {
     }
 
     /// Whether another attempt would exceed the slots, or what a crash may send twice.
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         let open_max = self.in_flight_max.saturating_mul(OPEN_PER_SLOT_MAX);
         self.attempting >= self.in_flight_max || self.attempting + self.unrecorded >= open_max
     }

@@ -1,4 +1,4 @@
-//! A connector's rate, and the pause that a 429 asks for.
+//! A connector's rate, the pause that a 429 asks for, and its slots.
 
 use std::num::NonZeroU32;
 
@@ -42,4 +42,16 @@ fn a_429_without_a_hint_stops_the_connector_as_long_as_its_retry_waits() {
     assert_eq!(attempts(&rig.handle(Input::Tick)), 1);
     rig.attempted(other, accepted());
     assert_eq!(rig.owner.view().paused_until, None);
+}
+
+#[test]
+fn nobody_is_woken_up_for_a_gate_that_is_full() {
+    let mut rig = Rig::new();
+    let first = rig.attempt("a");
+    rig.attempt("b");
+    rig.attempted(first, Outcome::Unauthorized { status: 401 });
+    let settings = Settings { in_flight_max: 1, ..settings() };
+    rig.handle(Input::Configured(Box::new(settings)));
+    assert_eq!(rig.pass_time(61), [], "the breaker would take a probe, and the one slot is taken");
+    assert_eq!(rig.owner.wake_at(), Some(rig.now.after(TICK)));
 }
