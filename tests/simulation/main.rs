@@ -3,7 +3,8 @@
 //! Every history is held against the promise: accepted = delivered + suppressed + filtered + dead, no delivery outside
 //! the rules, more than one acceptance only in the documented window, every bound kept, nothing waiting for ever.
 //!
-//! `NIGHTBELL_HISTORIES` is how many are lived through, and `NIGHTBELL_SEED` replays one and prints its trace.
+//! `NIGHTBELL_HISTORIES` is how many are lived through, and `NIGHTBELL_SEED` replays one and prints its trace. In
+//! [`worker`] the same plans befall the worker's own loop.
 
 mod bugs;
 mod chance;
@@ -14,6 +15,15 @@ mod plan;
 mod rules;
 mod store;
 mod truth;
+mod worker;
+mod worker_around;
+mod worker_bugs;
+mod worker_faults;
+mod worker_happens;
+mod worker_ports;
+mod worker_queue;
+mod worker_requests;
+mod worker_rules;
 mod world;
 
 use std::sync::Mutex;
@@ -21,7 +31,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use bugs::Bug;
 use world::{Went, live};
 
 const HISTORIES: u64 = 20_000;
@@ -36,7 +45,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// The first seed below `count` whose history goes wrong, and the sums over all.
-fn search(count: u64, bug: Option<Bug>) -> (Option<u64>, [usize; 4], u32, u64) {
+fn search(count: u64, live: impl Fn(u64) -> Went + Sync) -> (Option<u64>, [usize; 4], u32, u64) {
     let (next, worst) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
     let sums = Mutex::new(([0_usize; 4], 0_u32, 0_u64));
     let work = || {
@@ -46,7 +55,7 @@ fn search(count: u64, bug: Option<Bug>) -> (Option<u64>, [usize; 4], u32, u64) {
             if seed >= count || worst.load(Ordering::Relaxed) < seed {
                 break;
             }
-            let went = live(seed, bug, false);
+            let went = live(seed);
             if went.wrong.is_some() {
                 worst.fetch_min(seed, Ordering::Relaxed);
             }
@@ -69,8 +78,8 @@ fn search(count: u64, bug: Option<Bug>) -> (Option<u64>, [usize; 4], u32, u64) {
 }
 
 /// Lives through it again and shows what led to it.
-fn show(seed: u64, bug: Option<Bug>) -> Went {
-    let went = live(seed, bug, true);
+fn show(live: impl Fn(bool) -> Went) -> Went {
+    let went = live(true);
     let skipped = went.trace.len().saturating_sub(TRACE_LINES_MAX);
     went.trace.iter().skip(skipped).for_each(|line| eprintln!("{line}"));
     went
@@ -79,14 +88,15 @@ fn show(seed: u64, bug: Option<Bug>) -> Went {
 #[test]
 fn every_history_keeps_the_promise() {
     if let Some(seed) = number("NIGHTBELL_SEED") {
-        let went = show(seed, None);
+        let went = show(|traced| live(seed, None, traced));
         assert_eq!(went.wrong, None, "seed {seed}");
         return;
     }
     let (count, start) = (number("NIGHTBELL_HISTORIES").unwrap_or(HISTORIES), Instant::now());
-    let (wrong, [delivered, suppressed, filtered, dead], twice, days) = search(count, None);
+    let (wrong, [delivered, suppressed, filtered, dead], twice, days) =
+        search(count, |seed| live(seed, None, false));
     if let Some(seed) = wrong {
-        let wrong = show(seed, None).wrong;
+        let wrong = show(|traced| live(seed, None, traced)).wrong;
         panic!("{wrong:?}; again: NIGHTBELL_SEED={seed} cargo test -p nightbell-tests --test simulation");
     }
     let took = start.elapsed().as_secs_f64();
@@ -108,7 +118,7 @@ fn a_seed_gives_the_same_history_again() {
 fn every_planted_bug_is_found() {
     let mut missed = Vec::new();
     for &bug in bugs::ALL {
-        match search(HISTORIES_PER_BUG_MAX, Some(bug)).0 {
+        match search(HISTORIES_PER_BUG_MAX, |seed| live(seed, Some(bug), false)).0 {
             Some(seed) => {
                 let wrong = live(seed, Some(bug), false).wrong.unwrap_or_default();
                 println!("{:<70} history {seed}: {wrong}", bug.what());

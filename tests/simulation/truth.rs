@@ -129,6 +129,33 @@ impl Truth {
         self.keys[plan.events[event].key].live -= 1;
     }
 
+    /// xMatters accepts an event. More than once is right only in the documented window.
+    pub(crate) fn accepts(&mut self, plan: &Plan, event: usize, now: u64, heard: bool) -> Result<(), String> {
+        let plotted = &plan.events[event];
+        let case = &mut self.cases[event];
+        case.excused |=
+            plotted.hashed && case.accepted > 0 && now + MINUTE >= case.last_accepted + plan.window;
+        let again = case.accepted > 0 && !case.excused && heard;
+        case.accepted += 1;
+        case.last_accepted = now;
+        case.excused = !heard;
+        self.keys[plotted.key].last_accepted = Some(now);
+        if again {
+            Err(format!("event {event} was accepted again, outside the documented window"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The process is gone, and with it what the owner knew and what was not recorded.
+    pub(crate) fn process_ended(&mut self, is_recorded: impl Fn(usize) -> bool) {
+        for (event, case) in self.cases.iter_mut().enumerate() {
+            case.due = 0;
+            case.excused |= case.accepted > 0 && !is_recorded(event);
+        }
+        self.manners = Manners::default();
+    }
+
     pub(crate) fn ends(&mut self, serial: usize, end: End) {
         let known = self.ends[serial];
         if known.is_none() || matches!(end, End::Delivered | End::Dead) && known != Some(End::Delivered) {

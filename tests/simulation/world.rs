@@ -399,13 +399,9 @@ impl World {
         self.store.crash(&mut self.chances);
         for lane in 0..self.lanes.len() {
             self.drop_session(lane, drained);
-            let (now, gone) = (self.now, &mut self.lanes[lane]);
-            for (event, case) in gone.truth.cases.iter_mut().enumerate() {
-                case.due = 0;
-                let recorded = self.store.is_delivered(lane, self.plan.events[event].name, now);
-                case.excused |= case.accepted > 0 && !recorded;
-            }
-            gone.truth.manners = Default::default();
+            let (now, store, events) = (self.now, &self.store, &self.plan.events);
+            let is_recorded = |event: usize| store.is_delivered(lane, events[event].name, now);
+            self.lanes[lane].truth.process_ended(is_recorded);
         }
         let life = self.life;
         self.after(down, Happens::Start { life });
@@ -479,7 +475,7 @@ impl World {
 }
 
 /// As an operator's command makes it of a dead letter.
-fn replayed(letter: &mut Copy, now: u64, bug: Option<Bug>) {
+pub(crate) fn replayed(letter: &mut Copy, now: u64, bug: Option<Bug>) {
     use nightbell_core::journey::Journey;
     use nightbell_core::time::UnixMillis;
     let before = Journey::read(&letter.message.headers);

@@ -1,0 +1,237 @@
+//! Histories of the real worker: [`nightbell_worker::spawn`] with its loop and its performer, over simulated ports, on
+//! a clock that jumps to whatever is due next.
+//!
+//! `NIGHTBELL_WORKER_HISTORIES` is how many are lived through, and `NIGHTBELL_WORKER_SEED` replays one and prints its
+//! trace.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use nightbell_trace::Tracer;
+use nightbell_worker::{Control, OwnerHandle, Ports, spawn};
+use tokio::runtime::Builder;
+use tokio::sync::{Notify, mpsc};
+
+use crate::plan::{HOUR, START};
+use crate::worker_around::Order;
+use crate::worker_bugs::{ALL, Planted};
+use crate::worker_ports::{Shared, SimSubscription, Way};
+use crate::world::Went;
+use crate::{number, search, show};
+
+const HISTORIES: u64 = 1_200;
+
+/// In how many histories a planted bug has to show.
+const HISTORIES_PER_BUG_MAX: u64 = 1_000;
+
+/// Nothing was asked of the world for so long: an owner that holds nothing has said all that it had to say.
+const REST: u64 = 3_000;
+
+/// A process with its owners.
+struct Process {
+    shared: Shared,
+    sooner: Arc<Notify>,
+    owners: Vec<Owner>,
+}
+
+struct Owner {
+    handle: OwnerHandle<Way>,
+    ended: bool,
+}
+
+/// Lives through one history.
+fn live(seed: u64, bug: Option<Planted>, traced: bool) -> Went {
+    let clock = Builder::new_current_thread().enable_time().start_paused(true).build();
+    clock.expect("a runtime without I/O").block_on(async {
+        let shared = Shared::new(seed, bug, traced);
+        let sooner = Arc::clone(&shared.lock().sooner);
+        let mut process = Process { shared, sooner, owners: Vec::new() };
+        process.run().await;
+        process.went()
+    })
+}
+
+impl Process {
+    async fn run(&mut self) {
+        while !self.shared.lock().is_over() {
+            if self.wait().await {
+                self.observe();
+                self.shared.lock().happen();
+                self.obey();
+            }
+        }
+    }
+
+    /// Waits until the next thing is due and the owners rest; false: there is none.
+    async fn wait(&self) -> bool {
+        let mut rested = false;
+        loop {
+            let Some(wait) = self.shared.lock().wait_for_next() else { return false };
+            if wait == 0 {
+                break;
+            }
+            let idle = !self.owners.is_empty() && self.is_idle() && wait > 2 * REST;
+            if idle && rested {
+                // Nobody but the watchers of views would wake up meanwhile, once a second for days.
+                tokio::time::advance(Duration::from_millis(wait - REST)).await;
+                rested = false;
+                continue;
+            }
+            let nap = if idle { REST } else { wait };
+            tokio::select! {
+                biased;
+                () = self.sooner.notified() => rested = false,
+                () = tokio::time::sleep(Duration::from_millis(nap)) => rested = idle,
+            }
+        }
+        // What an owner does at this very time by itself comes first.
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        true
+    }
+
+    fn is_idle(&self) -> bool {
+        self.shared.lock().is_idle() && self.owners.iter().all(|owner| owner.handle.view.borrow().held == 0)
+    }
+
+    /// What the owners show, and whether they have ended.
+    fn observe(&mut self) {
+        for (lane, owner) in self.owners.iter_mut().enumerate().filter(|(_, owner)| !owner.ended) {
+            let mut around = self.shared.lock();
+            if owner.handle.view.has_changed().unwrap_or(false) {
+                let view = *owner.handle.view.borrow_and_update();
+                around.check_view(lane, &view);
+            }
+            match (&mut owner.handle.ended).now_or_never() {
+                None => {}
+                Some(Ok(drained)) if around.stopping => {
+                    owner.ended = true;
+                    around.drained(lane, &drained);
+                }
+                Some(ended) => around.wrong(format!("c{lane}: an owner ended by itself: {ended:?}")),
+            }
+        }
+        if !self.owners.is_empty() && self.owners.iter().all(|owner| owner.ended) {
+            self.owners.clear();
+            self.shared.lock().stopped();
+        }
+    }
+
+    fn obey(&mut self) {
+        let orders = std::mem::take(&mut self.shared.lock().orders);
+        for order in orders {
+            match order {
+                Order::Spawn => self.spawn(),
+                Order::Kill => self.owners.drain(..).for_each(|owner| owner.handle.ended.abort()),
+                Order::Stop { grace } => {
+                    let stop = |_| Control::Stop { grace: Duration::from_millis(grace) };
+                    self.tell(stop);
+                }
+                Order::Reload => {
+                    let shared = self.shared.clone();
+                    self.tell(|lane| {
+                        let settings = Box::new(shared.lock().settings(lane));
+                        Control::Reload(settings, Way { shared: shared.clone(), lane })
+                    });
+                }
+            }
+        }
+    }
+
+    fn tell(&self, control: impl Fn(usize) -> Control<Way>) {
+        for (lane, owner) in self.owners.iter().enumerate() {
+            if owner.handle.control.try_send(control(lane)).is_err() {
+                self.shared.lock().wrong(format!("c{lane}: an owner takes no control"));
+            }
+        }
+    }
+
+    fn spawn(&mut self) {
+        let lanes = self.shared.lock().plan.lanes;
+        for lane in 0..lanes {
+            let way = Way { shared: self.shared.clone(), lane };
+            let (sender, inbox) = mpsc::unbounded_channel();
+            let (settings, dawdles) = self.shared.lock().connect(lane, sender);
+            let ports = Ports {
+                outlet: way.clone(),
+                ledger: self.shared.clone(),
+                clock: self.shared.clone(),
+                dice: self.shared.clone(),
+                tracer: Tracer::off(),
+            };
+            let subscription = SimSubscription { way: way.clone(), inbox, dawdles };
+            let handle = spawn(settings, subscription, way, ports);
+            self.owners.push(Owner { handle, ended: false });
+        }
+    }
+
+    fn went(&self) -> Went {
+        let mut around = self.shared.lock();
+        let (mut ended, mut twice) = ([0; 4], 0);
+        for lane in 0..around.posts.len() {
+            let truth = &around.posts[lane].truth;
+            twice += truth.cases.iter().map(|case| case.accepted.saturating_sub(1)).sum::<u32>();
+            match truth.conserved() {
+                Ok(counts) => (0..4).for_each(|end| ended[end] += counts[end]),
+                Err(error) => around.wrong(error),
+            }
+        }
+        Went {
+            wrong: around.wrong.take(),
+            trace: around.trace.take().unwrap_or_default(),
+            digest: around.digest,
+            ended,
+            twice,
+            days: (around.now - START) / (24 * HOUR),
+        }
+    }
+}
+
+#[test]
+fn every_history_of_the_worker_keeps_the_promise() {
+    if let Some(seed) = number("NIGHTBELL_WORKER_SEED") {
+        let went = show(|traced| live(seed, None, traced));
+        assert_eq!(went.wrong, None, "seed {seed}");
+        return;
+    }
+    let (count, start) = (number("NIGHTBELL_WORKER_HISTORIES").unwrap_or(HISTORIES), Instant::now());
+    let (wrong, [delivered, suppressed, filtered, dead], twice, days) =
+        search(count, |seed| live(seed, None, false));
+    if let Some(seed) = wrong {
+        let wrong = show(|traced| live(seed, None, traced)).wrong;
+        panic!(
+            "{wrong:?}; again: NIGHTBELL_WORKER_SEED={seed} cargo test -p nightbell-tests --test simulation -- worker"
+        );
+    }
+    let took = start.elapsed().as_secs_f64();
+    println!(
+        "{count} histories, {days} days in {took:.1} s; delivered {delivered}, suppressed {suppressed}, filtered {filtered}, dead {dead}, accepted once more in the window {twice}"
+    );
+    assert!([delivered, suppressed, filtered, dead].into_iter().all(|count| count > 0) && twice > 0);
+}
+
+#[test]
+fn a_seed_gives_the_same_history_of_the_worker_again() {
+    for seed in 0..100 {
+        let [one, other] = [(); 2].map(|()| live(seed, None, true));
+        assert_eq!(one.trace, other.trace, "seed {seed}");
+        assert_eq!(one.digest, other.digest, "seed {seed}");
+    }
+}
+
+#[test]
+fn every_bug_planted_in_an_adapter_is_found() {
+    let mut missed = Vec::new();
+    for bug in ALL {
+        match search(HISTORIES_PER_BUG_MAX, |seed| live(seed, Some(bug), false)).0 {
+            Some(seed) => {
+                let wrong = live(seed, Some(bug), false).wrong.unwrap_or_default();
+                println!("{:<70} history {seed}: {wrong}", bug.what());
+            }
+            None => missed.push(bug.what()),
+        }
+    }
+    assert!(missed.is_empty(), "not found: {missed:#?}");
+}
