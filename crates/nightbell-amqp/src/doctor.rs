@@ -15,12 +15,15 @@ use nightbell_core::connector::Connector;
 use crate::broker::BrokerSettings;
 use crate::connect::Wired;
 use crate::declare::{Object, TopologyError, channel, declare_exchange, declare_queue, ensure};
-use crate::error::{AmqpError, soft_error};
+use crate::error::{AmqpError, is_closed_channel, soft_error};
 use crate::names::Names;
 use crate::topology::{Exchange, Queue, Topology};
 
 /// The connection's name in the broker.
 const NAME: &str = "nightbell check";
+
+/// How often a question is asked at most.
+const TRIES_MAX: u32 = 10;
 
 /// The consumer's tag and the routing key of what is tried.
 const TRIED: &str = "nightbell-check";
@@ -196,8 +199,20 @@ fn compared(declared: Result<(), TopologyError>) -> Result<Shape, AmqpError> {
     }
 }
 
-/// Publishes in a transaction that is rolled back. The broker looks at the permission first.
+/// Whether it may be published to. A refusal ends the channel, and lapin says why only to whoever waits for an answer just
+/// then: one that comes between two questions is asked for again.
 async fn may_write(wired: &Wired, exchange: &str) -> Result<bool, AmqpError> {
+    for _ in 1..TRIES_MAX {
+        match try_to_write(wired, exchange).await {
+            Err(AmqpError::Ended { source, .. }) if is_closed_channel(&source) => {}
+            told => return told,
+        }
+    }
+    try_to_write(wired, exchange).await
+}
+
+/// Publishes in a transaction that is rolled back. The broker looks at the permission first.
+async fn try_to_write(wired: &Wired, exchange: &str) -> Result<bool, AmqpError> {
     let channel = wired.channel().await?;
     let tried = async {
         channel.tx_select().await?;

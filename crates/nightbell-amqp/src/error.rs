@@ -124,6 +124,11 @@ pub(crate) fn is_unreadable(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::ParsingError(_))
 }
 
+/// Whether something was asked on a channel that was closed already, for a reason that this does not say.
+pub(crate) fn is_closed_channel(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidChannelState(..))
+}
+
 /// The channel-level error that this is, if it is one.
 pub(crate) fn soft_error(error: &lapin::Error) -> Option<&AMQPSoftError> {
     let ErrorKind::ProtocolError(error) = error.kind() else { return None };

@@ -20,6 +20,7 @@ pub(crate) fn trials(runtime: &Handle, node: &Node) -> Vec<Trial> {
         what_is_missing_is_named_and_stays_missing,
         every_argument_that_is_otherwise_is_named,
         permissions_that_are_missing_are_named,
+        a_permission_that_is_missing_is_named_however_soon_the_broker_says_so,
         an_examination_takes_no_message_and_leaves_none,
     )
 }
@@ -100,6 +101,20 @@ async fn permissions_that_are_missing_are_named(node: &RabbitNode) {
     let granted: Vec<_> = granted.iter().map(|right| (right.action, &*right.object.name)).collect();
     assert_eq!(granted, [(Action::Write, "rights.events"), (Action::Read, "rights.dead")]);
     assert!(found.objects.iter().all(|(_, shape)| *shape == Shape::Unseen), "{found:?}");
+}
+
+async fn a_permission_that_is_missing_is_named_however_soon_the_broker_says_so(node: &RabbitNode) {
+    let (own, connectors) = (settings(node, "soon"), [connector("sre")]);
+    ensure_topology(&own, &connectors).await.unwrap();
+    node.ctl(&["add_user", "mute", "mute"]).await.unwrap();
+    node.ctl(&["set_permissions", "mute", "^$", "^$", "^soon[.]"]).await.unwrap();
+    let mute = settings_at(&node.url_for("mute", "mute", "/"), "soon");
+    // It is told otherwise if it comes between two questions.
+    for _ in 0..50 {
+        let found = examine(&mute, &connectors).await.unwrap();
+        let mut writes = found.rights.iter().filter(|right| right.action == Action::Write);
+        assert!(writes.all(|right| !right.is_granted), "{found:?}");
+    }
 }
 
 async fn an_examination_takes_no_message_and_leaves_none(node: &RabbitNode) {
