@@ -119,7 +119,7 @@ impl LedgerStore {
         Ok(Self { inner: Arc::new(Inner { writer, reader, index, shared, threads }) })
     }
 
-    /// The number of records, those included that have expired and are not swept yet.
+    /// The number of records, those included that have expired, or were replaced, and are not merged away yet.
     #[must_use]
     pub fn entries(&self) -> u64 {
         self.inner.shared.entries()
