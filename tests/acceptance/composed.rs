@@ -187,15 +187,16 @@ impl Composed {
 }
 
 async fn rabbitmq([metrics, management]: &[u16; 2]) -> Result<RabbitNode> {
-    let definitions = shipped("deploy/rabbitmq/definitions.json");
-    let definitions = definitions.to_str().context("the folder's name is no text")?;
-    let settings =
-        adapted("deploy/rabbitmq/rabbitmq.conf", &[("/etc/rabbitmq/definitions.json", definitions)])?;
+    let loads = "load_definitions = /etc/rabbitmq/definitions.json";
+    let settings = adapted("deploy/rabbitmq/rabbitmq.conf", &[(loads, "")])?;
     let listeners = [("prometheus", metrics), ("management", management)];
     let listeners =
         listeners.map(|(name, port)| format!("{name}.tcp.ip = 127.0.0.1\n{name}.tcp.port = {port}\n"));
     let plugins = std::fs::read_to_string(shipped("deploy/rabbitmq/enabled_plugins"))?;
-    Ok(RabbitNode::start_with(&Extras { plugins, settings: settings + &listeners.concat() }).await?)
+    let (settings, definitions) =
+        (settings + &listeners.concat(), shipped("deploy/rabbitmq/definitions.json"));
+    let extras = Extras { plugins, settings, definitions: Some(definitions) };
+    Ok(RabbitNode::start_with(&extras).await?)
 }
 
 /// The stand-in by its command line; with TLS besides, so that there is a certificate to look at.

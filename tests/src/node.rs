@@ -39,6 +39,9 @@ rm -rf "$0""#;
 
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
+/// A node's definitions, in its folder.
+const DEFINITIONS: &str = "definitions.json";
+
 /// What a node has besides the tests' own settings.
 #[derive(Debug, Clone)]
 pub struct Extras {
@@ -46,11 +49,13 @@ pub struct Extras {
     pub plugins: String,
     /// Further lines of `rabbitmq.conf`, which go before the tests' own.
     pub settings: String,
+    /// A file of definitions that it loads. It gets a copy, since a node in another root sees no folder but its own.
+    pub definitions: Option<PathBuf>,
 }
 
 impl Default for Extras {
     fn default() -> Self {
-        Self { plugins: "[].\n".to_owned(), settings: String::new() }
+        Self { plugins: "[].\n".to_owned(), settings: String::new(), definitions: None }
     }
 }
 
@@ -218,12 +223,16 @@ impl RabbitNode {
     }
 
     fn write_settings(&self, extras: &Extras) -> io::Result<()> {
-        let settings = format!(
+        let mut settings = format!(
             "{}\nlisteners.tcp.1 = 127.0.0.1:{}\nloopback_users = none\nlog.console = false\n\
              log.file.level = info\n\
              disk_free_limit.absolute = 1MB\n",
             extras.settings, self.ports.amqp
         );
+        if let Some(definitions) = &extras.definitions {
+            std::fs::copy(definitions, self.path(DEFINITIONS))?;
+            settings += &format!("load_definitions = {}\n", self.path_within(DEFINITIONS).display());
+        }
         std::fs::write(self.path("rabbitmq.conf"), settings)?;
         std::fs::write(self.path("enabled_plugins"), &extras.plugins)
     }
