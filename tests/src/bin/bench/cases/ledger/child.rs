@@ -27,6 +27,9 @@ const FILL_ALERTS: u64 = 250;
 const EVENT_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 const ALERT_KEPT: Duration = Duration::from_secs(3600);
 
+/// Beyond the number of any alert that is filled in.
+const NEVER_FILLED: u64 = 1 << 40;
+
 /// What a ledger's time begins with.
 const EPOCH: UnixMillis = UnixMillis(1_790_000_000_000);
 
@@ -50,6 +53,9 @@ struct Work {
     /// How many entries or commits.
     #[arg(long)]
     count: u64,
+    /// How many entries it was filled with.
+    #[arg(long, default_value_t = 0)]
+    filled: u64,
     /// The ledger's folder.
     #[arg(long)]
     folder: PathBuf,
@@ -59,19 +65,34 @@ struct Work {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Filled {
     pub(crate) seconds: f64,
-    pub(crate) disk_bytes: u64,
 }
 
 /// What commits and looks came to.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Measured {
-    pub(crate) commits_per_second: f64,
-    pub(crate) cpu_us_per_commit: f64,
-    pub(crate) looks_per_second: f64,
-    pub(crate) cpu_us_per_look: f64,
+    pub(crate) fresh: Paid,
+    pub(crate) known: Paid,
     pub(crate) open_ms: f64,
     pub(crate) disk_bytes: u64,
+}
+
+/// What was paid for commits and looks of one kind.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Paid {
+    pub(crate) commits_per_second: f64,
+    pub(crate) cpu_us_per_commit: f64,
+    pub(crate) cpu_us_per_look: f64,
+    /// Since the process began.
     pub(crate) resident_max_bytes: u64,
+}
+
+/// Which alerts a stretch of work is about.
+#[derive(Debug, Clone, Copy)]
+enum Alerts {
+    /// Such as the ledger has never seen: these numbers and those that follow.
+    Fresh { first: u64 },
+    /// At random some of those below this number, which are all there.
+    Known { end: u64 },
 }
 
 /// A time that goes on from [`EPOCH`].
@@ -120,7 +141,7 @@ impl Work {
         drop(commits);
         ensure!(ledger.entries() == alerts * 2, "{} entries", ledger.entries());
         close(ledger).await?;
-        Ok(Filled { seconds: start.elapsed().as_secs_f64(), disk_bytes: disk_bytes(&self.folder)? })
+        Ok(Filled { seconds: start.elapsed().as_secs_f64() })
     }
 
     async fn measure(self) -> Result<Measured> {
@@ -130,33 +151,33 @@ impl Work {
         let Opened::Found { entries } = opened else {
             anyhow::bail!("a ledger that was there, not {opened:?}")
         };
-        let (commits_per_second, cpu_us_per_commit) = self.commits(&ledger, clock, entries / 2).await?;
-        let (looks_per_second, cpu_us_per_look) = self.looks(&ledger, clock, entries / 2).await?;
+        // Each round leaves more entries than there were.
+        let first = NEVER_FILLED + entries * 4;
+        let fresh = self.paid(&ledger, clock, Alerts::Fresh { first }).await?;
+        let known = self.paid(&ledger, clock, Alerts::Known { end: self.filled / 2 }).await?;
         // What was replaced counts until it is merged away.
-        let most = entries + 2 * self.count;
+        let (least, most) = (entries + 2 * self.count, entries + 4 * self.count);
         let after = ledger.entries();
-        ensure!((entries..=most).contains(&after), "{after} entries, not {entries} to {most}");
-        let resident_max_bytes = process::usage(std::process::id())?.resident_max_bytes;
+        ensure!((least..=most).contains(&after), "{after} entries, not {least} to {most}");
         close(ledger).await?;
-        Ok(Measured {
-            commits_per_second,
-            cpu_us_per_commit,
-            looks_per_second,
-            cpu_us_per_look,
-            open_ms,
-            disk_bytes: disk_bytes(&self.folder)?,
-            resident_max_bytes,
-        })
+        Ok(Measured { fresh, known, open_ms, disk_bytes: disk_bytes(&self.folder)? })
     }
 
-    /// Each changes an event and an alert key at random of so many that are there, so that their number stays.
-    async fn commits(&self, ledger: &LedgerStore, clock: Elapsed, alerts: u64) -> Result<(f64, f64)> {
+    async fn paid(&self, ledger: &LedgerStore, clock: Elapsed, alerts: Alerts) -> Result<Paid> {
+        let (_, cpu_us_per_look) = self.looks(ledger, clock, alerts).await?;
+        let (commits_per_second, cpu_us_per_commit) = self.commits(ledger, clock, alerts).await?;
+        let resident_max_bytes = process::usage(std::process::id())?.resident_max_bytes;
+        Ok(Paid { commits_per_second, cpu_us_per_commit, cpu_us_per_look, resident_max_bytes })
+    }
+
+    /// Each writes the entries of an event and of an alert key.
+    async fn commits(&self, ledger: &LedgerStore, clock: Elapsed, alerts: Alerts) -> Result<(f64, f64)> {
         let connector = connector()?;
         let meter = Meter::start();
         let mut commits = futures::stream::iter(0..self.count)
             .map(|count| {
                 let now = clock.now();
-                let (event, alert) = (draw(count * 2, alerts), draw(count * 2 + 1, alerts));
+                let (event, alert) = (alerts.number(count * 2), alerts.number(count * 2 + 1));
                 ledger.commit(&connector, changes(event, alert, u64::MAX - count, now).into(), now)
             })
             .buffer_unordered(IN_FLIGHT);
@@ -166,20 +187,30 @@ impl Work {
         Ok(meter.stop(self.count))
     }
 
-    /// Each looks for an event and an alert key at random of those.
-    async fn looks(&self, ledger: &LedgerStore, clock: Elapsed, alerts: u64) -> Result<(f64, f64)> {
+    /// Each looks for an event and an alert key.
+    async fn looks(&self, ledger: &LedgerStore, clock: Elapsed, alerts: Alerts) -> Result<(f64, f64)> {
         let connector = connector()?;
         let meter = Meter::start();
         let mut looks = futures::stream::iter(0..self.count)
             .map(|count| {
-                let number = draw(u64::MAX - count, alerts);
+                let number = alerts.number(count + 2 * self.count);
                 ledger.look(&connector, event_key(number), alert_key(number), clock.now())
             })
             .buffer_unordered(IN_FLIGHT);
         while let Some(looked) = looks.next().await {
-            ensure!(looked?.by_event.is_some(), "an entry that is not there");
+            let is_there = looked?.by_event.is_some();
+            ensure!(is_there == matches!(alerts, Alerts::Known { .. }), "there: {is_there}, of {alerts:?}");
         }
         Ok(meter.stop(self.count))
+    }
+}
+
+impl Alerts {
+    fn number(self, turn: u64) -> u64 {
+        match self {
+            Self::Fresh { first } => first + turn,
+            Self::Known { end } => draw(turn, end),
+        }
     }
 }
 
