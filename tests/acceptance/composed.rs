@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
-use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use nightbell_tests::node::{Extras, RabbitNode};
@@ -150,13 +150,11 @@ impl Composed {
             let declared = channel.queue_declare("nightbell.other".into(), options, none.clone()).await;
             ensure!(is_refused(declared), "{user} made a queue");
             let channel = connection.create_channel().await?;
-            let got = BasicPublishOptions::default();
-            let sent =
-                channel.basic_publish(publishes.into(), "x".into(), got, b"", BasicProperties::default());
-            drop(sent.await?);
-            // The refusal closes the channel, which the next question notices.
-            let asked = channel.basic_qos(1, lapin::options::BasicQosOptions::default()).await;
-            ensure!(is_refused(asked), "{user} published to {publishes}");
+            // The refusal closes the channel; whoever waits for the confirm is told why.
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+            let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+            let sent = channel.basic_publish(publishes.into(), "x".into(), options, b"", properties);
+            ensure!(is_refused(sent.await?.await), "{user} published to {publishes}");
             if user != "nightbell-worker" {
                 let channel = connection.create_channel().await?;
                 let queue = "nightbell.connector.on-call".into();
