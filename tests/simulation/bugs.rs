@@ -1,26 +1,9 @@
 //! Bugs planted around the real core: each changes what the executor, the broker or the ledger does at one point.
 
-macro_rules! bugs {
-    ($($name:ident => $what:literal,)*) => {
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum Bug {
-            $($name,)*
-        }
-
-        pub(crate) const ALL: &[Bug] = &[$(Bug::$name,)*];
-
-        impl Bug {
-            /// What is wrong, in words.
-            pub(crate) fn what(self) -> &'static str {
-                match self {
-                    $(Self::$name => $what,)*
-                }
-            }
-        }
-    };
-}
+use crate::search::bugs;
 
 bugs! {
+    Bug:
     AckBeforeRecord => "a delivery is acked before its record is durable",
     AckBeforeConfirm => "a retry is acked before its copy is confirmed",
     RetryWithoutConfirm => "a retry's confirm is not waited for",

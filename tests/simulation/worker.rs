@@ -5,7 +5,7 @@
 //! trace.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use nightbell_trace::Tracer;
@@ -14,16 +14,11 @@ use tokio::runtime::Builder;
 use tokio::sync::{Notify, mpsc};
 
 use crate::plan::{HOUR, START};
+use crate::search::Simulation;
 use crate::worker_around::Order;
-use crate::worker_bugs::{ALL, Planted};
+use crate::worker_bugs::Planted;
 use crate::worker_ports::{Shared, SimSubscription, Way};
 use crate::world::Went;
-use crate::{number, search, show};
-
-const HISTORIES: u64 = 1_200;
-
-/// In how many histories a planted bug has to show.
-const HISTORIES_PER_BUG_MAX: u64 = 1_000;
 
 /// Nothing was asked of the world for so long: an owner that holds nothing has said all that it had to say.
 const REST: u64 = 3_000;
@@ -189,49 +184,25 @@ impl Process {
     }
 }
 
+const WORKER: Simulation<Planted> = Simulation {
+    live,
+    histories: 1_200,
+    count: "NIGHTBELL_WORKER_HISTORIES",
+    seed: "NIGHTBELL_WORKER_SEED",
+    histories_per_bug_max: 1_000,
+};
+
 #[test]
 fn every_history_of_the_worker_keeps_the_promise() {
-    if let Some(seed) = number("NIGHTBELL_WORKER_SEED") {
-        let went = show(|traced| live(seed, None, traced));
-        assert_eq!(went.wrong, None, "seed {seed}");
-        return;
-    }
-    let (count, start) = (number("NIGHTBELL_WORKER_HISTORIES").unwrap_or(HISTORIES), Instant::now());
-    let (wrong, [delivered, suppressed, filtered, dead], twice, days) =
-        search(count, |seed| live(seed, None, false));
-    if let Some(seed) = wrong {
-        let wrong = show(|traced| live(seed, None, traced)).wrong;
-        panic!(
-            "{wrong:?}; again: NIGHTBELL_WORKER_SEED={seed} cargo test -p nightbell-tests --test simulation -- worker"
-        );
-    }
-    let took = start.elapsed().as_secs_f64();
-    println!(
-        "{count} histories, {days} days in {took:.1} s; delivered {delivered}, suppressed {suppressed}, filtered {filtered}, dead {dead}, accepted once more in the window {twice}"
-    );
-    assert!([delivered, suppressed, filtered, dead].into_iter().all(|count| count > 0) && twice > 0);
+    WORKER.every_history_keeps_the_promise();
 }
 
 #[test]
 fn a_seed_gives_the_same_history_of_the_worker_again() {
-    for seed in 0..100 {
-        let [one, other] = [(); 2].map(|()| live(seed, None, true));
-        assert_eq!(one.trace, other.trace, "seed {seed}");
-        assert_eq!(one.digest, other.digest, "seed {seed}");
-    }
+    WORKER.a_seed_gives_the_same_history_again(100);
 }
 
 #[test]
 fn every_bug_planted_in_an_adapter_is_found() {
-    let mut missed = Vec::new();
-    for bug in ALL {
-        match search(HISTORIES_PER_BUG_MAX, |seed| live(seed, Some(bug), false)).0 {
-            Some(seed) => {
-                let wrong = live(seed, Some(bug), false).wrong.unwrap_or_default();
-                println!("{:<70} history {seed}: {wrong}", bug.what());
-            }
-            None => missed.push(bug.what()),
-        }
-    }
-    assert!(missed.is_empty(), "not found: {missed:#?}");
+    WORKER.every_planted_bug_is_found();
 }
