@@ -22,9 +22,6 @@ use crate::topology::{Exchange, Queue, Topology};
 /// The connection's name in the broker.
 const NAME: &str = "nightbell check";
 
-/// How often a question is asked at most.
-const TRIES_MAX: u32 = 10;
-
 /// The consumer's tag and the routing key of what is tried.
 const TRIED: &str = "nightbell-check";
 
@@ -199,20 +196,8 @@ fn compared(declared: Result<(), TopologyError>) -> Result<Shape, AmqpError> {
     }
 }
 
-/// Whether it may be published to. A refusal ends the channel, and lapin says why only to whoever waits for an answer just
-/// then: one that comes between two questions is asked for again.
-async fn may_write(wired: &Wired, exchange: &str) -> Result<bool, AmqpError> {
-    for _ in 1..TRIES_MAX {
-        match try_to_write(wired, exchange).await {
-            Err(AmqpError::Ended { source, .. }) if is_closed_channel(&source) => {}
-            told => return told,
-        }
-    }
-    try_to_write(wired, exchange).await
-}
-
 /// Publishes in a transaction that is rolled back. The broker looks at the permission first.
-async fn try_to_write(wired: &Wired, exchange: &str) -> Result<bool, AmqpError> {
+async fn may_write(wired: &Wired, exchange: &str) -> Result<bool, AmqpError> {
     let channel = wired.channel().await?;
     let tried = async {
         channel.tx_select().await?;
@@ -221,7 +206,16 @@ async fn try_to_write(wired: &Wired, exchange: &str) -> Result<bool, AmqpError> 
         drop(channel.basic_publish(exchange.into(), TRIED.into(), options, b"", properties).await?);
         channel.tx_rollback().await
     };
-    granted(wired.step("try to publish", tried).await, &channel).await
+    match wired.step("try to publish", tried).await {
+        // A refusal closes the channel, and lapin says why only to whoever waits for an answer just then. Nothing else closes
+        // it: the exchange was there.
+        Err(AmqpError::Ended { source, .. })
+            if is_closed_channel(&source) && wired.connection.status().connected() =>
+        {
+            Ok(false)
+        }
+        other => granted(other, &channel).await,
+    }
 }
 
 /// Consumes with an argument that no broker takes. The broker looks at the permission first, and nothing is delivered.

@@ -110,7 +110,7 @@ async fn a_permission_that_is_missing_is_named_however_soon_the_broker_says_so(n
     node.ctl(&["set_permissions", "mute", "^$", "^$", "^soon[.]"]).await.unwrap();
     let mute = settings_at(&node.url_for("mute", "mute", "/"), "soon");
     // It is told otherwise if it comes between two questions.
-    for _ in 0..50 {
+    for _ in 0..20 {
         let found = examine(&mute, &connectors).await.unwrap();
         let mut writes = found.rights.iter().filter(|right| right.action == Action::Write);
         assert!(writes.all(|right| !right.is_granted), "{found:?}");
