@@ -156,6 +156,23 @@ impl Truth {
         self.manners = Manners::default();
     }
 
+    /// The ledger begins anew and knows of no acceptance.
+    pub(crate) fn ledger_reset(&mut self) {
+        self.cases.iter_mut().for_each(|case| case.excused |= case.accepted > 0);
+    }
+
+    /// Something keeps a message as a dead letter from now on.
+    pub(crate) fn is_buried(&mut self, serial: usize, event: usize) {
+        self.cases[event].dead += 1;
+        self.ends(serial, End::Dead);
+    }
+
+    /// A dead letter went when its copy was confirmed.
+    pub(crate) fn is_replayed(&mut self, serial: usize, event: usize) {
+        self.cases[event].dead -= 1;
+        self.ends[serial] = None;
+    }
+
     pub(crate) fn ends(&mut self, serial: usize, end: End) {
         let known = self.ends[serial];
         if known.is_none() || matches!(end, End::Delivered | End::Dead) && known != Some(End::Delivered) {

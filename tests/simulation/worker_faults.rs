@@ -8,7 +8,7 @@ use crate::worker_around::{Around, Order};
 use crate::worker_bugs::Planted;
 use crate::worker_happens::Happens;
 use crate::worker_queue::marked;
-use crate::world::replayed;
+use crate::world::{replay_of, replayed};
 
 /// The longest that a stop takes beyond its grace: a farewell to the broker.
 const FAREWELL_MAX: u64 = 10 * SECOND;
@@ -132,7 +132,7 @@ impl Around {
             let post = &mut self.posts[lane];
             post.begin(&self.plan);
             if reset {
-                post.truth.cases.iter_mut().for_each(|case| case.excused |= case.accepted > 0);
+                post.truth.ledger_reset();
             }
             let (life, wait) = (self.life, self.soon(500));
             self.after(wait, Happens::Attach { life, lane });
@@ -147,17 +147,13 @@ impl Around {
         }
         for (lane, mut letter) in std::mem::take(&mut self.dead) {
             let bad = self.now < self.confirms_bad_until;
-            let lands = !bad || self.chances.permille(700);
-            let confirmed = !bad || self.chances.permille(400);
-            if !self.chances.permille(share) || !lands {
+            let Some(confirmed) = replay_of(&mut self.chances, bad, share) else {
                 self.dead.push((lane, letter));
                 continue;
-            }
+            };
             self.comes(lane, &letter);
             if confirmed {
-                let truth = &mut self.posts[lane].truth;
-                truth.cases[letter.event].dead -= 1;
-                truth.ends[letter.serial] = None;
+                self.posts[lane].truth.is_replayed(letter.serial, letter.event);
             } else {
                 self.dead.push((lane, letter.clone()));
             }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::lane::Copy;
 use crate::plan::{Plan, SECOND, Weather};
-use crate::truth::{End, Truth};
+use crate::truth::Truth;
 use crate::worker_around::Around;
 use crate::worker_bugs::Planted;
 use crate::worker_happens::{Happens, Reply, tell};
@@ -167,9 +167,7 @@ impl Around {
     /// Something keeps this message as a dead letter from now on.
     pub(crate) fn bury(&mut self, lane: usize, copy: Copy) {
         self.say(|| format!("c{lane}: message {} is a dead letter", copy.serial));
-        let truth = &mut self.posts[lane].truth;
-        truth.cases[copy.event].dead += 1;
-        truth.ends(copy.serial, End::Dead);
+        self.posts[lane].truth.is_buried(copy.serial, copy.event);
         self.dead.push((lane, copy));
     }
 

@@ -15,7 +15,6 @@ use crate::chance::Chances;
 use crate::lane::{Copy, Lane};
 use crate::plan::{self, Fault, HOUR, MINUTE, Plan, SECOND, START, Weather};
 use crate::store::Store;
-use crate::truth::End;
 
 /// What comes to pass at a certain time. With a `life`, only for the process of that life.
 #[derive(Debug)]
@@ -419,7 +418,7 @@ impl World {
             let fresh = &mut self.lanes[lane];
             fresh.begin(settings, self.now);
             if reset {
-                fresh.truth.cases.iter_mut().for_each(|case| case.excused |= case.accepted > 0);
+                fresh.truth.ledger_reset();
             }
             let (life, wait) = (self.life, self.soon(500));
             self.after(wait, Happens::Attach { life, lane });
@@ -433,17 +432,14 @@ impl World {
         }
         for (lane, mut letter) in std::mem::take(&mut self.dead) {
             let bad = self.now < self.confirms_bad_until;
-            let (lands, confirmed) =
-                if bad { (self.chances.permille(700), self.chances.permille(400)) } else { (true, true) };
-            if !self.chances.permille(share) || !lands {
+            let Some(confirmed) = replay_of(&mut self.chances, bad, share) else {
                 self.dead.push((lane, letter));
                 continue;
-            }
+            };
             let truth = &mut self.lanes[lane].truth;
             truth.comes(&self.plan, letter.event);
             if confirmed {
-                truth.cases[letter.event].dead -= 1;
-                truth.ends[letter.serial] = None;
+                truth.is_replayed(letter.serial, letter.event);
             } else {
                 self.dead.push((lane, letter.clone()));
             }
@@ -461,9 +457,7 @@ impl World {
     /// Something keeps this message as a dead letter from now on.
     pub(crate) fn bury(&mut self, lane: usize, copy: Copy) {
         self.say(|| format!("c{lane}: message {} is a dead letter", copy.serial));
-        let truth = &mut self.lanes[lane].truth;
-        truth.cases[copy.event].dead += 1;
-        truth.ends(copy.serial, End::Dead);
+        self.lanes[lane].truth.is_buried(copy.serial, copy.event);
         self.dead.push((lane, copy));
     }
 
@@ -472,6 +466,14 @@ impl World {
         self.say(|| format!("c{lane}: hears {outcome:?}"));
         self.lanes[lane].truth.manners.hears(outcome, now);
     }
+}
+
+/// What comes of replaying a letter, where confirms are bad or not: none if it is not taken; else whether the copy was
+/// confirmed.
+pub(crate) fn replay_of(chances: &mut Chances, bad: bool, share: u64) -> Option<bool> {
+    let lands = !bad || chances.permille(700);
+    let confirmed = !bad || chances.permille(400);
+    (chances.permille(share) && lands).then_some(confirmed)
 }
 
 /// As an operator's command makes it of a dead letter.
