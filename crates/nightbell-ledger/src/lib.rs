@@ -53,4 +53,4 @@ mod tests;
 mod writer;
 
 pub use handle::LedgerStore;
-pub use open::{CACHE_BYTES_DEFAULT, LedgerSettings, OpenError, Opened};
+pub use open::{ALLOCATOR_SETTINGS, CACHE_BYTES_DEFAULT, LedgerSettings, OpenError, Opened};

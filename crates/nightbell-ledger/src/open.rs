@@ -17,6 +17,11 @@ use crate::run::Run;
 use crate::telemetry::{BrokenKept, Reset};
 use crate::{keys, migrate};
 
+/// glibc's settings, as variables of the environment (mallopt(3)), for a process with a ledger: two heaps, and whatever has
+/// 64 KiB or more is given back at once. sled takes and frees such buffers by the hundred.
+pub const ALLOCATOR_SETTINGS: [(&str, &str); 2] =
+    [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "65536")];
+
 /// The default bound of sled's page cache, in bytes. sled counts the bytes on disk; in memory they take several times
 /// more, and the whole worker is to stay under 64 MiB.
 pub const CACHE_BYTES_DEFAULT: u64 = 2 * 1024 * 1024;

@@ -7,8 +7,7 @@
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-/// Two heaps; whatever has 64 KiB or more is given back at once.
-const SETTINGS: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "65536")];
+use nightbell_ledger::ALLOCATOR_SETTINGS as SETTINGS;
 
 /// Starts this program anew, in this process, with the allocator set; returns if it is set already, by us or by the user,
 /// if the allocator is another one, or if the program can't be started.

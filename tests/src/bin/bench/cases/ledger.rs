@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
+use nightbell_ledger::ALLOCATOR_SETTINGS;
 use serde_json::json;
 use tokio::process::Command;
 
@@ -16,9 +17,6 @@ use crate::options::Options;
 use crate::report::{Column, Fold, RESIDENT, Report};
 
 const SIZES: [u64; 4] = [1_000, 100_000, 1_000_000, 10_000_000];
-
-/// The worker starts itself with these.
-const WORKERS_MALLOC: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "65536")];
 
 #[derive(Debug, Args)]
 pub(crate) struct Ledger {
@@ -113,7 +111,7 @@ async fn child<T: serde::de::DeserializeOwned>(
 ) -> Result<T> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["ledger-child", step, "--count", &count.to_string(), "--filled", &filled.to_string()]);
-    command.arg("--folder").arg(folder).envs(WORKERS_MALLOC);
+    command.arg("--folder").arg(folder).envs(ALLOCATOR_SETTINGS);
     command.stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
     let output = command.output().await.with_context(|| format!("run the {step} of {count}"))?;
     ensure!(output.status.success(), "the {step} of {count} ended with {}", output.status);
