@@ -5,8 +5,9 @@ use fake_xmatters::{Auth, Authority, FakeXmatters, Identity, Settings, Tls};
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Connection, ConnectionProperties};
-use nightbell_tests::node::RabbitNode;
-use nightbell_tests::site::{CONNECTOR, EMBEDDED, PASSWORD, Site, USER};
+use nightbell_tests::node::{Extras, RabbitNode};
+use nightbell_tests::site::{CONNECTOR, EMBEDDED, PASSWORD, Site, USER, free_port};
+use nightbell_tests::wait;
 use serde_json::Value;
 
 /// Where stand-ins are reached.
@@ -57,6 +58,55 @@ pub(crate) async fn the_doctor_names_permissions_that_are_missing(_: String) -> 
         "{ended:?}"
     );
     ensure!(!ended.stdout.contains("narrow-secret") && !ended.stderr.contains("narrow-secret"), "{ended:?}");
+    Ok(())
+}
+
+pub(crate) async fn the_doctor_names_policies_that_take_from_the_queues(_: String) -> Result<()> {
+    let port = free_port()?;
+    let settings = format!("management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {port}\n");
+    let plugins = "[rabbitmq_management].\n".to_owned();
+    let node = RabbitNode::start_with(&Extras { plugins, settings, ..Extras::default() }).await?;
+    node.ctl(&["add_user", "narrow", "narrow-secret"]).await?;
+    // It may not configure anything, so that AMQP tells it no queue's arguments.
+    node.ctl(&["set_permissions", "narrow", "^$", ".*", ".*"]).await?;
+    let site = Site::new(&node.url("/")).await?;
+    ensure!(site.worker().await?.terminate().await?.success());
+    let place = format!("http://127.0.0.1:{port}");
+    let site = site.moved_to(&node.url_for("narrow", "narrow-secret", "/"))?;
+    let site = site.with_queue(&format!("declare = false\nmanagement_url = \"{place}\""))?;
+    let refused = site.nightbell(&["check", "--online"]).await?;
+    ensure!(
+        refused.code == Some(77) && refused.stdout.contains("set_user_tags USER management"),
+        "{refused:?}"
+    );
+
+    node.ctl(&["set_user_tags", "narrow", "management"]).await?;
+    let sound = site.nightbell(&["check", "--online"]).await?;
+    let sound_said = sound.stdout.clone();
+    ensure!(sound_said.contains("ok    policies: none changes what the 12 queues need"), "{sound:?}");
+    ensure!(!sound_said.contains("its arguments are told only to"), "{sound:?}");
+    sound.success()?;
+
+    let dead = format!("^{}.dead$", site.prefix().replace('.', "[.]"));
+    node.ctl(&["set_policy", "short", "connector", r#"{"delivery-limit":3}"#, "--apply-to", "queues"])
+        .await?;
+    node.ctl(&["set_operator_policy", "tidy", &dead, r#"{"message-ttl":60000}"#, "--apply-to", "queues"])
+        .await?;
+    let lines = [
+        format!(
+            "FAIL  policy `tidy`: `message-ttl` = 60000 deletes dead letters of that age: queue `{}.dead`",
+            site.prefix()
+        ),
+        "warn  policy `short`: `delivery-limit` = 3 makes dead letters of".to_owned(),
+    ];
+    // A queue tells the management API every 5 s what applies to it.
+    let ended = wait::until("both policies", || async {
+        let ended = site.nightbell(&["check", "--online"]).await.ok()?;
+        lines.iter().all(|line| ended.stdout.contains(line)).then_some(ended)
+    })
+    .await?;
+    ensure!(ended.code == Some(69), "{ended:?}");
+    ensure!(!format!("{ended:?}{refused:?}").contains("narrow-secret"), "{ended:?}");
     Ok(())
 }
 

@@ -103,6 +103,7 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         brokers::connections_closed_by_the_administrator_are_made_again,
         doctor::the_doctor_names_a_queue_that_was_declared_otherwise,
         doctor::the_doctor_names_permissions_that_are_missing,
+        doctor::the_doctor_names_policies_that_take_from_the_queues,
         doctor::the_doctor_reads_certificates_and_posts_nothing,
         doctor::the_doctor_gives_one_document,
         demo::the_demo_shows_every_ending_and_ends_with_0,

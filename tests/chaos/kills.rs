@@ -82,7 +82,7 @@ pub(crate) async fn two_workers_that_relieve_each_other_lose_nothing(url: String
     /// How often one relieves the other: killed and told to stop, in turns.
     const RELIEFS: u64 = 6;
     /// The most deliveries that a worker has in hand, by default.
-    const PREFETCH: u64 = 256;
+    const PREFETCH: u64 = 20;
     let site = Site::new(&url).await?;
     site.fake.set_default(Answer::accepted().after(Duration::from_millis(10)));
     let (mut active, mut standby) = (site.worker().await?, site.standby().await?);

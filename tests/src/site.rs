@@ -43,7 +43,8 @@ pub struct Site {
     http: u16,
     timeout: &'static str,
     /// None: the default.
-    prefetch: Option<u16>,
+    /// Further lines of the table `[queue]`.
+    queue_lines: String,
 }
 
 impl Site {
@@ -71,7 +72,7 @@ impl Site {
             prefix,
             http: free_port()?,
             timeout: "2s",
-            prefetch: None,
+            queue_lines: String::new(),
         };
         site.configure("nightbell.toml", "data", site.http, "")?;
         Ok(site)
@@ -87,9 +88,8 @@ impl Site {
         let queue = if self.is_embedded() {
             String::new()
         } else {
-            let prefetch =
-                self.prefetch.map(|prefetch| format!("\nprefetch = {prefetch}")).unwrap_or_default();
-            format!("[queue]\nurl = \"{}\"\nprefix = \"{}\"{prefetch}", self.broker_url, self.prefix)
+            let lines = &self.queue_lines;
+            format!("[queue]\nurl = \"{}\"\nprefix = \"{}\"{lines}", self.broker_url, self.prefix)
         };
         let text = format!(
             r#"data_dir = "{data_dir}"
@@ -139,12 +139,13 @@ timeout = "{timeout}"
         Ok(self)
     }
 
-    /// The same site, with so many messages in hand at the most.
+    /// The same site, with this line in its configuration's table `[queue]`, if it has one.
     ///
     /// # Errors
     /// Its configuration can't be written.
-    pub fn with_prefetch(mut self, prefetch: u16) -> Result<Self> {
-        self.prefetch = Some(prefetch);
+    pub fn with_queue(mut self, line: &str) -> Result<Self> {
+        self.queue_lines += "\n";
+        self.queue_lines += line;
         self.configure_more("")?;
         Ok(self)
     }

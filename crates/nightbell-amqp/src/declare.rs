@@ -272,11 +272,15 @@ fn unlike_argument(text: &str) -> Option<(String, String)> {
 }
 
 impl Object {
-    pub(crate) fn exchange(name: &str) -> Self {
+    /// The exchange of this name.
+    #[must_use]
+    pub fn exchange(name: &str) -> Self {
         Self { kind: ObjectKind::Exchange, name: name.into() }
     }
 
-    pub(crate) fn queue(name: &str) -> Self {
+    /// The queue of this name.
+    #[must_use]
+    pub fn queue(name: &str) -> Self {
         Self { kind: ObjectKind::Queue, name: name.into() }
     }
 }

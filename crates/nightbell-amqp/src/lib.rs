@@ -22,6 +22,7 @@ mod error;
 mod greeting;
 mod limits;
 mod link;
+mod management;
 mod message;
 mod names;
 mod outage;
@@ -44,6 +45,7 @@ pub use self::limits::{
     ACK_WAIT_MAX, CONFIRM_WAIT_MAX, CONNECT_WAIT_MAX, HEADERS_BYTES_MAX, PUBLISH_CHANNELS, PUBLISH_WAIT_MAX,
     STEP_WAIT_MAX,
 };
+pub use self::management::{Management, ManagementError, ObjectSettings, Policies};
 pub use self::names::{BadPrefix, Names};
 pub use self::publish::AmqpOutlet;
 pub use self::report::{QueueReport, ensure_topology, probe, queue_report};

@@ -71,3 +71,6 @@ pub const HEADERS_BYTES_MAX: usize = 100 * 1024;
 
 /// The longest short string of AMQP 0-9-1 in bytes: a name, a routing key, a message id.
 pub(crate) const SHORT_BYTES_MAX: usize = 255;
+
+/// The most bytes that the management API may answer about one exchange or queue.
+pub(crate) const MANAGEMENT_BYTES_MAX: usize = 256 * 1024;

@@ -193,7 +193,9 @@ impl ExchangeKind {
 }
 
 impl Argument {
-    fn json(&self) -> Value {
+    /// The value as JSON, as the management API writes it.
+    #[must_use]
+    pub fn json(&self) -> Value {
         match self {
             Self::Text(text) => json!(text),
             Self::Number(number) => json!(number),

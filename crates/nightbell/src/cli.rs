@@ -142,8 +142,8 @@ pub struct Init {
 /// `nightbell check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Also look at the broker and its queues, the disk, the clock, and each destination's TCP, TLS and certificate;
-    /// nothing is declared, published or posted.
+    /// Also look at the broker, its queues and, with `queue.management_url`, their policies, the disk, the clock, and each
+    /// destination's TCP, TLS and certificate; nothing is declared, published or posted.
     #[arg(long)]
     pub online: bool,
     /// Print one JSON document.

@@ -88,6 +88,8 @@ pub struct QueueConfig {
     pub prefetch: u16,
     /// Whether the worker declares queues, or only checks them.
     pub declare: bool,
+    /// `http://…` or `https://…`, where `check --online` reads policies; its user is the one of `url` unless it has its own.
+    pub management_url: Option<SecretString>,
 }
 
 /// `[http]`: the listener for metrics, health, ingest and administration.

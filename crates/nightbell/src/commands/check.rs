@@ -4,6 +4,7 @@ mod broker;
 mod destination;
 mod finding;
 mod machine;
+mod policies;
 mod settings;
 
 use serde::Serialize;

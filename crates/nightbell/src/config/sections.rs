@@ -74,7 +74,8 @@ fn queue(table: &mut Table<'_, '_>) -> (u16, Option<QueueConfig>) {
     let prefix = table.text_or("prefix", "nightbell", values::prefix);
     let prefetch = table.number_or("prefetch", PREFETCH_DEFAULT, PREFETCH);
     let declare = table.flag_or("declare", true);
-    (prefetch, url.map(|url| QueueConfig { url, prefix, prefetch, declare }))
+    let management_url = table.secret("management_url", values::management_url);
+    (prefetch, url.map(|url| QueueConfig { url, prefix, prefetch, declare, management_url }))
 }
 
 fn http(table: &mut Table<'_, '_>) -> HttpConfig {

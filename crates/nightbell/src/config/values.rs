@@ -270,6 +270,15 @@ pub(super) fn queue_url(text: &str) -> Result<String, String> {
     Ok(show_url(&url))
 }
 
+/// The address of the broker's management page; plain http is allowed as plain AMQP is. Gives what may be shown of it.
+pub(super) fn management_url(text: &str) -> Result<String, String> {
+    let url = whole_url(text, &["http", "https"], "https://rabbitmq.example.com:15671")?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has a query or a fragment; write it without, since /api/queues is added to it".into());
+    }
+    Ok(show_url(&url))
+}
+
 /// What a trigger URL must be, beyond a URL.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TriggerUrl {

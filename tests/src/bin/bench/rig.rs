@@ -175,7 +175,7 @@ pub(crate) async fn publish(channel: &Channel, parcels: impl Iterator<Item = Par
 pub(crate) async fn site(queue: &str) -> Result<Site> {
     let auth = Auth::Basic { user: USER.into(), password: PASSWORD.into() };
     let fake = FakeXmatters::start(Settings { auth, requests_kept_max: 16, ..Settings::default() }).await?;
-    Site::with(queue, fake)?.with_prefetch(PREFETCH)
+    Site::with(queue, fake)?.with_queue(&format!("prefetch = {PREFETCH}"))
 }
 
 /// An event that was never seen before.

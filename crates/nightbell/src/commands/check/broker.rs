@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use nightbell_amqp::{Action, AmqpError, Examination, Object, Right, Shape, broker_version, examine};
 
 use super::finding::{Fault, Finding};
+use super::policies;
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::wiring;
@@ -28,11 +29,19 @@ pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
     };
     let mut findings = vec![version(&greeting, &place)];
     let connectors: Vec<_> = wiring::connectors(config).into_iter().collect();
+    let management = wiring::queue(config)?.management_url.as_ref();
     match examine(&settings, &connectors).await {
-        Ok(examination) => findings.extend(judge(&examination, settings.declare)),
+        Ok(mut examination) => {
+            let told = match management {
+                Some(url) => policies::look(url, &settings, &connectors, &mut examination).await,
+                None => vec![untold_policies()],
+            };
+            findings.extend(judge(&examination, settings.declare));
+            findings.extend(told);
+        }
         Err(error) => findings.push(unusable(error)),
     }
-    findings.extend(unseen());
+    findings.push(untold_timeout());
     Ok(findings)
 }
 
@@ -182,20 +191,22 @@ fn permission(word: &str, refused: &[String], all: usize, (action, declare): (Ac
     }
 }
 
-/// What AMQP has no question for.
-fn unseen() -> [Finding; 2] {
-    [
-        Finding::note(
-            "policies",
-            "AMQP does not tell them, and a policy can lower a delivery limit or cap a queue's length",
-            "compare `rabbitmqctl list_queues name policy effective_policy_definition` with `nightbell topology`",
-        ),
-        Finding::note(
-            "consumer time-out",
-            "AMQP does not tell it; Nightbell holds a message for 2 minutes at most",
-            "if it was changed, see that `rabbitmqctl environment` says 300000 ms or more for `consumer_timeout`",
-        ),
-    ]
+fn untold_policies() -> Finding {
+    Finding::note(
+        "policies",
+        "AMQP does not tell them, and a policy can have a queue lose messages, cap it or lower its delivery limit",
+        "set `queue.management_url`, or compare `rabbitmqctl list_policies` and `list_operator_policies` \
+         with `nightbell topology`",
+    )
+}
+
+/// The broker's own, which no interface tells.
+fn untold_timeout() -> Finding {
+    Finding::note(
+        "consumer time-out",
+        "the broker does not tell its own; Nightbell holds a message for 2 minutes at most",
+        "if it was changed, see that `rabbitmqctl environment` says 300000 ms or more for `consumer_timeout`",
+    )
 }
 
 #[cfg(test)]

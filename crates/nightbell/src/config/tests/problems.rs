@@ -187,6 +187,7 @@ fn a_url() {
     assert_snapshot!(wrong_above("[queue]\nurl = \"amqp:///hunter2\""), @r#"etc/nightbell.toml:2:7: queue.url: the value has no host; write a whole URL, like "amqp://user:password@rabbitmq.example.com:5672/%2f""#);
     assert_snapshot!(wrong_above("[queue]\nurl = \"https://user:hunter2@h\""), @r#"etc/nightbell.toml:2:7: queue.url: the value begins neither with amqp:// nor with amqps://; write a whole URL, like "amqp://user:password@rabbitmq.example.com:5672/%2f""#);
     assert_snapshot!(wrong_above("[queue]\nurl = \"amqp://user:hunt/er2@h\""), @r#"etc/nightbell.toml:2:7: queue.url: the value has a port that is no number; write a whole URL, like "amqp://user:password@rabbitmq.example.com:5672/%2f", with /, # and ? in a user or password percent-encoded"#);
+    assert_snapshot!(wrong_above("[queue]\nurl = \"amqp://h\"\nmanagement_url = \"h:15672\""), @r#"etc/nightbell.toml:3:18: queue.management_url: the value begins neither with http:// nor with https://; write a whole URL, like "https://rabbitmq.example.com:15671""#);
     assert_snapshot!(wrong_above("[queue]\nprefix = \"night bell\""), @r#"
     etc/nightbell.toml:1:1: queue.url: it is missing; write the broker's URL, like "amqp://user:password@127.0.0.1:5672/%2f", or leave the whole table out to use the embedded queue
     etc/nightbell.toml:2:10: queue.prefix: "night bell" is no prefix; write 1 to 64 of the characters a-z, A-Z, 0-9, ., _ and -

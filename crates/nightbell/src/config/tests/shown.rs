@@ -97,6 +97,7 @@ fn the_starter_is_sound_and_masks_its_secrets() {
     prefix = "nightbell"
     prefetch = 20
     declare = true
+    # management_url is not set
 
     [http]
     listen = "127.0.0.1:9464"
@@ -311,5 +312,5 @@ fn what_the_starter_has_commented_out_is_known() {
         assert!(!said.contains("unknown key") && !said.contains("not TOML"), "{said}");
         keys += 1;
     }
-    assert_eq!(keys, 12, "client_key and the like");
+    assert_eq!(keys, 13, "client_key and the like");
 }
