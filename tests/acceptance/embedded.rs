@@ -18,7 +18,10 @@ pub(crate) async fn a_second_worker_says_that_the_queue_is_in_use(_: String) -> 
     ensure!(ended.stderr.contains("is in use by another process"), "{ended:?}");
     // Nor can a command guess where the worker listens.
     let ended = site.nightbell(&["--config", "second.toml", "dead", "list"]).await?;
-    ensure!(ended.code == Some(75) && ended.stderr.contains("no worker listens at"), "{ended:?}");
+    ensure!(
+        ended.code == Some(75) && ended.stderr.contains("no worker of this queue listens at"),
+        "{ended:?}"
+    );
     ensure!(worker.terminate().await?.success());
     Ok(())
 }
@@ -34,6 +37,32 @@ pub(crate) async fn publishing_needs_no_worker_and_goes_through_one_that_runs(_:
     site.all_accepted(&all).await?;
     site.conserves(&all, 0).await?;
     site.accepted_once(&all)?;
+    ensure!(worker.terminate().await?.success());
+    Ok(())
+}
+
+pub(crate) async fn nothing_is_given_to_the_worker_of_another_queue(_: String) -> Result<()> {
+    let site = Site::new(EMBEDDED).await?;
+    site.fake.set_default(Answer::status(400));
+    let worker = site.worker().await?;
+    let dead = ids("dead", 1);
+    site.publish(&dead).await?;
+    wait::until("a dead letter", || async { (site.dead().await.ok()?.len() == 1).then_some(()) }).await?;
+
+    // Another configuration, with a queue of its own, whose `http.listen` is the same.
+    let http = site.url("").rsplit_once(':').and_then(|(_, port)| port.parse().ok()).context("a port")?;
+    site.configure("second.toml", "second", http, "")?;
+    let second = ["--config", "second.toml"];
+    let publish = ["publish", "--project", "shop", "--test", "pays"];
+    // The first makes the file, the second finds it.
+    for waiting in 1..=2 {
+        site.nightbell(&[&second[..], &publish].concat()).await?.success()?;
+        let said = site.nightbell(&[&second[..], &["check", "--online"]].concat()).await?.success()?;
+        ensure!(said.contains(&format!("{waiting} waiting, 0 dead")), "{said}");
+    }
+    let letters = site.nightbell(&[&second[..], &["dead", "list", "--json"]].concat()).await?.success()?;
+    ensure!(!letters.contains("dead-"), "{letters}");
+    ensure!(site.fake.requests().len() == 1, "the first worker has posted its own alert only");
     ensure!(worker.terminate().await?.success());
     Ok(())
 }

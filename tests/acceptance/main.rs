@@ -123,6 +123,15 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         destinations::connectors_test_says_what_happened_and_what_it_means,
         destinations::no_secret_shows_behind_tls_proxy_and_tokens,
         destinations::each_payload_profile_arrives_as_its_workflow_expects,
+    ]
+    .into_iter()
+    .chain(as_it_is_shipped())
+    .collect()
+}
+
+/// What is about the files that are shipped, one of the two queues, or the benchmark.
+fn as_it_is_shipped() -> Vec<(&'static str, Test)> {
+    facts![
         monitoring::promtool_finds_the_rules_and_the_scrape_configuration_right,
         monitoring::every_rule_is_tested_each_way_and_has_a_place_in_the_runbook,
         deployment::the_compose_file_and_the_manifests_fit_their_schemas,
@@ -134,6 +143,7 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         composed::every_query_of_the_dashboard_and_every_rule_finds_its_data,
         embedded::a_second_worker_says_that_the_queue_is_in_use,
         embedded::publishing_needs_no_worker_and_goes_through_one_that_runs,
+        embedded::nothing_is_given_to_the_worker_of_another_queue,
         embedded::a_drain_moves_all_that_waits_and_the_dead_letters,
         embedded::status_and_check_say_what_is_in_the_file,
         embedded::a_full_disk_refuses_what_it_can_not_keep,

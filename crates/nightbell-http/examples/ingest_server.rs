@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         nightbell_trace::Tracer::off(),
     ));
     let admin_token = admin_token.map(SecretString::from);
-    let face = Face { metrics, status: Arc::new(status), admin_token, ingest, admin: None };
+    let face = Face { metrics, status: Arc::new(status), admin_token, ingest, admin: None, queue: None };
     let listener = TcpListener::bind(at).await?;
     eprintln!("listening at {}", listener.local_addr()?);
     serve(listener, face, CancellationToken::new()).await;

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::lines::{Lines, lines};
+use crate::addressee::QUEUE_HEADER;
 
 /// The longest time that one GET may take.
 const GET_MAX: Duration = Duration::from_secs(5);
@@ -108,6 +109,20 @@ pub async fn health(at: SocketAddr, ready: bool) -> Result<Option<String>, Clien
     match status {
         StatusCode::OK => Ok(None),
         StatusCode::SERVICE_UNAVAILABLE => Ok(Some(missing(&body))),
+        other => Err(strange(at, &format!("it answered with HTTP {}", other.as_u16()))),
+    }
+}
+
+/// Asks whether the worker at `at` has this embedded queue open, by the name in [`QUEUE_HEADER`].
+///
+/// # Errors
+/// [`ClientError`] says why there is no answer.
+pub async fn has_queue(at: SocketAddr, queue: &str) -> Result<bool, ClientError> {
+    let headers = &[(QUEUE_HEADER, queue)];
+    let ask = Ask { at, method: Method::GET, path: "/healthz", token: None, headers, body: Bytes::new() };
+    match ask.whole(GET_MAX).await?.0 {
+        StatusCode::OK => Ok(true),
+        StatusCode::MISDIRECTED_REQUEST => Ok(false),
         other => Err(strange(at, &format!("it answered with HTTP {}", other.as_u16()))),
     }
 }

@@ -4,6 +4,7 @@
 //! It shows what others tell it, and hands events to the queue that it is given. It must never decide anything about an
 //! alert, answer that an event is taken before the queue has it, or show a body, a token or a secret.
 
+mod addressee;
 mod answer;
 mod client;
 mod guard;
@@ -13,8 +14,9 @@ mod recorder;
 mod server;
 mod status;
 
+pub use self::addressee::QUEUE_HEADER;
 pub use self::answer::Problem;
-pub use self::client::{ClientError, Lines, get, health, lines, post};
+pub use self::client::{ClientError, Lines, get, has_queue, health, lines, post};
 pub use self::guard::require_admin;
 pub use self::ingest::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, Ingest, JUNIT_BODY_BYTES_MAX};
 pub use self::recorder::{RecorderError, install as install_recorder};

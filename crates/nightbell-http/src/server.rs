@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::addressee::require_queue;
 use crate::answer::{Problem, no_method, no_route};
 use crate::guard::require_admin;
 use crate::ingest::Ingest;
@@ -53,6 +54,8 @@ pub struct Face {
     pub ingest: Option<Ingest>,
     /// The routes under `/v1/dead-letters`, which are put behind the admin token.
     pub admin: Option<Router>,
+    /// The name of the embedded queue that this process has open; none with RabbitMQ.
+    pub queue: Option<Arc<str>>,
 }
 
 /// Serves until `stop` is cancelled; requests under way then may finish, within bounds. A listener that fails is asked
@@ -98,6 +101,7 @@ async fn accept(
 pub fn routes(mut face: Face) -> Router {
     let (ingest, admin) = (face.ingest.take(), face.admin.take());
     let described = Json(openapi::document(ingest.is_some(), admin.is_some()));
+    let addressee = from_fn_with_state(face.queue.clone(), require_queue);
     let guard = from_fn_with_state(face.admin_token.clone(), require_admin);
     let guarded = Router::new()
         .route("/v1/status", get(status))
@@ -114,6 +118,7 @@ pub fn routes(mut face: Face) -> Router {
         .merge(ingest.map(Ingest::routes).unwrap_or_default())
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
+        .layer(addressee)
 }
 
 async fn metrics(State(face): State<Face>) -> Response {
@@ -159,6 +164,7 @@ mod tests {
             admin_token: None,
             ingest: None,
             admin: Some(Router::new().route("/never", get(std::future::pending::<()>))),
+            queue: None,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();

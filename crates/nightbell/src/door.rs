@@ -7,14 +7,14 @@ use std::sync::Arc;
 use nightbell_core::message::{HeaderValue, Message};
 use nightbell_core::ports::{Destination, Outlet, PublishError};
 use nightbell_core::trace::{TRACEPARENT, TRACESTATE};
-use nightbell_http::{ClientError, post};
+use nightbell_http::{ClientError, QUEUE_HEADER, post};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::config::Config;
 use crate::exit::{Code, Failure};
-use crate::queue::{Queue, QueueOutlet};
+use crate::queue::{Queue, QueueOutlet, embedded_name};
 
 /// The way in. Clones share it.
 #[derive(Clone)]
@@ -63,17 +63,27 @@ impl Door {
         self.0.open.lock().await.is_some()
     }
 
-    async fn through_worker(&self, message: &Message) -> Result<Result<(), PublishError>, ClientError> {
-        let Inner { at, token, .. } = &*self.0;
+    /// None: there is no worker that has this queue open.
+    async fn through_worker(
+        &self,
+        message: &Message,
+    ) -> Result<Option<Result<(), PublishError>>, ClientError> {
+        let Inner { at, token, config, .. } = &*self.0;
+        // Nobody has a file open that is not there.
+        let Some(queue) = embedded_name(config) else { return Ok(None) };
         let body = message.body.clone();
-        let mut headers = vec![("content-type", "application/json")];
+        let mut headers = vec![("content-type", "application/json"), (QUEUE_HEADER, &queue)];
         for name in [TRACEPARENT, TRACESTATE] {
             if let Some(HeaderValue::Text(value)) = message.headers.get(name) {
                 headers.push((name, value));
             }
         }
-        let (status, answer) = post(*at, "/v1/events", token.as_ref(), &headers, body).await?;
-        Ok(match status {
+        let (status, answer) = match post(*at, "/v1/events", token.as_ref(), &headers, body).await {
+            Err(ClientError::NoWorker(_)) => return Ok(None),
+            answered => answered?,
+        };
+        Ok(Some(match status {
+            421 => return Ok(None),
             202 => Ok(()),
             429 => Err(PublishError::Refused),
             401 => Err(unavailable(format!(
@@ -83,7 +93,7 @@ impl Door {
                 "the worker at {at} answered with HTTP {status}: {}",
                 error_of(&answer)
             ))),
-        })
+        }))
     }
 }
 
@@ -91,16 +101,16 @@ impl Outlet for Door {
     async fn publish(&self, to: Destination, message: Message) -> Result<(), PublishError> {
         if !self.is_own().await {
             match self.through_worker(&message).await {
-                Ok(published) => return published,
-                // Nobody listens, so that the file may be free.
-                Err(ClientError::NoWorker(_)) => {}
+                Ok(Some(published)) => return published,
+                // The file may be free.
+                Ok(None) => {}
                 Err(error) => return Err(unavailable(error.to_string())),
             }
         }
         match self.own().await {
             Ok(outlet) => outlet.publish(to, message).await,
             Err(failure) if failure.code == Code::TempFail => Err(unavailable(format!(
-                "another process has it open, and no worker listens at {}",
+                "another process has it open, and no worker of this queue listens at {}",
                 self.0.at
             ))),
             Err(failure) => Err(unavailable(failure.to_string())),

@@ -1,6 +1,7 @@
 //! The queue, wherever it is: in RabbitMQ, or in a file on this machine. One type for both, so that nothing else has to
 //! know which.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -203,6 +204,13 @@ pub async fn open_embedded(config: &Config) -> Result<(EmbeddedQueue, PathBuf), 
 #[must_use]
 pub fn embedded_path(config: &Config) -> PathBuf {
     config.data_dir.join("queue.redb")
+}
+
+/// What names the embedded queue's file on this machine, by whatever path it is reached; none: it is not there.
+#[must_use]
+pub fn embedded_name(config: &Config) -> Option<String> {
+    let file = std::fs::metadata(embedded_path(config)).ok()?;
+    Some(format!("{:x}-{:x}", file.dev(), file.ino()))
 }
 
 impl QueueView {

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::exit::{Code, Failure, OrFail as _};
-use crate::queue::Queue;
+use crate::queue::{Queue, embedded_name};
 use crate::{letters, state, wiring};
 
 /// How much longer than the grace period an owner may take to leave its queue.
@@ -85,6 +85,10 @@ impl Worker {
                 tracer.clone(),
             )),
             admin: Some(letters::routes::routes(queue.clone())),
+            queue: match &queue {
+                Queue::Amqp { .. } => None,
+                Queue::Embedded { .. } => embedded_name(config).map(Arc::from),
+            },
         };
         let stop_http = CancellationToken::new();
         let http = tokio::spawn(nightbell_http::serve(listener, face, stop_http.clone()));

@@ -32,7 +32,8 @@ pub struct Lines {
     _driver: AbortOnDropHandle<Result<(), hyper::Error>>,
 }
 
-/// Asks the worker at `at` for `path`, which may have a query, and gives its answer line by line.
+/// Asks the worker at `at`, with these headers besides the token, for `path`, which may have a query, and gives its answer
+/// line by line.
 ///
 /// # Errors
 /// [`ClientError`] says why there is no such answer.
@@ -41,8 +42,9 @@ pub async fn lines(
     method: Method,
     path: &str,
     token: Option<&SecretString>,
+    headers: &[(&str, &str)],
 ) -> Result<Lines, ClientError> {
-    let ask = Ask { at, method, path, token, headers: &[], body: Bytes::new() };
+    let ask = Ask { at, method, path, token, headers, body: Bytes::new() };
     let asked = timeout(PIECE_MAX, ask.send()).await;
     let Answer { answer, driver } = asked.map_err(|_| ClientError::TimedOut { at, limit: PIECE_MAX })??;
     let (status, body) = (answer.status(), answer.into_body());

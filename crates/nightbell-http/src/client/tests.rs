@@ -30,6 +30,7 @@ async fn start(ready: bool, token: Option<&str>) -> (SocketAddr, CancellationTok
         admin_token: token.map(SecretString::from),
         ingest: None,
         admin: None,
+        queue: Some("66-1f".into()),
     };
     tokio::spawn(serve(listener, face, stop.clone()));
     (at, stop)
@@ -43,6 +44,20 @@ async fn readyz_says_what_is_missing() {
     let (at, _stop) = start(false, None).await;
     let error = get(at, "/readyz", None).await.unwrap_err().to_string();
     assert!(error.ends_with("it answered with HTTP 503"), "{error}");
+}
+
+#[tokio::test]
+async fn a_request_for_another_queue_is_refused() {
+    let (at, _stop) = start(true, None).await;
+    assert!(has_queue(at, "66-1f").await.unwrap());
+    assert!(!has_queue(at, "66-2a").await.unwrap());
+    let body =
+        |queue| async move { post(at, "/v1/status", None, &[(QUEUE_HEADER, queue)], Bytes::new()).await };
+    let (status, answer) = body("66-2a").await.unwrap();
+    assert_eq!(status, 421, "{answer:?}");
+    assert!(answer.starts_with(b"{\"error\":\"this worker has another queue\""), "{answer:?}");
+    // The route takes no POST, whoever has the queue.
+    assert_eq!(body("66-1f").await.unwrap().0, 405);
 }
 
 #[tokio::test]
@@ -113,7 +128,7 @@ async fn lines_come_one_by_one_however_they_are_cut() {
         axum::body::Body::from_stream(futures::stream::iter(pieces))
     };
     let at = start_routes(axum::Router::new().route("/x", axum::routing::post(body))).await;
-    let mut lines = lines(at, Method::POST, "/x", None).await.unwrap();
+    let mut lines = lines(at, Method::POST, "/x", None, &[]).await.unwrap();
     for want in ["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"] {
         assert_eq!(lines.next().await.unwrap().unwrap(), want);
     }
@@ -130,7 +145,7 @@ async fn lines_that_break_off_or_have_no_end_are_an_error_and_then_no_more() {
         assert!(stream.read(&mut scratch).await.unwrap() > 0);
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n1\n2").await.unwrap();
     });
-    let mut lines_of = lines(broken, Method::GET, "/", None).await.unwrap();
+    let mut lines_of = lines(broken, Method::GET, "/", None, &[]).await.unwrap();
     assert_eq!(lines_of.next().await.unwrap().unwrap(), "1");
     assert!(matches!(lines_of.next().await, Err(ClientError::Strange { .. })));
     assert!(lines_of.next().await.unwrap().is_none());
@@ -140,7 +155,7 @@ async fn lines_that_break_off_or_have_no_end_are_an_error_and_then_no_more() {
         axum::body::Body::from_stream(pieces)
     };
     let at = start_routes(axum::Router::new().route("/endless", axum::routing::get(endless))).await;
-    let mut lines_of = lines(at, Method::GET, "/endless", None).await.unwrap();
+    let mut lines_of = lines(at, Method::GET, "/endless", None, &[]).await.unwrap();
     let error = lines_of.next().await.unwrap_err().to_string();
     assert!(error.ends_with("a line of its answer is too long"), "{error}");
 }
@@ -155,12 +170,12 @@ async fn an_answer_that_is_no_list_of_lines_is_said() {
         .route("/problem", axum::routing::get(problem))
         .route("/token", axum::routing::get(|| async { StatusCode::UNAUTHORIZED }));
     let at = start_routes(routes).await;
-    let error = lines(at, Method::GET, "/problem", None).await.unwrap_err().to_string();
+    let error = lines(at, Method::GET, "/problem", None, &[]).await.unwrap_err().to_string();
     let want = "answered with HTTP 422: `reason` is none; give one of invalid, expired";
     assert!(error.ends_with(want), "{error}");
-    let error = lines(at, Method::GET, "/none", None).await.unwrap_err().to_string();
+    let error = lines(at, Method::GET, "/none", None, &[]).await.unwrap_err().to_string();
     assert!(error.ends_with("answered with HTTP 404: it does not say why"), "{error}");
-    assert!(matches!(lines(at, Method::GET, "/token", None).await, Err(ClientError::Unauthorized(_))));
+    assert!(matches!(lines(at, Method::GET, "/token", None, &[]).await, Err(ClientError::Unauthorized(_))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,5 +186,5 @@ async fn a_worker_that_does_not_answer_is_given_up() {
     assert!(matches!(get(at, "/x", None).await, Err(ClientError::TimedOut { limit: GET_MAX, .. })));
     let posted = post(at, "/x", None, &[("content-type", "text/plain")], Bytes::new()).await;
     assert!(matches!(posted, Err(ClientError::TimedOut { limit: POST_MAX, .. })));
-    assert!(matches!(lines(at, Method::GET, "/x", None).await, Err(ClientError::TimedOut { .. })));
+    assert!(matches!(lines(at, Method::GET, "/x", None, &[]).await, Err(ClientError::TimedOut { .. })));
 }

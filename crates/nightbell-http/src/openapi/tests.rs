@@ -50,6 +50,7 @@ async fn start(has_ingest: bool, has_admin: bool) -> std::net::SocketAddr {
             Ingest::new(Nowhere, Some("ingest-token-16".into()), SystemClock, nightbell_trace::Tracer::off())
         }),
         admin: has_admin.then_some(admin),
+        queue: None,
     };
     tokio::spawn(serve(listener, face, CancellationToken::new()));
     at

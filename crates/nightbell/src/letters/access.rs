@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use nightbell_http::{Lines, Method, get, lines};
+use nightbell_http::{Lines, Method, QUEUE_HEADER, has_queue, lines};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,7 +15,7 @@ use super::{Browse, Done, Verb, act};
 use crate::cli::Selector;
 use crate::config::Config;
 use crate::exit::{Code, Failure, OrFail as _};
-use crate::queue::Queue;
+use crate::queue::{Queue, embedded_name};
 
 /// The path of the routes.
 pub(super) const PATH: &str = "/v1/dead-letters";
@@ -33,6 +33,8 @@ pub enum Access {
         at: SocketAddr,
         /// Its admin token.
         token: Option<SecretString>,
+        /// The name of the queue.
+        queue: String,
     },
 }
 
@@ -65,12 +67,14 @@ impl Access {
             Err(failure) if failure.code == Code::TempFail => {}
             opened => return opened.map(Self::Queue),
         }
-        if get(at, "/healthz", None).await.is_ok() {
-            return Ok(Self::Worker { at, token: config.http.admin_token.clone() });
+        if let Some(queue) = embedded_name(config)
+            && has_queue(at, &queue).await.is_ok_and(|has| has)
+        {
+            return Ok(Self::Worker { at, token: config.http.admin_token.clone(), queue });
         }
         Queue::open_soon(config).await.map(Self::Queue).map_err(|Failure { code, error }| {
             let is_elsewhere = code == Code::TempFail;
-            let nobody = || format!("no worker listens at {at} (http.listen)");
+            let nobody = || format!("no worker of this queue listens at {at} (http.listen)");
             Failure { code, error: if is_elsewhere { error.context(nobody()) } else { error } }
         })
     }
@@ -150,11 +154,11 @@ impl Access {
     }
 
     async fn ask(&self, method: Method, verb: &str, selector: &Selector) -> Result<Lines, Failure> {
-        let Self::Worker { at, token } = self else {
+        let Self::Worker { at, token, queue } = self else {
             return Err(Failure::new(Code::Software, "no worker is asked where the queue is open"));
         };
         let path = format!("{PATH}{verb}?{}", query(selector));
-        lines(*at, method, &path, token.as_ref()).await.or_fail(Code::Unavailable)
+        lines(*at, method, &path, token.as_ref(), &[(QUEUE_HEADER, queue)]).await.or_fail(Code::Unavailable)
     }
 }
 

@@ -109,6 +109,7 @@ impl World {
             admin_token: Some(SecretString::from("another-token-ok")),
             ingest: Some(ingest),
             admin: None,
+            queue: None,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();

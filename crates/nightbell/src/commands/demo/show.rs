@@ -25,6 +25,7 @@ use crate::cli::Selector;
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::letters::Verb;
 use crate::letters::access::Access;
+use crate::queue::embedded_name;
 use crate::wiring;
 
 /// A report that pytest wrote; `demo/test_shop.py` is the suite.
@@ -51,10 +52,12 @@ pub(super) struct Show<'a> {
 impl<'a> Show<'a> {
     /// A show on this stage.
     pub(super) fn new(stage: &'a Stage, screen: &'a Screen) -> Self {
+        // The worker has it open, so it is there.
+        let queue = embedded_name(&stage.config).unwrap_or_default();
         Self {
             stage,
             screen,
-            access: Access::Worker { at: stage.at, token: None },
+            access: Access::Worker { at: stage.at, token: None, queue },
             requests: stage.fake.subscribe(),
             views: stage.worker.owners.iter().map(|owner| owner.view.clone()).collect(),
             board: Board::default(),
