@@ -46,6 +46,13 @@ impl Problem {
         let error = format!("this route wants the {which} token");
         Self::new(StatusCode::UNAUTHORIZED, error, "send the header Authorization: Bearer TOKEN")
     }
+
+    /// For a route that has no token; `why` says what the request does.
+    pub(crate) fn tokenless(which: &'static str, why: &'static str) -> Self {
+        let error = format!("this route has no token, and the request {why}");
+        let hint = format!("set http.{which}_token, and send the header Authorization: Bearer TOKEN");
+        Self::new(StatusCode::FORBIDDEN, error, hint)
+    }
 }
 
 impl IntoResponse for Problem {

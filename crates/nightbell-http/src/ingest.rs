@@ -38,7 +38,7 @@ use self::meter::{Meters, Route};
 use self::publish::Publish;
 use self::query::EventsQuery;
 use crate::answer::Problem;
-use crate::guard::is_allowed;
+use crate::guard::admit;
 
 pub use self::limits::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, JUNIT_BODY_BYTES_MAX};
 
@@ -112,10 +112,10 @@ impl Inner {
         let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let trace = trace::headers(header(TRACEPARENT), header(TRACESTATE));
         // Strangers begin no spans, and choose no trace to be recorded.
-        let is_allowed = is_allowed(self.token.as_ref(), headers);
+        let admitted = admit(self.token.as_ref(), "ingest", request.uri(), headers);
         let (span, trace) =
-            if is_allowed { self.tracer.request(route.path(), trace) } else { Default::default() };
-        let answer = self.answer(route, request, is_allowed, &trace).await;
+            if admitted.is_ok() { self.tracer.request(route.path(), trace) } else { Default::default() };
+        let answer = self.answer(route, request, admitted, &trace).await;
         let answer = answer.unwrap_or_else(Problem::into_response);
         self.meters.count(route, answer.status());
         span.ended(answer.status().as_u16());
@@ -126,7 +126,7 @@ impl Inner {
         &self,
         route: Route,
         request: Request,
-        is_allowed: bool,
+        admitted: Result<(), Problem>,
         trace: &Headers,
     ) -> Result<Response, Problem> {
         let (head, body) = request.into_parts();
@@ -135,9 +135,7 @@ impl Inner {
             Route::Junit => JUNIT_BODY_BYTES_MAX,
         };
         let begun = async {
-            if !is_allowed {
-                return Err(Problem::unauthorized("ingest"));
-            }
+            admitted?;
             let reading = Reading::of(route, &head.uri, &body::media_type(&head.headers)?)?;
             let coding = Coding::of(&head.headers)?;
             let share = body::share(&self.held, &head.headers, coding, bytes_max, self.patience).await?;

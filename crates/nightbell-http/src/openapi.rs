@@ -49,7 +49,7 @@ fn watching() -> Map<String, Value> {
             "200": { "description": "It", "content": { "application/json": { "schema": { "type": "object" } } } }
         })) },
         "/v1/status": { "get": guarded("admin", operation("status", "The worker's state", json!({
-            "200": answer("It", "WorkerState"), "401": unauthorized()
+            "200": answer("It", "WorkerState"), "401": unauthorized(), "403": forbidden()
         }))) }
     });
     members(paths)
@@ -74,6 +74,12 @@ fn unauthorized() -> Value {
     let mut answer = answer("The token is missing or wrong", "Problem");
     answer["headers"] = json!({ "WWW-Authenticate": { "schema": { "type": "string" } } });
     answer
+}
+
+fn forbidden() -> Value {
+    let description =
+        "No token is set, and the request comes from a web page or names another host than this one";
+    answer(description, "Problem")
 }
 
 /// An answer that says when to come again.

@@ -34,10 +34,11 @@ impl Route {
 }
 
 /// Every status that ingest answers with.
-pub(super) const CODES: [StatusCode; 10] = [
+pub(super) const CODES: [StatusCode; 11] = [
     StatusCode::ACCEPTED,
     StatusCode::BAD_REQUEST,
     StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
     StatusCode::REQUEST_TIMEOUT,
     StatusCode::PAYLOAD_TOO_LARGE,
     StatusCode::UNSUPPORTED_MEDIA_TYPE,

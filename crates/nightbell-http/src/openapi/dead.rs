@@ -4,7 +4,7 @@ use nightbell_core::dead::Reason;
 use serde_json::{Map, Value, json};
 
 use super::schemas::TIME_PATTERN;
-use super::{answer, guarded, members, operation, unauthorized};
+use super::{answer, forbidden, guarded, members, operation, unauthorized};
 
 pub(super) fn paths() -> Map<String, Value> {
     let verb = |id: &str, summary: &str| {
@@ -18,6 +18,7 @@ pub(super) fn paths() -> Map<String, Value> {
                 },
                 "400": answer("The query can't be read", "Problem"),
                 "401": unauthorized(),
+                "403": forbidden(),
                 "503": answer("The queue can't be reached", "Problem")
             }),
         );

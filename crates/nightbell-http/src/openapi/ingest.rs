@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{answer, come_again, guarded, members, operation, unauthorized};
+use super::{answer, come_again, forbidden, guarded, members, operation, unauthorized};
 use crate::ingest::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, JUNIT_BODY_BYTES_MAX};
 
 pub(super) fn paths() -> Map<String, Value> {
@@ -88,6 +88,7 @@ fn way_in(id: &str, summary: &str, content: &Value) -> Value {
             "202": answer("The queue has what is listed as accepted", "Taken"),
             "400": answer("The body can't be read to its end", "Problem"),
             "401": unauthorized(),
+            "403": forbidden(),
             "408": answer("The body did not come in time", "Problem"),
             "413": answer("The body or an event is too long; nothing was published", "NotTaken"),
             "415": answer("The body's type, charset or coding is not known", "Problem"),

@@ -35,6 +35,10 @@ fn status() -> Status {
 }
 
 async fn start(has_ingest: bool, has_admin: bool) -> std::net::SocketAddr {
+    start_with(has_ingest, has_admin, true).await
+}
+
+async fn start_with(has_ingest: bool, has_admin: bool, has_tokens: bool) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let admin = Router::new()
@@ -45,9 +49,10 @@ async fn start(has_ingest: bool, has_admin: bool) -> std::net::SocketAddr {
     let face = Face {
         metrics: recorder.handle(),
         status: Arc::new(status),
-        admin_token: Some("admin-token-of-16".into()),
+        admin_token: has_tokens.then(|| "admin-token-of-16".into()),
         ingest: has_ingest.then(|| {
-            Ingest::new(Nowhere, Some("ingest-token-16".into()), SystemClock, nightbell_trace::Tracer::off())
+            let token = has_tokens.then(|| "ingest-token-16".into());
+            Ingest::new(Nowhere, token, SystemClock, nightbell_trace::Tracer::off())
         }),
         admin: has_admin.then_some(admin),
         queue: None,
@@ -99,6 +104,20 @@ async fn what_is_described_is_served_and_nothing_else_is() {
         let all = document(true, true);
         for path in all["paths"].as_object().unwrap().keys().filter(|path| !paths.contains_key(*path)) {
             assert_eq!(ask(at, "GET", path).await, 404, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_token_may_guard_is_described_as_closed_to_other_hosts() {
+    let at = start_with(true, true, false).await;
+    let described = document(true, true);
+    for (path, methods) in described["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let code = ask(at, &method.to_ascii_uppercase(), path).await;
+            let is_guarded = operation.get("security").is_some();
+            assert_eq!(code == 403, is_guarded, "{method} {path}: {code}");
+            assert_eq!(operation["responses"].get("403").is_some(), is_guarded, "{method} {path}");
         }
     }
 }

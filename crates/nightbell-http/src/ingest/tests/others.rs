@@ -101,11 +101,11 @@ async fn unknown_routes_and_methods_are_told_in_json() {
 async fn every_series_is_there_from_the_start() {
     let world = World::new().await;
     for route in ["events", "junit", "apifortress"] {
-        for code in [202, 400, 401, 408, 413, 415, 422, 429, 500, 503] {
+        for code in [202, 400, 401, 403, 408, 413, 415, 422, 429, 500, 503] {
             assert_eq!(world.count(route, code), 0);
         }
     }
     let text = world.metrics.render();
-    assert_eq!(text.matches("nightbell_ingest_requests_total{").count(), 30);
+    assert_eq!(text.matches("nightbell_ingest_requests_total{").count(), 33);
     assert!(text.contains("# HELP nightbell_ingest_requests_total "), "{text}");
 }
