@@ -1,5 +1,6 @@
 //! The routes.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +17,11 @@ use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
 use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -34,6 +37,9 @@ const CONNECTIONS_MAX: usize = 1024;
 
 /// The longest time for a request's head to come, and for a connection to wait for its next request.
 const HEAD_MAX: Duration = Duration::from_secs(30);
+
+/// The longest time that an answer waits for its reader to take any of it: long enough for one who only pauses.
+const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
 
 /// The longest time that requests under way get to finish when the server stops.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -61,13 +67,21 @@ pub struct Face {
 /// Serves until `stop` is cancelled; requests under way then may finish, within bounds. A listener that fails is asked
 /// again.
 pub async fn serve(listener: TcpListener, face: Face, stop: CancellationToken) {
+    serve_within(listener, face, stop, Arc::new(Semaphore::new(CONNECTIONS_MAX))).await;
+}
+
+async fn serve_within(
+    listener: TcpListener,
+    face: Face,
+    stop: CancellationToken,
+    connections: Arc<Semaphore>,
+) {
     let service = TowerToHyperService::new(routes(face));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     while let Some((stream, place)) = stop.run_until_cancelled(accept(&listener, &connections)).await {
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        let connection = graceful.watch(http.serve_connection(patient(stream), service.clone()));
         tokio::spawn(async move {
             // What a client breaks off is its own affair.
             drop(connection.await);
@@ -76,6 +90,13 @@ pub async fn serve(listener: TcpListener, face: Face, stop: CancellationToken) {
     }
     drop(listener);
     drop(timeout(STOP_MAX, graceful.shutdown()).await);
+}
+
+/// A stream that fails when nobody takes what is written to it, so that the connection ends and its place is free.
+fn patient<S: AsyncRead + AsyncWrite>(stream: S) -> TokioIo<Pin<Box<TimeoutStream<S>>>> {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_STALL_MAX));
+    TokioIo::new(Box::pin(stream))
 }
 
 /// The next connection, when there is a place for it.
@@ -149,64 +170,4 @@ async fn status(State(face): State<Face>) -> Json<Status> {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::time::Instant;
-
-    use super::*;
-
-    async fn start(stop: &CancellationToken) -> (TcpStream, tokio::task::JoinHandle<()>) {
-        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-        let status = || unreachable!("nobody asks for the state");
-        let face = Face {
-            metrics: recorder.handle(),
-            status: Arc::new(status),
-            admin_token: None,
-            ingest: None,
-            admin: Some(Router::new().route("/never", get(std::future::pending::<()>))),
-            queue: None,
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
-        let served = tokio::spawn(serve(listener, face, stop.clone()));
-        (TcpStream::connect(at).await.unwrap(), served)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_head_that_does_not_come_ends_the_connection() {
-        let stop = CancellationToken::new();
-        let (mut stream, _served) = start(&stop).await;
-        let begun = Instant::now();
-        stream.write_all(b"GET /healthz HTTP/1.1\r\n").await.unwrap();
-        let mut answer = Vec::new();
-        // A reset is an end as well.
-        drop(stream.read_to_end(&mut answer).await);
-        assert!((HEAD_MAX..HEAD_MAX * 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_that_does_not_end_does_not_hold_up_the_stop() {
-        let stop = CancellationToken::new();
-        let (mut stream, served) = start(&stop).await;
-        stream.write_all(b"GET /never HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        // It is under way once the time for a head has passed and the connection is still there.
-        assert!(timeout(HEAD_MAX * 2, stream.read_u8()).await.is_err());
-        let begun = Instant::now();
-        stop.cancel();
-        served.await.unwrap();
-        assert!((STOP_MAX..STOP_MAX * 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
-    }
-
-    #[tokio::test]
-    async fn an_idle_connection_ends_with_the_server() {
-        let stop = CancellationToken::new();
-        let (mut stream, served) = start(&stop).await;
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        let mut answer = vec![0; 1000];
-        let length = stream.read(&mut answer).await.unwrap();
-        assert!(answer[..length].starts_with(b"HTTP/1.1 200 OK"));
-        stop.cancel();
-        served.await.unwrap();
-        assert_eq!(stream.read_to_end(&mut answer).await.unwrap(), 0);
-    }
-}
+mod tests;

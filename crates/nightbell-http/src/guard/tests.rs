@@ -69,6 +69,7 @@ impl World {
             admin_token: token.clone(),
             ingest: Some(Ingest::new(done.clone(), token, SystemClock, tracer)),
             admin: Some(admin),
+            queue: None,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (at, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
