@@ -40,6 +40,7 @@ use self::query::EventsQuery;
 use crate::answer::Problem;
 use crate::guard::admit;
 
+pub(crate) use self::limits::MADE_BYTES_MIN;
 pub use self::limits::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, JUNIT_BODY_BYTES_MAX};
 
 /// The ways in. Cheap to clone.
@@ -130,15 +131,17 @@ impl Inner {
         trace: &Headers,
     ) -> Result<Response, Problem> {
         let (head, body) = request.into_parts();
-        let bytes_max = match route {
-            Route::Events | Route::ApiFortress => EVENTS_BODY_BYTES_MAX,
-            Route::Junit => JUNIT_BODY_BYTES_MAX,
+        let (bytes_max, made_bytes_min) = match route {
+            Route::Events | Route::ApiFortress => (EVENTS_BODY_BYTES_MAX, 0),
+            Route::Junit => (JUNIT_BODY_BYTES_MAX, MADE_BYTES_MIN),
         };
         let begun = async {
             admitted?;
             let reading = Reading::of(route, &head.uri, &body::media_type(&head.headers)?)?;
             let coding = Coding::of(&head.headers)?;
-            let share = body::share(&self.held, &head.headers, coding, bytes_max, self.patience).await?;
+            let share =
+                body::share(&self.held, &head.headers, coding, bytes_max, made_bytes_min, self.patience)
+                    .await?;
             Ok((reading, coding, share))
         };
         let (reading, coding, share) = match begun.await {
@@ -201,13 +204,17 @@ async fn unpack_and_read(
     share: Arc<OwnedSemaphorePermit>,
 ) -> Result<Batch, Problem> {
     let is_quick = coding == Coding::Plain && body.len() <= INLINE_BYTES_MAX;
+    let weight = share.num_permits() * 1024;
     let work = move || {
         // A sender that goes away does not end this, so it keeps the share as well.
         let _share = share;
         let body = body::unpack(body, coding, bytes_max)?;
         match reading {
             Reading::Events { form, .. } => items::read(&body, form, made_id),
-            Reading::Report(options) => read_report(body, *options),
+            Reading::Report(options) => {
+                let made_bytes_max = weight.saturating_sub(body.len());
+                read_report(body, *options, made_bytes_max)
+            }
         }
     };
     if is_quick {
@@ -219,19 +226,31 @@ async fn unpack_and_read(
     })
 }
 
-fn read_report(body: Bytes, options: ReportOptions) -> Result<Batch, Problem> {
+/// The events of a report, which must not come to more than `made_bytes_max`: a short report with a long name for its
+/// suite, or a query that goes into each event, makes many times its own length.
+fn read_report(body: Bytes, options: ReportOptions, made_bytes_max: usize) -> Result<Batch, Problem> {
     let report = Report::read(Cursor::new(body), "report".into(), options).map_err(|error| faulty(&error))?;
     let events = report.summary().events;
     if events > ITEMS_MAX {
-        let error = format!("the report has {events} failures; a request may have {ITEMS_MAX} events");
-        let hint = "publish it with `nightbell publish --junit`, which has no such limit";
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error, hint));
+        return Err(too_much(format!(
+            "the report has {events} failures; a request may have {ITEMS_MAX} events"
+        )));
     }
-    let mut batch = Batch::default();
+    let (mut batch, mut made_bytes) = (Batch::default(), 0);
     for event in report {
-        batch.add_made(&event.map_err(|error| faulty(&error))?, made_id);
+        made_bytes += batch.add_made(&event.map_err(|error| faulty(&error))?, made_id);
+        if made_bytes > made_bytes_max {
+            return Err(too_much(format!(
+                "the report's failures come to more than {made_bytes_max} bytes of events"
+            )));
+        }
     }
     Ok(batch)
+}
+
+fn too_much(error: String) -> Problem {
+    let hint = "publish it with `nightbell publish --junit`, which has no such limit";
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error, hint)
 }
 
 fn faulty(error: &JunitError) -> Problem {

@@ -65,12 +65,14 @@ fn too_long(bytes_max: usize) -> Problem {
     )
 }
 
-/// A request's share of what all requests together may hold; given back when dropped.
+/// A request's share of what all requests together may hold; given back when dropped. Beside the body it has room for
+/// `made_bytes_min`.
 pub(super) async fn share(
     held: &Arc<Semaphore>,
     headers: &HeaderMap,
     coding: Coding,
     bytes_max: usize,
+    made_bytes_min: usize,
     patience: Patience,
 ) -> Result<OwnedSemaphorePermit, Problem> {
     let announced = announced(headers).unwrap_or(bytes_max);
@@ -82,7 +84,8 @@ pub(super) async fn share(
         Coding::Plain => announced,
         Coding::Gzip => bytes_max,
     };
-    let kib = (bytes * WEIGHT / 1024).clamp(REQUEST_KIB_MIN, HELD_KIB_MAX);
+    let bytes = (bytes * WEIGHT).max(bytes + made_bytes_min);
+    let kib = bytes.div_ceil(1024).clamp(REQUEST_KIB_MIN, HELD_KIB_MAX);
     let kib = u32::try_from(kib).unwrap_or(u32::MAX);
     let acquired = timeout(patience.share, Arc::clone(held).acquire_many_owned(kib)).await;
     acquired.ok().and_then(Result::ok).ok_or_else(|| {

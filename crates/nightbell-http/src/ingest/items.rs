@@ -130,12 +130,15 @@ impl Batch {
         }
     }
 
-    /// Adds an event that was made here, of a sound report.
-    pub(super) fn add_made(&mut self, event: &Event, make_id: impl Fn() -> String) {
-        let body = Bytes::from(serde_json::to_vec(event).expect("an event is plain data"));
+    /// Adds an event that was made here, of a sound report, and gives its length in bytes.
+    pub(super) fn add_made(&mut self, event: &Event, make_id: impl Fn() -> String) -> usize {
+        let json = serde_json::to_vec(event).expect("an event is plain data");
+        // Without what the vector has in reserve, which nobody weighs.
+        let body = Bytes::from(json.into_boxed_slice());
         let bytes = body.len();
         let read = if bytes > EVENT_BYTES_MAX { Err(BadEvent::TooLong { bytes }) } else { Ok(event.clone()) };
         self.add(read, body, None, make_id);
+        bytes
     }
 
     fn add_list(&mut self, body: &Bytes, make_id: impl Fn() -> String) -> Result<(), Problem> {

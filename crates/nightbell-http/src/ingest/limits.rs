@@ -23,6 +23,9 @@ pub(super) const REQUEST_KIB_MIN: usize = 256;
 /// How much a request holds for each byte of its body: the body, what is read from it, and what is made of that.
 pub(super) const WEIGHT: usize = 3;
 
+/// How many bytes of events may be made of any report, however short; a long one's weight leaves room for more.
+pub(crate) const MADE_BYTES_MIN: usize = 8 * 1024 * 1024;
+
 /// A body up to this length is read where it came in; a longer one on a thread that may block.
 pub(super) const INLINE_BYTES_MAX: usize = 64 * 1024;
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{answer, come_again, forbidden, guarded, members, operation, unauthorized};
-use crate::ingest::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, JUNIT_BODY_BYTES_MAX};
+use crate::ingest::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, JUNIT_BODY_BYTES_MAX, MADE_BYTES_MIN};
 
 pub(super) fn paths() -> Map<String, Value> {
     let paths = json!({
@@ -47,7 +47,8 @@ fn junit() -> Value {
     let mut operation = way_in("junit", "Takes the failures of a JUnit XML report", &content);
     operation["description"] = format!(
         "Each test that failed in the end is an event. At most {ITEMS_MAX} failures and {JUNIT_BODY_BYTES_MAX} bytes, \
-         plain or unpacked."
+         plain or unpacked. The events made of it may come to {MADE_BYTES_MIN} bytes, or to twice its length if that \
+         is more."
     )
     .into();
     let text = || json!({ "type": "string" });

@@ -6,7 +6,7 @@ use nightbell_core::limits::EVENT_BYTES_MAX;
 use tokio::io::AsyncWriteExt as _;
 
 use super::world::{Answer, Queue, TOKEN, World, gzip};
-use crate::ingest::limits::{EVENTS_BODY_BYTES_MAX, JUNIT_BODY_BYTES_MAX, Patience};
+use crate::ingest::limits::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, JUNIT_BODY_BYTES_MAX, Patience};
 
 const ONE: &str = r#"{"project":"p","test":"a","id":"1"}"#;
 const ROUTES: [&str; 3] = ["/v1/events", "/v1/junit?project=p", "/v1/apifortress"];
@@ -179,4 +179,43 @@ async fn a_body_that_breaks_off_is_no_event() {
     let answer = world.send("POST /v1/events", &headers, b"zz\r\n").await;
     answer.error(400);
     assert!(world.queue.taken().is_empty());
+}
+
+const XML: &str = "content-type: application/xml\r\n";
+
+fn report(suite: &str, failures: usize) -> String {
+    use std::fmt::Write as _;
+    let mut text = format!("<testsuite name=\"{suite}\">");
+    for number in 0..failures {
+        write!(text, "<testcase name=\"t{number}\"><failure message=\"no\"/></testcase>").unwrap();
+    }
+    text + "</testsuite>"
+}
+
+#[tokio::test]
+async fn a_report_of_which_too_much_is_made_is_refused() {
+    let world = World::new().await;
+    let tag = "x".repeat(60_000);
+    let answer = world.post(&format!("/v1/junit?project=p&tag={tag}"), XML, report("s", ITEMS_MAX)).await;
+    assert!(answer.error(413).contains("come to more than"), "{answer:?}");
+    assert!(answer.text.contains("nightbell publish --junit"), "{answer:?}");
+    let long = report(&"s".repeat(100_000), ITEMS_MAX);
+    world.post("/v1/junit?project=p", XML, long).await.error(413);
+    assert!(world.queue.taken().is_empty());
+    assert_eq!(world.count("junit", 413), 2);
+}
+
+#[tokio::test]
+async fn a_report_may_repeat_itself_within_reason() {
+    let world = World::new().await;
+    let taken = async |target: &str, report: String| {
+        let answer = world.post(target, XML, report).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        answer.json()["accepted"].as_array().unwrap().len()
+    };
+    assert_eq!(taken("/v1/junit?project=p", report(&"s".repeat(2_000), 500)).await, 500);
+    let target = "/v1/junit?project=shop&environment=production&run_id=2024-05-01.1234&tag=nightly&label=team%3Dpayments\
+                  &report_url=https%3A%2F%2Fci.example%2Fjobs%2Fshop%2Fnightly%2F1234%2Freport";
+    assert_eq!(taken(target, report("checkout", ITEMS_MAX)).await, ITEMS_MAX);
+    assert_eq!(taken("/v1/junit?project=p", report("s", ITEMS_MAX)).await, ITEMS_MAX);
 }
