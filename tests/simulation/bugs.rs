@@ -20,6 +20,7 @@ bugs! {
     RetryAfterDropped => "Retry-After is dropped",
     FilteredDelivered => "a filtered event is delivered",
     PrefetchIgnored => "the consumer has no prefetch",
+    ReroutedRetryFiltered => "a retry that is no longer routed to its connector is filtered",
     DueIgnored => "a retry's due time is ignored",
     ClaimNotWritten => "a claim is not written",
     HandBackInsteadOfAck => "a settled delivery is handed back",

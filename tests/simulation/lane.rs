@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use nightbell_core::journey;
+use nightbell_core::journey::{self, Journey};
 use nightbell_core::message::Message;
 use nightbell_core::owner::{Input, Owner, Settings, Tag};
 use nightbell_core::time::UnixMillis;
@@ -23,6 +23,13 @@ pub(crate) struct Copy {
     /// How often it was given back to the queue.
     pub(crate) returns: u32,
     pub(crate) message: Message,
+}
+
+impl Copy {
+    /// Whether it was put back for one connector, so that no other has it.
+    pub(crate) fn is_put_back(&self) -> bool {
+        Journey::read(&self.message.headers).addressed_to.is_some()
+    }
 }
 
 #[derive(Debug)]
@@ -148,6 +155,9 @@ impl World {
         let mut message = copy.message.clone();
         if self.bug == Some(Bug::DueIgnored) {
             message.headers.remove(journey::DUE);
+        }
+        if self.bug == Some(Bug::ReroutedRetryFiltered) {
+            message.headers.remove(journey::CONNECTOR);
         }
         let (received, routing) = (self.now, self.routing);
         self.say(|| {

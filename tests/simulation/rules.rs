@@ -93,7 +93,7 @@ impl World {
         let known = self.store.durably(lane, plotted.name, self.now).map(|record| &record.state);
         let age = self.now.saturating_sub(hand.copy.since);
         match ending {
-            Ending::Filtered => !self.plan.wants(lane, event, hand.routing),
+            Ending::Filtered => !self.plan.wants(lane, event, hand.routing) && !hand.copy.is_put_back(),
             Ending::Delivered { .. } => case.accepted > 0 && matches!(known, Some(State::Delivered { .. })),
             Ending::Dead(reason) => {
                 let right = match reason {
@@ -101,7 +101,10 @@ impl World {
                     Reason::Refused => case.refused,
                     // A retry that would come too late is given up at once.
                     Reason::Expired => age + 1080 * SECOND >= self.plan.give_up,
-                    Reason::Unrouted | Reason::DeliveryLimit => false,
+                    Reason::Unrouted => {
+                        !self.plan.wants(lane, event, hand.routing) && hand.copy.is_put_back()
+                    }
+                    Reason::DeliveryLimit => false,
                 };
                 let recorded = matches!(known, Some(State::Dead { .. } | State::Delivered { .. }));
                 right && case.dead + case.live > 0 && (recorded || !plotted.valid)

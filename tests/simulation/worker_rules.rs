@@ -64,7 +64,7 @@ impl Around {
         let (case, plotted) = (&truth.cases[event], &self.plan.events[event]);
         // By the time of its lookup: what an event without an id has left is forgotten with the window.
         let known = self.store.durably(lane, plotted.name, held.received).map(|record| &record.state);
-        let filtered = !self.plan.wants(lane, event, held.routing);
+        let filtered = !self.plan.wants(lane, event, held.routing) && !held.copy.is_put_back();
         let delivered = case.accepted > 0 && matches!(known, Some(State::Delivered { .. }));
         let recorded = matches!(known, Some(State::Dead { .. } | State::Delivered { .. }));
         let dead = case.dead > 0 && (recorded || !plotted.valid);

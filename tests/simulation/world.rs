@@ -484,6 +484,7 @@ pub(crate) fn replayed(letter: &mut Copy, now: u64, bug: Option<Bug>) {
     let journey = Journey {
         since: if bug == Some(Bug::ReplayKeepsFirstAge) { before.since } else { Some(UnixMillis(now)) },
         replay: (bug != Some(Bug::ReplayWithoutMark)).then_some(UnixMillis(now)),
+        addressed_to: before.death.and_then(|death| death.connector),
         history: before.history,
         ..Journey::default()
     };

@@ -15,7 +15,7 @@ pub enum Reason {
     Expired,
     /// xMatters refused it for good.
     Refused,
-    /// No connector's queue was bound when it was published.
+    /// No connector's queue was bound when it was published, or the routing took it from the only connector that had it.
     Unrouted,
     /// RabbitMQ returned it more often than the queue's delivery limit allows.
     DeliveryLimit,

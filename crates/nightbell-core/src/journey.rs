@@ -24,7 +24,7 @@ pub const LEFT: &str = "nightbell-left";
 pub const REPLAY: &str = "nightbell-replay";
 /// The latest attempts, as JSON.
 pub const HISTORY: &str = "nightbell-history";
-/// The connector that a dead letter belongs to.
+/// The connector that a dead letter belongs to, or that a copy was put back for.
 pub const CONNECTOR: &str = "nightbell-connector";
 /// Why it is a dead letter.
 pub const REASON: &str = "nightbell-reason";
@@ -48,6 +48,8 @@ pub struct Journey {
     pub left: Option<Duration>,
     /// The replay that brought it, by its start.
     pub replay: Option<UnixMillis>,
+    /// The connector that this copy was put back for, and no other sees; none for what every connector sees.
+    pub addressed_to: Option<Connector>,
     /// The latest attempts, the oldest first.
     pub history: Vec<Attempted>,
     /// How it ended, if it is a dead letter.
@@ -87,6 +89,13 @@ impl Journey {
             Some(HeaderValue::Text(_) | HeaderValue::Flag(_)) | None => None,
         };
         let time = |name| number(name).map(UnixMillis);
+        let connector = text(headers, CONNECTOR).and_then(|name| name.parse().ok());
+        let death = text(headers, REASON).and_then(|reason| reason.parse().ok()).map(|reason| Death {
+            connector: connector.clone(),
+            reason,
+            detail: text(headers, DETAIL).unwrap_or_default().to_owned(),
+            at: time(DIED_AT),
+        });
         let history =
             text(headers, HISTORY).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         Self {
@@ -96,12 +105,8 @@ impl Journey {
             left: number(LEFT).map(Duration::from_millis),
             replay: time(REPLAY),
             history,
-            death: text(headers, REASON).and_then(|reason| reason.parse().ok()).map(|reason| Death {
-                connector: text(headers, CONNECTOR).and_then(|name| name.parse().ok()),
-                reason,
-                detail: text(headers, DETAIL).unwrap_or_default().to_owned(),
-                at: time(DIED_AT),
-            }),
+            addressed_to: connector.filter(|_| death.is_none()),
+            death,
         }
     }
 
@@ -123,12 +128,13 @@ impl Journey {
             let json = serde_json::to_string(&self.history).expect("a history is plain data");
             set(HISTORY, HeaderValue::Text(json));
         }
+        let connector = self.death.as_ref().map_or(&self.addressed_to, |death| &death.connector);
+        if let Some(connector) = connector {
+            set(CONNECTOR, HeaderValue::Text(connector.to_string()));
+        }
         if let Some(death) = &self.death {
             set(REASON, HeaderValue::Text(death.reason.as_str().to_owned()));
             set(DETAIL, HeaderValue::Text(cut(&death.detail, DETAIL_BYTES_MAX)));
-            if let Some(connector) = &death.connector {
-                set(CONNECTOR, HeaderValue::Text(connector.to_string()));
-            }
             if let Some(value) = death.at.and_then(header_time) {
                 set(DIED_AT, value);
             }
@@ -190,6 +196,7 @@ mod tests {
             due: Some(UnixMillis(2)),
             left: Some(Duration::from_millis(5)),
             replay: Some(UnixMillis(3)),
+            addressed_to: None,
             history: Vec::new(),
             death: Some(Death {
                 connector: Some("sre".parse().unwrap()),
@@ -211,6 +218,9 @@ mod tests {
         assert_eq!(headers.get(&foreign.0), Some(&foreign.1));
         Journey::default().write(&mut headers);
         assert_eq!(headers.len(), 2);
+        let put_back = Journey { addressed_to: Some("sre".parse().unwrap()), ..Journey::default() };
+        put_back.write(&mut headers);
+        assert_eq!(Journey::read(&headers), put_back);
     }
 
     #[test]

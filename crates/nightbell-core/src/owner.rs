@@ -398,6 +398,7 @@ impl Owner {
     fn lost(&mut self) {
         self.held.retain(|_, held| !held.is_idle());
         for held in self.held.values_mut() {
+            held.is_orphan = true;
             held.twins.clear();
             held.survivors.clear();
             held.followers.clear();

@@ -68,6 +68,7 @@ impl Letter {
         let journey = Journey {
             since: Some(replay),
             replay: later.max(Some(replay)),
+            addressed_to: self.death.connector.clone(),
             history: self.journey.history.clone(),
             ..Journey::default()
         };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::alert::alert_id;
+use crate::dead::Reason;
 use crate::fingerprint::Fingerprint;
 use crate::journey::Death;
 use crate::message::{EventId, Message};
@@ -93,6 +94,7 @@ impl Owner {
         let wait = held.journey.due.map_or(Duration::ZERO, |due| now.until(due));
         let rung = Rung::within(wait);
         held.copy_due = held.journey.due;
+        held.journey.addressed_to = Some(self.settings.connector.clone());
         held.journey.left = Some(wait.saturating_sub(rung.wait()));
         let to = Destination::Retry { rung, connector: self.settings.connector.clone() };
         let message = copy(held);
@@ -106,7 +108,8 @@ impl Owner {
         held.stage = Stage::PublishingDead;
         (held.journey.due, held.journey.left) = (None, None);
         held.journey.death = Some(Death {
-            connector: Some(self.settings.connector.clone()),
+            // A replay of what is routed nowhere goes to where it is routed by then.
+            connector: (*reason != Reason::Unrouted).then(|| self.settings.connector.clone()),
             reason: *reason,
             detail: detail.clone(),
             at: Some(now),

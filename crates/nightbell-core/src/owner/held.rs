@@ -32,6 +32,8 @@ pub(super) struct Held {
     pub(super) admitted: bool,
     /// Whether the ledger says that the alert key is claimed for this very event, so that its death has to end the claim.
     pub(super) claims_in_ledger: bool,
+    /// Whether its subscription was lost, and it did not come again: another worker may have it by now.
+    pub(super) is_orphan: bool,
     /// Further deliveries of the same event; they are settled with this one.
     pub(super) twins: Vec<Tag>,
     /// Further deliveries of the same event that this one's end does not settle.
@@ -98,6 +100,7 @@ impl Held {
         let publishing = matches!(self.stage, Stage::PublishingRetry { .. });
         let is_copy = publishing && journey.due.is_some() && journey.due == self.copy_due;
         let survives = is_copy || journey.replay > self.journey.replay;
+        self.is_orphan &= survives;
         if survives { &mut self.survivors } else { &mut self.twins }.push(tag);
     }
 

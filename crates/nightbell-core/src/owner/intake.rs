@@ -51,9 +51,10 @@ impl Owner {
         let accepted = journey.since.or(message.published_at).map_or(now, |since| since.min(now));
         journey.since = Some(accepted);
         let since = self.accepted_at(accepted, now);
+        let is_put_back = journey.addressed_to.as_ref() == Some(&self.settings.connector);
         let (event_id, alert_key, fate) = match event::read(&message.body) {
             Err(bad) => {
-                if !self.settings.routing.keeps_invalid(&self.settings.connector) {
+                if !is_put_back && !self.settings.routing.keeps_invalid(&self.settings.connector) {
                     return None;
                 }
                 // Its message id may come again with a body that is put right, so the body tells them apart.
@@ -62,12 +63,18 @@ impl Owner {
                 (EventId::Hashed(name), name, Fate::Die { reason: Reason::Invalid, detail: bad.to_string() })
             }
             Ok(event) => {
-                if !self.settings.routing.is_for(&self.settings.connector, &event) {
+                let is_for = self.settings.routing.is_for(&self.settings.connector, &event);
+                if !is_for && !is_put_back {
                     return None;
                 }
                 let event_id = EventId::of(event.id.as_deref(), &message);
                 let alert_key = alert_key(&event, &self.settings.by);
-                (event_id, alert_key, self.fate_by_age(Arc::new(event.shortened()), since, now))
+                let fate = if is_for {
+                    self.fate_by_age(Arc::new(event.shortened()), since, now)
+                } else {
+                    self.rerouted()
+                };
+                (event_id, alert_key, fate)
             }
         };
         Some(Held {
@@ -83,6 +90,7 @@ impl Owner {
             due_before: None,
             admitted: false,
             claims_in_ledger: false,
+            is_orphan: false,
             twins: Vec::new(),
             survivors: Vec::new(),
             followers: Vec::new(),
@@ -90,6 +98,14 @@ impl Owner {
             unconfirmed: 0,
             publish_after: now,
         })
+    }
+
+    /// It was put back for this connector, so no other has it, and the routing was changed since.
+    fn rerouted(&self) -> Fate {
+        let connector = &self.settings.connector;
+        let detail =
+            format!("it waited for connector `{connector}`, which no alert group gives it to any more");
+        Fate::Die { reason: Reason::Unrouted, detail }
     }
 
     fn fate_by_age(&self, event: Arc<event::Event>, since: UnixMillis, now: UnixMillis) -> Fate {

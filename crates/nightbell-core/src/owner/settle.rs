@@ -45,7 +45,11 @@ impl Owner {
     ) {
         self.gate.ended(outcome, now);
         let Some(Judged { verdict, .. }) = self.judge(tag, outcome, chance, now) else { return };
+        self.pause(&verdict, outcome, now);
         let Some(held) = self.held.get_mut(&tag) else { return };
+        if held.is_orphan && verdict != Verdict::Done {
+            return self.hand_back(tag, steps);
+        }
         if verdict != Verdict::Wait {
             held.journey.attempts = held.journey.attempts.saturating_add(1);
         }
@@ -65,9 +69,6 @@ impl Owner {
             }
             (Verdict::RetryAt(due), _) => {
                 held.journey.due = Some(due);
-                if let Some(until) = pause_of(outcome, due, now) {
-                    self.gate.pause(until);
-                }
                 self.claim(tag, due, true, steps, now);
             }
             (Verdict::Done | Verdict::Wait, _) if self.mode == Mode::Stopping => {
@@ -79,12 +80,20 @@ impl Owner {
             }
             (Verdict::DeadLetter(reason), _) => {
                 held.fate = Fate::Die { reason, detail: outcome.detail() };
-                // It is given up, and xMatters' wish holds for the others all the same.
-                if let Some(until) = pause_of(outcome, now, now) {
-                    self.gate.pause(until);
-                }
                 self.publish_dead(tag, now, steps);
             }
+        }
+    }
+
+    /// Keeps to xMatters' wish, which holds for the others too if this one is given up or gone.
+    fn pause(&mut self, verdict: &Verdict, outcome: &Outcome, now: UnixMillis) {
+        let due = match verdict {
+            Verdict::RetryAt(due) => *due,
+            Verdict::DeadLetter(_) => now,
+            Verdict::Done | Verdict::Wait => return,
+        };
+        if let Some(until) = pause_of(outcome, due, now) {
+            self.gate.pause(until);
         }
     }
 
@@ -152,6 +161,9 @@ impl Owner {
             return self.hand_back(tag, steps);
         }
         let Some(held) = self.held.get_mut(&tag) else { return };
+        if held.is_orphan {
+            return self.hand_back(tag, steps);
+        }
         if held.admitted && held.stage == (Stage::PublishingRetry { spent: false }) {
             held.journey.due = held.due_before;
         }

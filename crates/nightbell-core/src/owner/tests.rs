@@ -283,3 +283,67 @@ fn a_reload_changes_the_slots_and_keeps_the_breaker() {
     rig.handle(Input::Configured(Box::new(Settings { in_flight_max: 7, ..settings() })));
     assert!(rig.owner.view().breaker.is_open());
 }
+
+#[test]
+fn what_may_be_another_workers_by_now_is_not_sent_again() {
+    for outcome in [unavailable(), Outcome::Unauthorized { status: 401 }] {
+        let mut rig = Rig::new();
+        let tag = rig.attempt("a");
+        assert_eq!(rig.handle(Input::Lost), []);
+        assert_eq!(rig.attempted(tag, outcome), [Step::HandBack { tag }]);
+        assert!(rig.owner.is_empty());
+    }
+    // Nor is it when its copy could not be published.
+    let mut rig = Rig::new();
+    let tag = rig.attempt("a");
+    rig.attempted(tag, unavailable());
+    rig.recorded(tag);
+    rig.handle(Input::Lost);
+    assert_eq!(rig.handle(Input::Published { tag, confirmed: false }), [Step::HandBack { tag }]);
+    assert!(rig.owner.is_empty());
+}
+
+#[test]
+fn what_comes_again_to_the_same_worker_goes_on_where_it_was() {
+    let mut rig = Rig::new();
+    let tag = rig.attempt("a");
+    rig.handle(Input::Lost);
+    let (again, _) = rig.receive(message("a", "a"));
+    assert!(matches!(rig.attempted(tag, unavailable())[..], [Step::Record { .. }]));
+    rig.recorded(tag);
+    let steps = rig.handle(Input::Published { tag, confirmed: true });
+    assert_eq!(steps, [ack(tag, Ending::Retried), ack(again, Ending::Duplicate)]);
+}
+
+#[test]
+fn a_retry_that_no_group_gives_to_its_connector_any_more_is_kept() {
+    let mut rig = Rig::with(Settings { routing: Arc::new(Routing::default()), ..settings() });
+    let connector = settings().connector;
+    let put_back = Journey { attempts: 1, addressed_to: Some(connector), ..Journey::default() };
+    let (tag, steps) = rig.receive(with_journey(message("a", "a"), &put_back));
+    assert!(matches!(steps[..], [Step::Look { .. }]), "{steps:?}");
+    let steps = rig.looked(tag, Looked::default());
+    let death = check_publish(&steps, &Destination::Dead).death.unwrap();
+    assert_eq!((death.reason, death.connector), (Reason::Unrouted, None));
+    // What every connector sees is another's affair.
+    let another = Journey { addressed_to: Some("another".parse().unwrap()), ..put_back };
+    let (tag, steps) = rig.receive(with_journey(message("b", "b"), &another));
+    assert_eq!(steps, [ack(tag, Ending::Filtered)]);
+}
+
+#[test]
+fn a_replay_that_can_not_be_read_is_kept_by_the_connector_that_it_was_put_back_for() {
+    let routing = Routing {
+        connectors: ["a-first".parse().unwrap(), settings().connector].into(),
+        ..Routing::default()
+    };
+    let mut rig = Rig::with(Settings { routing: Arc::new(routing), ..settings() });
+    let unreadable = Message { body: b"[]".as_slice().into(), ..message("a", "a") };
+    let (tag, steps) = rig.receive(unreadable.clone());
+    assert_eq!(steps, [ack(tag, Ending::Filtered)], "the first connector keeps it");
+    let put_back =
+        Journey { replay: Some(NOW), addressed_to: Some(settings().connector), ..Journey::default() };
+    let (tag, _) = rig.receive(with_journey(unreadable, &put_back));
+    let steps = rig.looked(tag, Looked::default());
+    assert_eq!(check_publish(&steps, &Destination::Dead).death.unwrap().reason, Reason::Invalid);
+}
