@@ -82,7 +82,8 @@ impl Store {
 fn apply(records: &mut Records, lane: usize, changes: &[Change], now: u64) {
     for change in changes {
         let known = records.get(&(lane, change.key)).filter(|(_, until)| now < *until);
-        if let Ok(after) = Record::apply(known.map(|(record, _)| record), &change.happening) {
+        let known = known.map(|(record, _)| record);
+        if let Ok(after) = Record::apply(change.key.kind(), known, &change.happening) {
             let until = UnixMillis(now).0.saturating_add(millis(change.keep));
             records.insert((lane, change.key), (after, until));
         }

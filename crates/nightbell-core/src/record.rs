@@ -15,6 +15,26 @@ pub enum RecordKey {
     Alert(Fingerprint),
 }
 
+/// The two kinds of keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// [`RecordKey::Event`].
+    Event,
+    /// [`RecordKey::Alert`].
+    Alert,
+}
+
+impl RecordKey {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(self) -> KeyKind {
+        match self {
+            Self::Event(_) => KeyKind::Event,
+            Self::Alert(_) => KeyKind::Alert,
+        }
+    }
+}
+
 /// What is remembered under one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -122,7 +142,7 @@ pub enum IllegalHappening {
     /// A repeat of something that is not remembered.
     #[error("a repeat of something that is not remembered")]
     RepeatOfNothing,
-    /// A delivery is final: the same event, on the same journey, was delivered before.
+    /// A delivery of an event is final: it was delivered before.
     #[error("a change to an event that was delivered before")]
     AfterDelivery,
 }
@@ -130,12 +150,19 @@ pub enum IllegalHappening {
 impl Record {
     /// The record after `happening`. The one transition function: live run, recovery and replay all go through it.
     ///
-    /// Under an alert key a newer event takes the record over, and its repeats begin anew. Under an event id, a
-    /// delivery is final: nothing but its repeats changes it.
+    /// Under an event id, a delivery is final: nothing but its repeats changes it. Under an alert key whatever comes after
+    /// a delivery takes the record over, and its repeats begin anew, even if it is of the same event: admission let it
+    /// through, so the window of that delivery is over, or an operator's replay goes round it. An event may come again
+    /// when its own record has expired, while repeats kept this one; then the window has to count from its new delivery,
+    /// and its retry has to be a claim.
     ///
     /// # Errors
     /// [`IllegalHappening`], when the happening can't follow what is remembered; the record stays as it was.
-    pub fn apply(before: Option<&Self>, happening: &Happening) -> Result<Self, IllegalHappening> {
+    pub fn apply(
+        kind: KeyKind,
+        before: Option<&Self>,
+        happening: &Happening,
+    ) -> Result<Self, IllegalHappening> {
         let (event, replay, state) = match happening {
             Happening::Claimed { event, replay, until } => {
                 (*event, *replay, State::InFlight { until: *until })
@@ -153,9 +180,12 @@ impl Record {
             }
         };
         let same = before.filter(|before| before.event == event);
-        if same.is_some_and(|before| matches!(before.state, State::Delivered { .. })) {
-            return Err(IllegalHappening::AfterDelivery);
-        }
+        let delivered = same.is_some_and(|before| matches!(before.state, State::Delivered { .. }));
+        let same = match kind {
+            KeyKind::Event if delivered => return Err(IllegalHappening::AfterDelivery),
+            KeyKind::Alert if delivered => None,
+            KeyKind::Event | KeyKind::Alert => same,
+        };
         let (repeats, last_repeat) = same.map_or((0, None), |before| (before.repeats, before.last_repeat));
         Ok(Self { event, replay, state, repeats, last_repeat })
     }
@@ -177,6 +207,7 @@ mod tests {
     const A: Fingerprint = Fingerprint([1; 16]);
     const B: Fingerprint = Fingerprint([2; 16]);
     const NOW: UnixMillis = UnixMillis(1_000);
+    const LATER: UnixMillis = UnixMillis(2_000);
 
     fn states() -> Vec<Option<Record>> {
         let all = [
@@ -189,30 +220,42 @@ mod tests {
     }
 
     fn happenings(event: Fingerprint) -> [Happening; 4] {
-        let (replay, at) = (None, NOW);
+        let (replay, at) = (None, LATER);
         [
-            Happening::Claimed { event, replay, until: NOW },
+            Happening::Claimed { event, replay, until: LATER },
             Happening::Delivered { event, replay, at, request_id: Some("r".into()) },
             Happening::Died { event, replay, at, reason: Reason::Expired },
             Happening::Repeated { at, times: 2 },
         ]
     }
 
-    /// Every record state meets every happening, of its own event and of another one.
+    /// Every record state meets every happening, of its own event and of another one, under both kinds of keys.
     #[test]
     fn every_state_takes_every_happening_or_refuses_it() {
-        for before in states() {
-            for event in [A, B] {
-                for happening in happenings(event) {
-                    let after = Record::apply(before.as_ref(), &happening);
-                    check(before.as_ref(), event, &happening, after);
+        for kind in [KeyKind::Event, KeyKind::Alert] {
+            for before in states() {
+                for event in [A, B] {
+                    for happening in happenings(event) {
+                        let after = Record::apply(kind, before.as_ref(), &happening);
+                        check(kind, before.as_ref(), event, &happening, after);
+                    }
                 }
             }
         }
     }
 
+    #[test]
+    fn an_alert_key_is_delivered_anew_by_the_same_event() {
+        let again = Happening::Delivered { event: A, replay: None, at: LATER, request_id: None };
+        for before in states() {
+            let after = Record::apply(KeyKind::Alert, before.as_ref(), &again).unwrap();
+            assert_eq!(after.state, State::Delivered { at: LATER, request_id: None });
+        }
+    }
+
     #[track_caller]
     fn check(
+        kind: KeyKind,
         before: Option<&Record>,
         event: Fingerprint,
         happening: &Happening,
@@ -225,13 +268,13 @@ mod tests {
                 let want = Record { repeats: 5, last_repeat: Some(*at), ..before.clone() };
                 assert_eq!(after, Ok(want));
             }
-            (_, Some(_)) if delivered && event == A => {
+            (_, Some(_)) if delivered && event == A && kind == KeyKind::Event => {
                 assert_eq!(after, Err(IllegalHappening::AfterDelivery));
             }
             (_, before) => {
                 let after = after.unwrap();
                 assert_eq!(after.event, event);
-                let kept = if before.is_some() && event == A { 3 } else { 0 };
+                let kept = if before.is_some() && event == A && !delivered { 3 } else { 0 };
                 assert_eq!(after.repeats, kept);
                 let fits = matches!(
                     (happening, &after.state),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use nightbell_core::connector::Connector;
 use nightbell_core::fingerprint::Fingerprint;
-use nightbell_core::record::RecordKey;
+use nightbell_core::record::{KeyKind, RecordKey};
 use nightbell_core::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,14 @@ pub(crate) enum Space {
 }
 
 impl Space {
+    /// The kind of keys that its records have.
+    pub(crate) fn kind(self) -> KeyKind {
+        match self {
+            Self::Alert => KeyKind::Alert,
+            Self::Event => KeyKind::Event,
+        }
+    }
+
     /// How it is written: part of every stored record's name, so it never changes.
     fn byte(self) -> u8 {
         match self {

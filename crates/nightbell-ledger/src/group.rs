@@ -50,7 +50,7 @@ impl<'a> Group<'a> {
             }
         };
         let before = touched.stored.as_ref().filter(|stored| stored.lives(now));
-        match Record::apply(before.map(|stored| &stored.record), &happening) {
+        match Record::apply(id.space.kind(), before.map(|stored| &stored.record), &happening) {
             Ok(record) => {
                 let expires = expiry(before, &happening, now.after(keep));
                 touched.stored = Some(Stored { record, expires });

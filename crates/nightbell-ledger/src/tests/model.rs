@@ -75,9 +75,9 @@ impl Model {
 
     fn apply(&mut self, number: u64, happening: &Happening, keep: Duration, now: UnixMillis) {
         let before = self.get(number, now).cloned();
-        let Ok(record) = Record::apply(before.as_ref().map(|stored| &stored.record), happening) else {
-            return;
-        };
+        let kind = id(number).space.kind();
+        let before_it = before.as_ref().map(|stored| &stored.record);
+        let Ok(record) = Record::apply(kind, before_it, happening) else { return };
         let mut expires = now.after(keep);
         if let (Happening::Repeated { .. }, Some(before)) = (happening, before) {
             expires = expires.max(before.expires);

@@ -1,5 +1,7 @@
 //! Commit, look, expire, close.
 
+use std::time::Duration;
+
 use nightbell_core::ports::Ledger;
 use nightbell_core::record::{Change, Happening, Looked, RecordKey, State};
 use nightbell_core::time::UnixMillis;
@@ -64,6 +66,23 @@ async fn an_illegal_change_is_left_out_and_the_others_are_kept() {
     let looked = look(&ledger, 1).await;
     assert_eq!(looked.by_event.unwrap().repeats, 0);
     assert_eq!(looked.by_alert.unwrap().repeats, 1);
+}
+
+#[tokio::test]
+async fn an_alert_key_is_remembered_by_its_latest_delivery_even_of_the_same_event() {
+    let place = Place::new();
+    let (ledger, _) = place.open();
+    let minutes = |minutes: u64| NOW.after(Duration::from_secs(60 * minutes));
+    let delivery = |at| Happening::Delivered { event: id(1), replay: None, at, request_id: None };
+    let (first, repeat) = (delivery(NOW), Happening::Repeated { at: minutes(30), times: 1 });
+    for (at, happening) in [(NOW, first), (minutes(30), repeat), (minutes(61), delivery(minutes(61)))] {
+        let change = Change { key: RecordKey::Alert(id(1)), happening, keep: HOUR };
+        ledger.commit(&sre(), vec![change], at).await.unwrap();
+    }
+    let looked = ledger.look(&sre(), id(2), id(1), minutes(62)).await.unwrap();
+    let record = looked.by_alert.unwrap();
+    assert_eq!(record.state, State::Delivered { at: minutes(61), request_id: None });
+    assert_eq!(record.repeats, 0);
 }
 
 #[tokio::test]

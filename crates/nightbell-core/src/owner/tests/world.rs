@@ -126,7 +126,8 @@ impl World {
 
     fn apply(&mut self, changes: &[Change]) {
         for change in changes {
-            if let Ok(after) = Record::apply(self.ledger.get(&change.key), &change.happening) {
+            let (kind, known) = (change.key.kind(), self.ledger.get(&change.key));
+            if let Ok(after) = Record::apply(kind, known, &change.happening) {
                 self.ledger.insert(change.key, after);
             }
         }
