@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::fingerprint::Fingerprint;
-use crate::limits::{CLAIM_SLACK, WAIT_MAX};
+use crate::limits::{CLAIM_SLACK, REPLAY_MAX, WAIT_MAX};
 use crate::record::{Looked, State};
 use crate::time::UnixMillis;
 
@@ -37,8 +37,11 @@ pub fn admit(
     if let Some(own) = &looked.by_event {
         match own.state {
             State::Delivered { .. } => return Admission::Settled,
-            // `None` is less than any replay: a copy from an earlier journey stays settled.
-            State::Dead { .. } if replay <= own.replay => return Admission::Settled,
+            // `None` is less than any replay: a copy from an earlier journey stays settled. No replay can be later than a
+            // mark at the end of time, which only a forger writes; it counts for none, so that the next one is not lost.
+            State::Dead { .. } if replay <= own.replay.filter(|mark| *mark < REPLAY_MAX) => {
+                return Admission::Settled;
+            }
             State::Dead { .. } | State::InFlight { .. } => {}
         }
     }
@@ -136,6 +139,15 @@ mod tests {
         check(record(A, Some(5), DEAD), None, Some(6), Admission::Ours);
         check(record(A, Some(5), DEAD), None, Some(4), Admission::Settled);
         check(record(A, Some(5), DEAD), None, None, Admission::Settled);
+    }
+
+    #[test]
+    fn a_mark_at_the_end_of_time_stops_no_replay() {
+        for end in [REPLAY_MAX.0, i64::MAX.unsigned_abs()] {
+            check(record(A, Some(end), DEAD), None, Some(5), Admission::Ours);
+            check(record(A, Some(end), DEAD), None, Some(REPLAY_MAX.0), Admission::Ours);
+            check(record(A, Some(end), DEAD), None, None, Admission::Settled);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connector::Connector;
 use crate::dead::Reason;
-use crate::limits::{DETAIL_BYTES_MAX, HISTORY_MAX, WAIT_MAX};
+use crate::limits::{DETAIL_BYTES_MAX, HISTORY_MAX, REPLAY_MAX, WAIT_MAX};
 use crate::message::{HeaderValue, Headers};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::time::{UnixMillis, millis};
@@ -46,7 +46,7 @@ pub struct Journey {
     pub due: Option<UnixMillis>,
     /// How much of its wait is left when it comes back from its retry queue; see [`Journey::due_by`].
     pub left: Option<Duration>,
-    /// The replay that brought it, by its start.
+    /// The replay that brought it, by its start; [`REPLAY_MAX`] at the latest.
     pub replay: Option<UnixMillis>,
     /// The connector that this copy was put back for, and no other sees; none for what every connector sees.
     pub addressed_to: Option<Connector>,
@@ -103,7 +103,7 @@ impl Journey {
             since: time(SINCE),
             due: time(DUE),
             left: number(LEFT).map(Duration::from_millis),
-            replay: time(REPLAY),
+            replay: time(REPLAY).filter(|mark| *mark <= REPLAY_MAX),
             history,
             addressed_to: connector.filter(|_| death.is_none()),
             death,
@@ -221,6 +221,13 @@ mod tests {
         let put_back = Journey { addressed_to: Some("sre".parse().unwrap()), ..Journey::default() };
         put_back.write(&mut headers);
         assert_eq!(Journey::read(&headers), put_back);
+    }
+
+    #[test]
+    fn a_replay_beyond_all_time_is_none() {
+        let read = |mark| Journey::read(&[(REPLAY.into(), HeaderValue::Number(mark))].into()).replay;
+        let last = i64::try_from(REPLAY_MAX.0).unwrap();
+        assert_eq!([last, last + 1, i64::MAX].map(read), [Some(REPLAY_MAX), None, None]);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::time::UnixMillis;
+
 /// The longest event body that is read, in bytes. A longer one is dead-lettered as `invalid`.
 pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 
@@ -30,6 +32,9 @@ pub const DETAIL_BYTES_MAX: usize = 2048;
 
 /// The most attempts that a message's history header remembers; the latest are kept.
 pub const HISTORY_MAX: usize = 20;
+
+/// The latest mark that a replay can have, the end of the year 9999. One beyond was forged.
+pub const REPLAY_MAX: UnixMillis = UnixMillis(253_402_300_799_999);
 
 /// The longest wait between two tries of a publish that the queue did not confirm.
 pub const REPUBLISH_WAIT_MAX: Duration = Duration::from_secs(30);

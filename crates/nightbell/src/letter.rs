@@ -10,6 +10,7 @@ use nightbell_core::dead::Reason;
 use nightbell_core::event::{self, Event};
 use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::journey::{Death, Journey};
+use nightbell_core::limits::REPLAY_MAX;
 use nightbell_core::message::{EventId, Message};
 use nightbell_core::routing::{BadPattern, Pattern};
 use nightbell_core::time::UnixMillis;
@@ -67,7 +68,7 @@ impl Letter {
         let later = self.journey.replay.map(|before| before.after(Duration::from_millis(1)));
         let journey = Journey {
             since: Some(replay),
-            replay: later.max(Some(replay)),
+            replay: later.max(Some(replay)).min(Some(REPLAY_MAX)),
             addressed_to: self.death.connector.clone(),
             history: self.journey.history.clone(),
             ..Journey::default()
@@ -200,6 +201,9 @@ impl Chosen {
 mod tests {
     use std::time::Duration;
 
+    use nightbell_core::journey::REPLAY;
+    use nightbell_core::message::HeaderValue;
+
     use super::*;
     use crate::cli::Moment;
 
@@ -260,6 +264,21 @@ mod tests {
         let earlier = UnixMillis(NOW.0 - 86_400_000);
         let journey = Journey::read(&first.replayed(earlier).headers);
         assert_eq!((journey.replay, journey.since), (Some(UnixMillis(NOW.0 + 1)), Some(earlier)));
+    }
+
+    /// The mark of a replay is a header, and so anyone can write it.
+    #[test]
+    fn a_replay_of_a_forged_mark_is_a_later_one_all_the_same() {
+        for forged in [i64::MAX, i64::MAX - 1, 253_402_300_800_000, 253_402_300_799_998] {
+            let headers = [(REPLAY.to_owned(), HeaderValue::Number(forged))].into();
+            let first = Message { headers, ..letter().message };
+            let before = Journey::read(&first.headers).replay;
+            let again = Journey::read(&Letter::read(first, letter().death).replayed(NOW).headers).replay;
+            assert!(again.is_some() && before < again, "{before:?}, then {again:?}");
+        }
+        let journey = Journey { replay: Some(UnixMillis(i64::MAX.unsigned_abs())), ..Journey::default() };
+        let again = Journey::read(&Letter { journey, ..letter() }.replayed(NOW).headers).replay;
+        assert_eq!(again, Some(REPLAY_MAX));
     }
 
     #[test]
