@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use metrics::{Counter, counter, describe_counter};
 use nightbell_core::connector::Connector;
+use nightbell_core::journey::cut;
+use nightbell_core::limits::EVENT_ID_SHOWN_BYTES_MAX;
 use nightbell_core::message::{HeaderValue, Headers, Message};
 use nightbell_core::trace::{TRACEPARENT, TRACESTATE, TraceParent};
 use opentelemetry::trace::{
@@ -252,7 +254,7 @@ impl QueueTracer {
             let mut attributes = of.attributes("process", "process");
             attributes.push(KeyValue::new("nightbell.connector", of.connector.clone()));
             if let Some(id) = &message.message_id {
-                attributes.push(KeyValue::new("messaging.message.id", id.clone()));
+                attributes.push(KeyValue::new("messaging.message.id", cut(id, EVENT_ID_SHOWN_BYTES_MAX)));
             }
             let bytes = i64::try_from(message.body.len()).unwrap_or(i64::MAX);
             attributes.push(KeyValue::new("messaging.message.body.size", bytes));

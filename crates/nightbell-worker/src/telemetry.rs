@@ -10,6 +10,7 @@ use metrics::{
 use nightbell_core::connector::Connector;
 use nightbell_core::dead::Reason;
 use nightbell_core::fingerprint::Fingerprint;
+use nightbell_core::limits::EVENT_ID_SHOWN_BYTES_MAX;
 use nightbell_core::outcome::{Outcome, OutcomeKind, Verdict};
 use nightbell_core::owner::{Ending, Judged, View};
 use nightbell_core::ports::{PublishError, SettleError};
@@ -180,9 +181,6 @@ pub(crate) struct DeliveryAttempted<'a> {
     pub(crate) now: UnixMillis,
 }
 
-/// The longest event id in a line, in bytes; the rest is cut off.
-const EVENT_ID_BYTES_MAX: usize = 200;
-
 impl Meters {
     pub(crate) fn new(connector: &Connector) -> Self {
         let name = || connector.as_str().to_owned();
@@ -237,7 +235,7 @@ impl Meters {
     /// The wide line. Its fields are borrowed, since there is one for each attempt.
     fn say_attempted(&self, kind: OutcomeKind, attempted: &DeliveryAttempted<'_>) {
         let DeliveryAttempted { alert_id, event_id, attempt, trace, outcome, took, judged, now } = attempted;
-        let event_id = &event_id[..event_id.floor_char_boundary(EVENT_ID_BYTES_MAX)];
+        let event_id = &event_id[..event_id.floor_char_boundary(EVENT_ID_SHOWN_BYTES_MAX)];
         let request_id = match outcome {
             Outcome::Accepted { request_id } => request_id.as_deref(),
             Outcome::Throttled { .. }

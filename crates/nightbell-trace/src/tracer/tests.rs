@@ -96,6 +96,15 @@ fn a_delivery_its_attempt_and_its_settling_are_one_trace() {
 }
 
 #[test]
+fn a_long_id_is_cut() {
+    let (tracer, exporter) = tracer(100);
+    let mut message = Message { message_id: Some("m".repeat(100_000)), ..message(None) };
+    drop(tracer.queue(&"sre".parse().unwrap()).received(&mut message));
+    let id = attribute(&spans(&tracer, &exporter)["process nb.connector.sre"], "messaging.message.id");
+    assert!(id.starts_with("mmm") && id.len() <= 200, "{} bytes", id.len());
+}
+
+#[test]
 fn a_message_without_a_place_gets_one_that_its_copies_keep() {
     let (tracer, exporter) = tracer(100);
     let queue = tracer.queue(&"sre".parse().unwrap());
