@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use fake_xmatters::Answer;
-use nightbell_tests::site::{EMBEDDED, Site, ids};
+use nightbell_tests::site::{CONNECTOR, EMBEDDED, PASSWORD, Site, USER, ids};
 use nightbell_tests::wait;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) async fn a_second_worker_says_that_the_queue_is_in_use(_: String) -> Result<()> {
     let site = Site::new(EMBEDDED).await?;
@@ -105,6 +105,36 @@ pub(crate) async fn a_drain_moves_all_that_waits_and_the_dead_letters(url: Strin
     let all = [waiting, dead].concat();
     site.conserves(&all, 0).await?;
     site.accepted_once(&all)?;
+    drop(worker);
+    site.close().await
+}
+
+pub(crate) async fn a_drain_keeps_what_waits_for_a_connector_that_is_gone_as_dead_letters(
+    url: String,
+) -> Result<()> {
+    let site = Site::new(EMBEDDED).await?;
+    let trigger = site.fake.url("gone");
+    site.configure_more(&format!(
+        "[[connectors]]\nname = \"aaa\"\ntrigger_url = \"{trigger}\"\nusername = \"{USER}\"\n\
+         password = \"{PASSWORD}\"\nrecipients = [\"gone\"]\n\
+         [[alert_groups]]\nname = \"all\"\nconnectors = [\"{CONNECTOR}\", \"aaa\"]\nprojects = [\"shop\"]\n",
+    ))?;
+    let waiting = ids("waiting", 40);
+    site.publish(&waiting).await?;
+    site.configure_more("")?;
+    let to = ["queue", "drain", "--to", &url, "--prefix", site.prefix(), "--json"];
+    let said: Value = serde_json::from_str(&site.nightbell(&to).await?.success()?)?;
+    ensure!(said == json!({ "ready": 40, "retries": 0, "dead": 40, "complete": true }), "{said}");
+    let again: Value = serde_json::from_str(&site.nightbell(&to).await?.success()?)?;
+    ensure!(again == json!({ "ready": 0, "retries": 0, "dead": 0, "complete": true }), "{again}");
+
+    let site = site.moved_to(&url)?;
+    let worker = site.worker().await?;
+    site.all_accepted(&waiting).await?;
+    site.accepted_once(&waiting)?;
+    let dead = site.dead().await?;
+    let are_right = dead.iter().all(|letter| letter["connector"] == "aaa" && letter["reason"] == "unrouted");
+    ensure!(dead.len() == 40 && are_right, "{dead:?}");
     drop(worker);
     site.close().await
 }

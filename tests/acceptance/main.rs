@@ -145,6 +145,7 @@ fn as_it_is_shipped() -> Vec<(&'static str, Test)> {
         embedded::publishing_needs_no_worker_and_goes_through_one_that_runs,
         embedded::nothing_is_given_to_the_worker_of_another_queue,
         embedded::a_drain_moves_all_that_waits_and_the_dead_letters,
+        embedded::a_drain_keeps_what_waits_for_a_connector_that_is_gone_as_dead_letters,
         embedded::status_and_check_say_what_is_in_the_file,
         embedded::a_full_disk_refuses_what_it_can_not_keep,
         systemd::systemd_is_told_ready_reloading_and_stopping,

@@ -89,6 +89,20 @@ pub async fn publish<O: Outlet>(
     message: Message,
     timeout: Duration,
 ) -> Result<(), PublishError> {
+    publish_unless(|_| false, outlet, to, message, timeout).await
+}
+
+/// Publishes one message as [`publish`] does, but not again after an error that `is_final`.
+///
+/// # Errors
+/// The last try's.
+pub async fn publish_unless<O: Outlet>(
+    is_final: impl Fn(&PublishError) -> bool,
+    outlet: &O,
+    to: Destination,
+    message: Message,
+    timeout: Duration,
+) -> Result<(), PublishError> {
     let deadline = Instant::now() + timeout;
     loop {
         let rest = deadline.saturating_duration_since(Instant::now());
@@ -101,7 +115,7 @@ pub async fn publish<O: Outlet>(
                 humantime::format_duration(timeout)
             )),
         };
-        if Instant::now() + RETRY_EVERY >= deadline {
+        if is_final(&error) || Instant::now() + RETRY_EVERY >= deadline {
             return Err(error);
         }
         tokio::time::sleep(RETRY_EVERY).await;
@@ -140,6 +154,19 @@ mod tests {
     async fn a_queue_that_comes_back_in_time_gets_everything() {
         let fed = run(40, 3).await;
         assert_eq!((fed.confirmed, fed.stopped), (3, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_final_error_is_not_tried_again() {
+        let outlet = Flaky(Arc::new(AtomicU32::new(2)));
+        let to = Destination::Events { routing_key: "event.a_b".into() };
+        let message = Message { message_id: Some("1".into()), ..Message::default() };
+        let published =
+            publish_unless(|_| true, &outlet, to, message, Duration::from_secs(30)).await.unwrap_err();
+        assert_eq!(
+            (published, outlet.0.load(Ordering::SeqCst)),
+            (PublishError::Unavailable("down".into()), 1)
+        );
     }
 
     #[tokio::test(start_paused = true)]
