@@ -50,6 +50,7 @@ fn over_both_queues() -> Vec<(&'static str, Test)> {
         operators::metrics_pass_promtool_and_every_series_is_there_from_the_start,
         operators::no_secret_shows_anywhere,
         operators::a_reload_changes_the_routing_and_a_bad_file_changes_nothing,
+        operators::an_alert_whose_group_moved_while_it_was_retried_is_replayed_to_where_it_goes_now,
         producers::a_failing_pytest_rings_once,
         producers::ndjson_is_published_line_by_line_and_bad_lines_are_said,
         crashes::a_crash_after_receive_loses_nothing,

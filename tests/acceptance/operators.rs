@@ -249,6 +249,37 @@ pub(crate) async fn a_reload_changes_the_routing_and_a_bad_file_changes_nothing(
     site.close().await
 }
 
+pub(crate) async fn an_alert_whose_group_moved_while_it_was_retried_is_replayed_to_where_it_goes_now(
+    url: String,
+) -> Result<()> {
+    let site = Site::new(&url).await?;
+    let trigger = site.fake.url("second");
+    let given_to = |connector: &str| {
+        site.configure_more(&format!(
+            "[[connectors]]\nname = \"second\"\ntrigger_url = \"{trigger}\"\nusername = \"{USER}\"\n\
+             password = \"{PASSWORD}\"\nrecipients = [\"web\"]\n\
+             [[alert_groups]]\nname = \"g\"\nprojects = [\"*\"]\nconnectors = [\"{connector}\"]"
+        ))
+    };
+    given_to(CONNECTOR)?;
+    site.fake.set_default(Answer::status(503));
+    site.fake.set_default_for("second", Answer::accepted());
+    let worker = site.worker().await?;
+    site.publish(&ids("moved", 1)).await?;
+    wait::until("an attempt", || async { (!site.fake.requests().is_empty()).then_some(()) }).await?;
+    given_to("second")?;
+    worker.signal(Signal::HUP)?;
+    dead(&site, 1).await.with_context(|| worker.log().unwrap_or_default())?;
+    ensure!(site.dead().await?[0]["reason"] == "unrouted", "{:?}", site.dead().await?);
+
+    site.nightbell(&["dead", "replay"]).await?.success()?;
+    // Only the second one's trigger accepts.
+    site.fake.wait_until(|snapshot| snapshot.summary().accepted == 1, wait::WAIT_MAX).await?;
+    ensure!(site.dead().await?.is_empty());
+    ensure!(worker.terminate().await?.success());
+    site.close_with(&[CONNECTOR, "second"]).await
+}
+
 /// Waits for so many dead letters.
 async fn dead(site: &Site, count: usize) -> Result<()> {
     wait::until("dead letters", || async { site.dead().await.ok().filter(|dead| dead.len() == count) })

@@ -478,13 +478,13 @@ pub(crate) fn replay_of(chances: &mut Chances, bad: bool, share: u64) -> Option<
 
 /// As an operator's command makes it of a dead letter.
 pub(crate) fn replayed(letter: &mut Copy, now: u64, bug: Option<Bug>) {
-    use nightbell_core::journey::Journey;
+    use nightbell_core::journey::{Death, Journey};
     use nightbell_core::time::UnixMillis;
     let before = Journey::read(&letter.message.headers);
     let journey = Journey {
         since: if bug == Some(Bug::ReplayKeepsFirstAge) { before.since } else { Some(UnixMillis(now)) },
         replay: (bug != Some(Bug::ReplayWithoutMark)).then_some(UnixMillis(now)),
-        addressed_to: before.death.and_then(|death| death.connector),
+        addressed_to: before.death.as_ref().and_then(Death::replay_to).cloned(),
         history: before.history,
         ..Journey::default()
     };

@@ -80,6 +80,15 @@ pub struct Death {
     pub at: Option<UnixMillis>,
 }
 
+impl Death {
+    /// The connector that a replay goes to; none: it goes to all, as when it was published, for there is no such connector
+    /// any more, or the alert is not routed to it.
+    #[must_use]
+    pub fn replay_to(&self) -> Option<&Connector> {
+        self.connector.as_ref().filter(|_| self.reason != Reason::Unrouted)
+    }
+}
+
 impl Journey {
     /// Reads our headers. What is missing, forged or broken has its default: a header never makes a message unreadable.
     #[must_use]

@@ -69,7 +69,7 @@ impl Letter {
         let journey = Journey {
             since: Some(replay),
             replay: later.max(Some(replay)).min(Some(REPLAY_MAX)),
-            addressed_to: self.death.connector.clone(),
+            addressed_to: self.death.replay_to().cloned(),
             history: self.journey.history.clone(),
             ..Journey::default()
         };

@@ -158,7 +158,7 @@ async fn act_on(outlet: &QueueOutlet, browse: &Browse, verb: Verb, letter: Lette
 }
 
 async fn replay(outlet: &QueueOutlet, browse: &Browse, letter: &Letter, held: Held) -> Result<(), String> {
-    let to = match &letter.death.connector {
+    let to = match letter.death.replay_to() {
         Some(connector) => Destination::Requeue { connector: connector.clone() },
         None => Destination::Events { routing_key: letter.message.routing_key.clone() },
     };

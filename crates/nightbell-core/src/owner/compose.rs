@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::alert::alert_id;
-use crate::dead::Reason;
 use crate::fingerprint::Fingerprint;
 use crate::journey::Death;
 use crate::message::{EventId, Message};
@@ -108,8 +107,7 @@ impl Owner {
         held.stage = Stage::PublishingDead;
         (held.journey.due, held.journey.left) = (None, None);
         held.journey.death = Some(Death {
-            // A replay of what is routed nowhere goes to where it is routed by then.
-            connector: (*reason != Reason::Unrouted).then(|| self.settings.connector.clone()),
+            connector: Some(self.settings.connector.clone()),
             reason: *reason,
             detail: detail.clone(),
             at: Some(now),

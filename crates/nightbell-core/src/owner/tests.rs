@@ -319,12 +319,12 @@ fn what_comes_again_to_the_same_worker_goes_on_where_it_was() {
 fn a_retry_that_no_group_gives_to_its_connector_any_more_is_kept() {
     let mut rig = Rig::with(Settings { routing: Arc::new(Routing::default()), ..settings() });
     let connector = settings().connector;
-    let put_back = Journey { attempts: 1, addressed_to: Some(connector), ..Journey::default() };
+    let put_back = Journey { attempts: 1, addressed_to: Some(connector.clone()), ..Journey::default() };
     let (tag, steps) = rig.receive(with_journey(message("a", "a"), &put_back));
     assert!(matches!(steps[..], [Step::Look { .. }]), "{steps:?}");
     let steps = rig.looked(tag, Looked::default());
     let death = check_publish(&steps, &Destination::Dead).death.unwrap();
-    assert_eq!((death.reason, death.connector), (Reason::Unrouted, None));
+    assert_eq!((death.reason, death.connector), (Reason::Unrouted, Some(connector)));
     // What every connector sees is another's affair.
     let another = Journey { addressed_to: Some("another".parse().unwrap()), ..put_back };
     let (tag, steps) = rig.receive(with_journey(message("b", "b"), &another));
