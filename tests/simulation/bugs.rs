@@ -23,6 +23,7 @@ bugs! {
     ReroutedRetryFiltered => "a retry that is no longer routed to its connector is filtered",
     DueIgnored => "a retry's due time is ignored",
     ClaimNotWritten => "a claim is not written",
+    AlertKeyNotRecorded => "a delivery is recorded under its event alone",
     HandBackInsteadOfAck => "a settled delivery is handed back",
     AgeNotChecked => "an alert's age is not checked",
     FailedLedgerTakenForDurable => "a failed ledger write is taken for durable",

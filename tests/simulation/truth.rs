@@ -29,6 +29,10 @@ pub(crate) struct Case {
 pub(crate) struct KeyCase {
     pub(crate) live: u32,
     pub(crate) last_accepted: Option<u64>,
+    /// The last acceptance may not be remembered, so the next one may be within its window.
+    excused: bool,
+    /// An operator's replay may go round the window at any time.
+    replayed: bool,
 }
 
 /// How a published message ended on one connector.
@@ -139,19 +143,27 @@ impl Truth {
         case.accepted += 1;
         case.last_accepted = now;
         case.excused = !heard;
-        self.keys[plotted.key].last_accepted = Some(now);
+        let key = &mut self.keys[plotted.key];
+        let is_within = key.last_accepted.is_some_and(|at| now < at + plan.window);
+        let too_soon = is_within && !key.excused && !key.replayed && heard;
+        key.last_accepted = Some(now);
+        key.excused = !heard;
         if again {
             Err(format!("event {event} was accepted again, outside the documented window"))
+        } else if too_soon {
+            Err(format!("event {event} was accepted within the window of its alert key"))
         } else {
             Ok(())
         }
     }
 
     /// The process is gone, and with it what the owner knew and what was not recorded.
-    pub(crate) fn process_ended(&mut self, is_recorded: impl Fn(usize) -> bool) {
+    pub(crate) fn process_ended(&mut self, plan: &Plan, is_recorded: impl Fn(usize) -> bool) {
         for (event, case) in self.cases.iter_mut().enumerate() {
             case.due = 0;
-            case.excused |= case.accepted > 0 && !is_recorded(event);
+            let is_forgotten = case.accepted > 0 && !is_recorded(event);
+            case.excused |= is_forgotten;
+            self.keys[plan.events[event].key].excused |= is_forgotten;
         }
         self.manners = Manners::default();
     }
@@ -159,12 +171,18 @@ impl Truth {
     /// The ledger begins anew and knows of no acceptance.
     pub(crate) fn ledger_reset(&mut self) {
         self.cases.iter_mut().for_each(|case| case.excused |= case.accepted > 0);
+        self.keys.iter_mut().for_each(|key| key.excused = true);
     }
 
     /// Something keeps a message as a dead letter from now on.
     pub(crate) fn is_buried(&mut self, serial: usize, event: usize) {
         self.cases[event].dead += 1;
         self.ends(serial, End::Dead);
+    }
+
+    /// A copy of a dead letter goes round the window.
+    pub(crate) fn goes_round(&mut self, plan: &Plan, event: usize) {
+        self.keys[plan.events[event].key].replayed = true;
     }
 
     /// A dead letter went when its copy was confirmed.

@@ -115,7 +115,7 @@ impl Around {
             }
             let (now, store, events) = (self.now, &self.store, &self.plan.events);
             let is_recorded = |event: usize| store.is_delivered(lane, events[event].name, now);
-            self.posts[lane].truth.process_ended(is_recorded);
+            self.posts[lane].truth.process_ended(&self.plan, is_recorded);
         }
         let life = self.life;
         self.after(down, Happens::Start { life });
@@ -152,6 +152,7 @@ impl Around {
                 continue;
             };
             self.comes(lane, &letter);
+            self.posts[lane].truth.goes_round(&self.plan, letter.event);
             if confirmed {
                 self.posts[lane].truth.is_replayed(letter.serial, letter.event);
             } else {

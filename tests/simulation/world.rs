@@ -400,7 +400,7 @@ impl World {
             self.drop_session(lane, drained);
             let (now, store, events) = (self.now, &self.store, &self.plan.events);
             let is_recorded = |event: usize| store.is_delivered(lane, events[event].name, now);
-            self.lanes[lane].truth.process_ended(is_recorded);
+            self.lanes[lane].truth.process_ended(&self.plan, is_recorded);
         }
         let life = self.life;
         self.after(down, Happens::Start { life });
@@ -438,6 +438,7 @@ impl World {
             };
             let truth = &mut self.lanes[lane].truth;
             truth.comes(&self.plan, letter.event);
+            truth.goes_round(&self.plan, letter.event);
             if confirmed {
                 truth.is_replayed(letter.serial, letter.event);
             } else {
