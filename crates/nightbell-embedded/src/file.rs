@@ -1,7 +1,6 @@
 //! The queue's file: opening it alone and checked, and keeping it small.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -161,7 +160,7 @@ fn facts(db: &Database) -> Result<Facts, Error> {
 /// Reads what waits; the messages themselves stay in the file.
 fn load(db: &Database, now: Now) -> Result<Memory, Error> {
     let reading = db.begin_read()?;
-    let (mut memory, mut seen) = (Memory::default(), HashMap::new());
+    let (mut memory, mut seen) = (Memory::default(), Vec::new());
     let (mut kept, mut why) = (0, String::new());
     for item in reading.open_table(ENTRIES)?.iter()? {
         let (key, value) = item?;

@@ -28,6 +28,7 @@ mod group;
 mod handle;
 mod keys;
 mod limits;
+mod line;
 mod memory;
 mod outlet;
 mod queue;

@@ -75,28 +75,30 @@ impl Memory {
         self.next = self.next.max(number);
     }
 
-    /// Takes an entry in that was found in the file. `seen` counts how often each message was.
+    /// Takes an entry in that was found in the file. `seen` gathers the messages, one for each place.
     pub(crate) fn found(
         &mut self,
         connector: Option<&Connector>,
         slot: Slot,
         now: Now,
-        seen: &mut HashMap<u64, u32>,
+        seen: &mut Vec<(u64, u32)>,
     ) {
         self.never_again(slot.place.max(slot.entry.message));
         self.messages += 1;
-        let times = seen.entry(slot.entry.message).or_default();
-        *times += 1;
-        if *times == 1 {
-            self.bytes += u64::from(slot.entry.bytes);
-        }
+        seen.push((slot.entry.message, slot.entry.bytes));
         self.line_up(connector, slot, now);
     }
 
     /// Ends the taking in.
-    pub(crate) fn all_found(&mut self, mut seen: HashMap<u64, u32>) {
-        seen.retain(|_, times| *times > 1);
-        self.shared = seen;
+    pub(crate) fn all_found(&mut self, mut seen: Vec<(u64, u32)>) {
+        seen.sort_unstable();
+        for places in seen.chunk_by(|one, next| one.0 == next.0) {
+            let (message, bytes) = places[0];
+            self.bytes += u64::from(bytes);
+            if places.len() > 1 {
+                self.shared.insert(message, u32::try_from(places.len()).unwrap_or(u32::MAX));
+            }
+        }
     }
 
     fn line_up(&mut self, connector: Option<&Connector>, slot: Slot, now: Now) {

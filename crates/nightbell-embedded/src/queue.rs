@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::codec::Entry;
 use crate::limits::HAND_BYTES_MAX;
+use crate::line::Line;
 use crate::timeline::Moment;
 
 /// A message's place in the file, and what is known of it.
@@ -49,7 +50,7 @@ impl Hand {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// By the order in which they are to be delivered.
-    ready: BTreeMap<u64, Slot>,
+    ready: Line<Slot>,
     /// By the moment at which they become ready, then by place.
     delayed: BTreeMap<(Moment, u64), Slot>,
     /// The order of what has waited for its time and is ready or in hand, by place.
@@ -102,7 +103,7 @@ impl Queue {
 
     /// The consumer, if it may have one more: at most `prefetch`, and [`HAND_BYTES_MAX`], are in hand.
     pub(crate) fn hungry(&self, prefetch: usize) -> Option<&Consumer> {
-        let (_, next) = self.ready.first_key_value()?;
+        let (_, next) = self.ready.first()?;
         let fits = self.hand_bytes + u64::from(next.entry.bytes) <= HAND_BYTES_MAX;
         let room = self.in_hand.len() < prefetch && (fits || self.in_hand.is_empty());
         self.consumers.front().filter(|consumer| room && !consumer.hand.is_gone())
@@ -164,7 +165,7 @@ impl Queue {
                 None => *self.released.get(&place)?,
             },
         };
-        let slot = self.ready.get(&order).filter(|slot| slot.place == place)?;
+        let slot = self.ready.get(order).filter(|slot| slot.place == place)?;
         Some((Spot::Ready(order), *slot))
     }
 
@@ -173,7 +174,7 @@ impl Queue {
         let (spot, _) = self.find(place, spot)?;
         self.released.remove(&place);
         match spot {
-            Spot::Ready(order) => self.ready.remove(&order),
+            Spot::Ready(order) => self.ready.remove(order),
             Spot::Delayed(until) => self.delayed.remove(&(until, place)),
         }
     }
@@ -190,7 +191,8 @@ impl Queue {
     /// first ones, and the first ones of those that came back from a retry. Those have been behind all that was published
     /// before they were put there, and can't have been in hand while that alone was enough.
     pub(crate) fn take_suspects(&mut self, prefetch: usize) -> Vec<(Spot, Slot)> {
-        let may_have_been = |place| self.ready.range(..place).take(prefetch).count() < prefetch;
+        let before = |place| self.ready.iter().take_while(move |(order, _)| *order < place);
+        let may_have_been = |place| before(place).take(prefetch).count() < prefetch;
         let due = self.delayed.range(..=(Moment::default(), u64::MAX)).take(prefetch);
         let due = due.take_while(|((_, place), _)| may_have_been(*place));
         let due = due.map(|((until, _), slot)| (Spot::Delayed(*until), *slot));
