@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The default of [`crate::EmbeddedSettings::messages_max`]. Each message that waits takes some 80 bytes of
+/// The default of [`crate::EmbeddedSettings::messages_max`]. Each message that waits takes some 60 bytes of
 /// memory.
 pub const MESSAGES_MAX_DEFAULT: u64 = 500_000;
 
