@@ -54,12 +54,16 @@ pub(crate) async fn nothing_is_given_to_the_worker_of_another_queue(_: String) -
     site.configure("second.toml", "second", http, "")?;
     let second = ["--config", "second.toml"];
     let publish = ["publish", "--project", "shop", "--test", "pays"];
-    // The first makes the file, the second finds it.
-    for waiting in 1..=2 {
-        site.nightbell(&[&second[..], &publish].concat()).await?.success()?;
-        let said = site.nightbell(&[&second[..], &["check", "--online"]].concat()).await?.success()?;
-        ensure!(said.contains(&format!("{waiting} waiting, 0 dead")), "{said}");
-    }
+    let refused = site.nightbell(&[&second[..], &publish, &["--timeout", "1s"]].concat()).await?;
+    ensure!(
+        refused.code == Some(69) && refused.stderr.contains("has another queue than second/"),
+        "{refused:?}"
+    );
+    // As its own worker would, this makes the file.
+    site.nightbell(&[&second[..], &["dead", "list"]].concat()).await?.success()?;
+    site.nightbell(&[&second[..], &publish].concat()).await?.success()?;
+    let said = site.nightbell(&[&second[..], &["check", "--online"]].concat()).await?.success()?;
+    ensure!(said.contains("1 waiting, 0 dead"), "{said}");
     let letters = site.nightbell(&[&second[..], &["dead", "list", "--json"]].concat()).await?.success()?;
     ensure!(!letters.contains("dead-"), "{letters}");
     ensure!(site.fake.requests().len() == 1, "the first worker has posted its own alert only");

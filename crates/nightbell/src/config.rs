@@ -232,7 +232,9 @@ impl Config {
         }
         let config = sections::root(&mut document, root.get_ref());
         if document.is_sound() {
-            Ok(Self { masked: document.masked(), ..config })
+            // By the file, so that a worker and a command of the same file mean the same folder wherever they run.
+            let folder = file.parent().unwrap_or(Path::new(""));
+            Ok(Self { masked: document.masked(), data_dir: folder.join(&config.data_dir), ..config })
         } else {
             Err(document.into_error())
         }

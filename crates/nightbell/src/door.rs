@@ -7,14 +7,14 @@ use std::sync::Arc;
 use nightbell_core::message::{HeaderValue, Message};
 use nightbell_core::ports::{Destination, Outlet, PublishError};
 use nightbell_core::trace::{TRACEPARENT, TRACESTATE};
-use nightbell_http::{ClientError, QUEUE_HEADER, post};
+use nightbell_http::{ClientError, QUEUE_HEADER, has_queue, post};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::config::Config;
 use crate::exit::{Code, Failure};
-use crate::queue::{Queue, QueueOutlet, embedded_name};
+use crate::queue::{Queue, QueueOutlet, embedded_name, embedded_path};
 
 /// The way in. Clones share it.
 #[derive(Clone)]
@@ -69,10 +69,15 @@ impl Door {
         message: &Message,
     ) -> Result<Option<Result<(), PublishError>>, ClientError> {
         let Inner { at, token, config, .. } = &*self.0;
-        // Nobody has a file open that is not there.
-        let Some(queue) = embedded_name(config) else { return Ok(None) };
+        let queue = match embedded_name(config) {
+            Ok(Some(queue)) => Some(queue),
+            Ok(None) => return self.nobody().await,
+            // Who may not see the file can't open it either, and has to trust the address.
+            Err(_) => None,
+        };
         let body = message.body.clone();
-        let mut headers = vec![("content-type", "application/json"), (QUEUE_HEADER, &queue)];
+        let mut headers = vec![("content-type", "application/json")];
+        headers.extend(queue.as_deref().map(|queue| (QUEUE_HEADER, queue)));
         for name in [TRACEPARENT, TRACESTATE] {
             if let Some(HeaderValue::Text(value)) = message.headers.get(name) {
                 headers.push((name, value));
@@ -94,6 +99,21 @@ impl Door {
                 error_of(&answer)
             ))),
         }))
+    }
+
+    /// The file is not there, so that no worker can have it open. One that listens all the same has another, or sees
+    /// other folders: what is put into a new file here might never be delivered.
+    async fn nobody(&self) -> Result<Option<Result<(), PublishError>>, ClientError> {
+        let Inner { at, config, .. } = &*self.0;
+        match has_queue(*at, "").await {
+            Err(ClientError::NoWorker(_)) => Ok(None),
+            Err(error) => Err(error),
+            Ok(_) => Ok(Some(Err(unavailable(format!(
+                "the worker at {at} (http.listen) has another queue than {}, which is not there; give this configuration \
+                 the worker's data_dir, or another http.listen",
+                embedded_path(config).display()
+            ))))),
+        }
     }
 }
 

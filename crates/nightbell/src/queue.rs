@@ -1,6 +1,7 @@
 //! The queue, wherever it is: in RabbitMQ, or in a file on this machine. One type for both, so that nothing else has to
 //! know which.
 
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -207,10 +208,15 @@ pub fn embedded_path(config: &Config) -> PathBuf {
 }
 
 /// What names the embedded queue's file on this machine, by whatever path it is reached; none: it is not there.
-#[must_use]
-pub fn embedded_name(config: &Config) -> Option<String> {
-    let file = std::fs::metadata(embedded_path(config)).ok()?;
-    Some(format!("{:x}-{:x}", file.dev(), file.ino()))
+///
+/// # Errors
+/// This user may not look.
+pub fn embedded_name(config: &Config) -> io::Result<Option<String>> {
+    match std::fs::metadata(embedded_path(config)) {
+        Ok(file) => Ok(Some(format!("{:x}-{:x}", file.dev(), file.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 impl QueueView {

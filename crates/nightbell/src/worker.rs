@@ -87,7 +87,7 @@ impl Worker {
             admin: Some(letters::routes::routes(queue.clone())),
             queue: match &queue {
                 Queue::Amqp { .. } => None,
-                Queue::Embedded { .. } => embedded_name(config).map(Arc::from),
+                Queue::Embedded { .. } => embedded_name(config).ok().flatten().map(Arc::from),
             },
         };
         let stop_http = CancellationToken::new();

@@ -239,3 +239,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_relative_data_dir_is_beside_the_file() {
+    let read = |data_dir: &str, file: &str| {
+        let text = format!("data_dir = \"{data_dir}\"\n{CONNECTOR}");
+        Config::parse(&text, Path::new(file), &Generous).unwrap().data_dir
+    };
+    assert_eq!(read("data", "/etc/nightbell.toml"), Path::new("/etc/data"));
+    assert_eq!(read("data", "nightbell.toml"), Path::new("data"));
+    assert_eq!(read("/var/lib/nightbell", "/etc/nightbell.toml"), Path::new("/var/lib/nightbell"));
+}

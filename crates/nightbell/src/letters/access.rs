@@ -67,7 +67,7 @@ impl Access {
             Err(failure) if failure.code == Code::TempFail => {}
             opened => return opened.map(Self::Queue),
         }
-        if let Some(queue) = embedded_name(config)
+        if let Ok(Some(queue)) = embedded_name(config)
             && has_queue(at, &queue).await.is_ok_and(|has| has)
         {
             return Ok(Self::Worker { at, token: config.http.admin_token.clone(), queue });

@@ -53,7 +53,7 @@ impl<'a> Show<'a> {
     /// A show on this stage.
     pub(super) fn new(stage: &'a Stage, screen: &'a Screen) -> Self {
         // The worker has it open, so it is there.
-        let queue = embedded_name(&stage.config).unwrap_or_default();
+        let queue = embedded_name(&stage.config).ok().flatten().unwrap_or_default();
         Self {
             stage,
             screen,
