@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use reqwest::{Client, Response, StatusCode, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
-use url::Url;
+use url::{Host, Url};
 
 use crate::declare::{Object, ObjectKind};
 use crate::limits::{MANAGEMENT_BYTES_MAX, STEP_WAIT_MAX};
@@ -46,7 +46,7 @@ pub struct Policies {
     pub definition: Map<String, Value>,
 }
 
-/// The management API can't be asked. No text holds the user or the password.
+/// The management API can't be asked. No text holds a URL or a password.
 #[derive(Debug, thiserror::Error)]
 pub enum ManagementError {
     /// The URL is none.
@@ -90,8 +90,13 @@ impl Management {
             .expose_secret()
             .parse()
             .map_err(|cause: url::ParseError| ManagementError::Url(cause.to_string()))?;
-        let AMQPUserInfo { username, password } =
-            login(&base).unwrap_or_else(|| broker.uri().authority.userinfo);
+        let own = login(&base);
+        if own.is_none() && broker.is_tls() && base.scheme() == "http" && !is_loopback(&base) {
+            let wrong = "it is plain http, and would show the password of an amqps URL; write https, or give it a user of \
+                         its own";
+            return Err(ManagementError::Url(wrong.to_owned()));
+        }
+        let AMQPUserInfo { username, password } = own.unwrap_or_else(|| broker.uri().authority.userinfo);
         if base.set_username("").and_then(|()| base.set_password(None)).is_err() {
             return Err(ManagementError::Url("it has no host".to_owned()));
         }
@@ -172,6 +177,15 @@ fn login(url: &Url) -> Option<AMQPUserInfo> {
     (!username.is_empty()).then_some(AMQPUserInfo { username, password })
 }
 
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 fn place(url: &Url) -> String {
     format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
 }
@@ -226,6 +240,19 @@ mod tests {
     fn an_exchange_is_asked_for_among_the_exchanges() {
         let url = management("http://broker:15672").url_of(&Object::exchange("x")).unwrap();
         assert_eq!(url.path(), "/api/exchanges/a%2Fb/x");
+    }
+
+    #[test]
+    fn the_password_of_an_encrypted_connection_is_not_sent_in_plain_text() {
+        let refused = |url: &str| {
+            let broker = "amqps://worker:planted@broker".parse().unwrap();
+            Management::new(&SecretString::from(url), &broker).err().map(|error| error.to_string())
+        };
+        let said = refused("http://broker:15672").unwrap();
+        assert!(said.contains("write https") && !said.contains("planted"), "{said}");
+        for allowed in ["https://broker:15671", "http://127.0.0.1:15672", "http://watch:p@broker:15672"] {
+            assert_eq!(refused(allowed), None, "{allowed}");
+        }
     }
 
     #[test]

@@ -56,6 +56,17 @@ pub enum ClientError {
         /// What it says.
         error: String,
     },
+    /// Its answer ended before its end.
+    #[error(
+        "the answer of the worker at {at} broke off ({problem}); it may have ended, and it cuts off whoever takes nothing \
+         for 30 s: write a long answer to a file"
+    )]
+    BrokeOff {
+        /// Where.
+        at: SocketAddr,
+        /// What happened.
+        problem: String,
+    },
     /// It answered, but not as a worker does.
     #[error("what listens at {at} is no Nightbell worker: {problem}")]
     Strange {

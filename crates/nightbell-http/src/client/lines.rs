@@ -116,7 +116,7 @@ impl Lines {
                     self.pending.extend_from_slice(&piece);
                 }
             }
-            Some(Err(error)) => return Err(strange(at, &error.to_string())),
+            Some(Err(error)) => return Err(ClientError::BrokeOff { at, problem: error.to_string() }),
         }
         Ok(())
     }

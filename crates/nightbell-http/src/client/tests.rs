@@ -147,7 +147,7 @@ async fn lines_that_break_off_or_have_no_end_are_an_error_and_then_no_more() {
     });
     let mut lines_of = lines(broken, Method::GET, "/", None, &[]).await.unwrap();
     assert_eq!(lines_of.next().await.unwrap().unwrap(), "1");
-    assert!(matches!(lines_of.next().await, Err(ClientError::Strange { .. })));
+    assert!(matches!(lines_of.next().await, Err(ClientError::BrokeOff { .. })));
     assert!(lines_of.next().await.unwrap().is_none());
     let endless = || async {
         let piece = Bytes::from(vec![b'x'; 1 << 20]);
