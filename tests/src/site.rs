@@ -42,7 +42,6 @@ pub struct Site {
     prefix: String,
     http: u16,
     timeout: &'static str,
-    /// None: the default.
     /// Further lines of the table `[queue]`.
     queue_lines: String,
 }
