@@ -72,6 +72,10 @@ impl World {
             let wrong = format!("c{lane}: {tag:?} is acked as {ending:?}, and nothing keeps it: {case:?}");
             self.wrong(wrong);
         }
+        if ending == Ending::Duplicate {
+            // Of two copies, each with the due time of its own attempt, either may be the one that stays.
+            self.lanes[lane].truth.cases[hand.copy.event].due = 0;
+        }
         let end = match ending {
             Ending::Delivered { .. } => Some(End::Delivered),
             Ending::Duplicate => Some(End::Suppressed),
