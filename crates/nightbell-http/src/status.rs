@@ -73,3 +73,18 @@ pub enum BreakerState {
     /// A probe is on its way.
     Probing,
 }
+
+#[cfg(test)]
+impl Status {
+    /// The state of a worker without connectors.
+    pub(crate) fn sample(ready: bool) -> Self {
+        Self {
+            version: "1".into(),
+            ready,
+            missing: if ready { vec![] } else { vec!["queue: connection refused".into()] },
+            queue: QueueStatus { at: "here".into(), connected: ready, dead_letters: None },
+            ledger: LedgerStatus { entries: 0, failure: None },
+            connectors: vec![],
+        }
+    }
+}

@@ -64,18 +64,14 @@ impl Door {
     }
 
     /// None: there is no worker that has this queue open.
-    async fn through_worker(
-        &self,
-        message: &Message,
-    ) -> Result<Option<Result<(), PublishError>>, ClientError> {
+    async fn through_worker(&self, message: &Message) -> Option<Result<(), PublishError>> {
         let Inner { at, token, config, .. } = &*self.0;
         let queue = match embedded_name(config) {
             Ok(Some(queue)) => Some(queue),
-            Ok(None) => return self.nobody().await,
+            Ok(None) => return self.absent().await,
             // Who may not see the file can't open it either, and has to trust the address.
             Err(_) => None,
         };
-        let body = message.body.clone();
         let mut headers = vec![("content-type", "application/json")];
         headers.extend(queue.as_deref().map(|queue| (QUEUE_HEADER, queue)));
         for name in [TRACEPARENT, TRACESTATE] {
@@ -83,49 +79,44 @@ impl Door {
                 headers.push((name, value));
             }
         }
-        let (status, answer) = match post(*at, "/v1/events", token.as_ref(), &headers, body).await {
-            Err(ClientError::NoWorker(_)) => return Ok(None),
-            answered => answered?,
-        };
-        Ok(Some(match status {
-            421 => return Ok(None),
-            202 => Ok(()),
-            429 => Err(PublishError::Refused),
-            401 => Err(unavailable(format!(
+        let body = message.body.clone();
+        Some(match post(*at, "/v1/events", token.as_ref(), &headers, body).await {
+            Err(ClientError::NoWorker(_)) | Ok((421, _)) => return None,
+            Err(error) => Err(unavailable(error.to_string())),
+            Ok((202, _)) => Ok(()),
+            Ok((429, _)) => Err(PublishError::Refused),
+            Ok((401, _)) => Err(unavailable(format!(
                 "the worker at {at} wants another ingest token; set http.ingest_token to the worker's"
             ))),
-            status => Err(unavailable(format!(
+            Ok((status, answer)) => Err(unavailable(format!(
                 "the worker at {at} answered with HTTP {status}: {}",
                 error_of(&answer)
             ))),
-        }))
+        })
     }
 
     /// The file is not there, so that no worker can have it open. One that listens all the same has another, or sees
-    /// other folders: what is put into a new file here might never be delivered.
-    async fn nobody(&self) -> Result<Option<Result<(), PublishError>>, ClientError> {
+    /// other folders: what is put into a new file here might never be delivered. None: nobody listens.
+    async fn absent(&self) -> Option<Result<(), PublishError>> {
         let Inner { at, config, .. } = &*self.0;
-        match has_queue(*at, "").await {
-            Err(ClientError::NoWorker(_)) => Ok(None),
-            Err(error) => Err(error),
-            Ok(_) => Ok(Some(Err(unavailable(format!(
+        Some(Err(unavailable(match has_queue(*at, "").await {
+            Err(ClientError::NoWorker(_)) => return None,
+            Err(error) => error.to_string(),
+            Ok(_) => format!(
                 "the worker at {at} (http.listen) has another queue than {}, which is not there; give this configuration \
                  the worker's data_dir, or another http.listen",
                 embedded_path(config).display()
-            ))))),
-        }
+            ),
+        })))
     }
 }
 
 impl Outlet for Door {
     async fn publish(&self, to: Destination, message: Message) -> Result<(), PublishError> {
-        if !self.is_own().await {
-            match self.through_worker(&message).await {
-                Ok(Some(published)) => return published,
-                // The file may be free.
-                Ok(None) => {}
-                Err(error) => return Err(unavailable(error.to_string())),
-            }
+        if !self.is_own().await
+            && let Some(published) = self.through_worker(&message).await
+        {
+            return published;
         }
         match self.own().await {
             Ok(outlet) => outlet.publish(to, message).await,

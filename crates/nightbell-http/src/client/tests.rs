@@ -6,18 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::server::{Face, serve};
-use crate::status::{LedgerStatus, QueueStatus, Status};
-
-fn status(ready: bool) -> Status {
-    Status {
-        version: "1".into(),
-        ready,
-        missing: if ready { vec![] } else { vec!["queue: connection refused".into()] },
-        queue: QueueStatus { at: "here".into(), connected: ready, dead_letters: None },
-        ledger: LedgerStatus { entries: 0, failure: None },
-        connectors: vec![],
-    }
-}
+use crate::status::Status;
 
 async fn start(ready: bool, token: Option<&str>) -> (SocketAddr, CancellationToken) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -26,7 +15,7 @@ async fn start(ready: bool, token: Option<&str>) -> (SocketAddr, CancellationTok
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let face = Face {
         metrics: recorder.handle(),
-        status: Arc::new(move || status(ready)),
+        status: Arc::new(move || Status::sample(ready)),
         admin_token: token.map(SecretString::from),
         ingest: None,
         admin: None,
@@ -78,7 +67,7 @@ async fn status_wants_the_token_if_there_is_one_and_health_does_not() {
         assert!(matches!(error, ClientError::Unauthorized(_)), "{error}");
     }
     let body = get(at, "/v1/status", Some(&right)).await.unwrap();
-    assert_eq!(serde_json::from_slice::<Status>(&body).unwrap(), status(true));
+    assert_eq!(serde_json::from_slice::<Status>(&body).unwrap(), Status::sample(true));
     assert_eq!(get(at, "/healthz", None).await.unwrap(), "ok\n");
 }
 

@@ -258,9 +258,7 @@ pub(super) fn otlp_endpoint(text: &str) -> Result<String, String> {
         let cure = "put what authenticates into OTEL_EXPORTER_OTLP_HEADERS";
         return Err(format!("has a user or a password; {cure}"));
     }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("has a query or a fragment; write it without, since /v1/traces is added to it".into());
-    }
+    can_be_added_to(&url, "/v1/traces")?;
     Ok(show_url(&url))
 }
 
@@ -273,9 +271,7 @@ pub(super) fn queue_url(text: &str) -> Result<String, String> {
 /// The address of the broker's management page; plain http is allowed as plain AMQP is. Gives what may be shown of it.
 pub(super) fn management_url(text: &str) -> Result<String, String> {
     let url = whole_url(text, &["http", "https"], "https://rabbitmq.example.com:15671")?;
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("has a query or a fragment; write it without, since /api/queues is added to it".into());
-    }
+    can_be_added_to(&url, "/api/queues")?;
     Ok(show_url(&url))
 }
 
@@ -345,6 +341,14 @@ fn whole_url(text: &str, schemes: &[&str], example: &str) -> Result<Url, String>
         return Err(format!("has no host; {cure}"));
     }
     Ok(url)
+}
+
+/// Whether a path can be put at its end.
+fn can_be_added_to(url: &Url, path: &str) -> Result<(), String> {
+    if url.query().is_none() && url.fragment().is_none() {
+        return Ok(());
+    }
+    Err(format!("has a query or a fragment; write it without, since {path} is added to it"))
 }
 
 fn has_login(url: &Url) -> bool {
