@@ -1,0 +1,1 @@
+import is_not_there

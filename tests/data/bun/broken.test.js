@@ -1,0 +1,4 @@
+import { test } from "bun:test";
+import "./is-not-there";
+
+test("never runs", () => {});

@@ -1,0 +1,3 @@
+#include <gtest/gtest.h>
+
+TEST(Stock, AddsUp) { EXPECT_EQ(1 + 2, 4); }

@@ -1,0 +1,3 @@
+test("converts", () => {
+  throw new Error("GBP is out of stock");
+});

@@ -1,0 +1,5 @@
+import { test } from "vitest";
+
+test("converts", () => {
+  throw new Error("GBP is out of stock");
+});
