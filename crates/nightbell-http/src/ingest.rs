@@ -1,8 +1,9 @@
-//! The ways in over HTTP: `POST /v1/events`, `/v1/junit` and `/v1/apifortress`.
+//! The ways in over HTTP: `POST /v1/events`, `/v1/reports`, `/v1/junit` and `/v1/apifortress`.
 //!
 //! A request is answered with 202 only when the queue has all of its events durably; any other answer names each event
 //! that the queue does not have. If part of a request is not valid, nothing of it is published, unless `?partial=true`
-//! asks for the rest.
+//! asks for the rest. A report is another matter: who sent it can't mend it, so what is sound in it is published, with an
+//! event that says that it is damaged, and the answer says so too.
 
 mod body;
 mod items;
@@ -13,20 +14,25 @@ mod query;
 #[cfg(test)]
 mod tests;
 
-use std::io::Cursor;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use bytes::Bytes;
+use jiff::tz::TimeZone;
+use nightbell_core::event::Event;
 use nightbell_core::message::{Headers, Message};
 use nightbell_core::ports::{Clock, Outlet};
 use nightbell_core::time::UnixMillis;
 use nightbell_core::trace::{self, TRACEPARENT, TRACESTATE};
-use nightbell_reports::junit::{JunitError, Report, ReportOptions};
+use nightbell_reports::{
+    Format, Input, Now, Reading as ReportReading, Repeats, ReportError, ReportOptions, Source,
+};
 use nightbell_trace::Tracer;
 use secrecy::SecretString;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -41,7 +47,7 @@ use crate::answer::Problem;
 use crate::guard::admit;
 
 pub(crate) use self::limits::MADE_BYTES_MIN;
-pub use self::limits::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, JUNIT_BODY_BYTES_MAX};
+pub use self::limits::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, REPORT_BODY_BYTES_MAX};
 
 /// The ways in. Cheap to clone.
 #[derive(Clone)]
@@ -60,7 +66,7 @@ struct Inner {
 /// How a request's body is to be read.
 enum Reading {
     Events { form: Form, is_partial: bool },
-    Report(Box<ReportOptions>),
+    Report { options: Box<ReportOptions>, format: Option<Format> },
 }
 
 impl Ingest {
@@ -101,6 +107,7 @@ impl Ingest {
         };
         Router::new()
             .route(Route::Events.path(), take(Route::Events))
+            .route(Route::Reports.path(), take(Route::Reports))
             .route(Route::Junit.path(), take(Route::Junit))
             .route(Route::ApiFortress.path(), take(Route::ApiFortress))
             .with_state(self)
@@ -133,11 +140,11 @@ impl Inner {
         let (head, body) = request.into_parts();
         let (bytes_max, made_bytes_min) = match route {
             Route::Events | Route::ApiFortress => (EVENTS_BODY_BYTES_MAX, 0),
-            Route::Junit => (JUNIT_BODY_BYTES_MAX, MADE_BYTES_MIN),
+            Route::Reports | Route::Junit => (REPORT_BODY_BYTES_MAX, MADE_BYTES_MIN),
         };
         let begun = async {
             admitted?;
-            let reading = Reading::of(route, &head.uri, &body::media_type(&head.headers)?)?;
+            let reading = Reading::of(route, &head, (self.now)())?;
             let coding = Coding::of(&head.headers)?;
             let share =
                 body::share(&self.held, &head.headers, coding, bytes_max, made_bytes_min, self.patience)
@@ -154,7 +161,10 @@ impl Inner {
             }
         };
         let body = body::read(body, bytes_max, self.patience).await?;
-        let is_partial = matches!(reading, Reading::Events { is_partial: true, .. });
+        let is_partial = match reading {
+            Reading::Events { is_partial, .. } => is_partial,
+            Reading::Report { .. } => true,
+        };
         let share = Arc::new(share);
         let batch = unpack_and_read(body, coding, bytes_max, reading, Arc::clone(&share)).await?;
         if !batch.bad.is_empty() && (batch.items.is_empty() || !is_partial) {
@@ -164,13 +174,23 @@ impl Inner {
         let as_message =
             |id, body| Message { headers: trace.clone(), ..Message::of_event(Some(id), body, now) };
         let published = publish::publish(&self.publish, batch.items, as_message, self.patience.publish).await;
-        Ok(published.answer(&batch.bad))
+        Ok(published.answer(&batch.bad, batch.damage))
     }
 }
 
 impl Reading {
-    fn of(route: Route, uri: &Uri, media_type: &str) -> Result<Self, Problem> {
-        let form = Form::of(media_type);
+    fn of(route: Route, head: &Parts, now: UnixMillis) -> Result<Self, Problem> {
+        let uri = &head.uri;
+        let report = |format| {
+            let options = query::report_options(uri)?;
+            let now = Now { at: now, zone: TimeZone::system() };
+            Ok(Self::Report { options: Box::new(ReportOptions { now, ..options }), format })
+        };
+        if route == Route::Reports {
+            return report(None);
+        }
+        let media_type = body::media_type(&head.headers)?;
+        let form = Form::of(&media_type);
         match (route, form) {
             (Route::Events, Some(form)) => {
                 Ok(Self::Events { form, is_partial: EventsQuery::read(uri)?.is_partial })
@@ -183,10 +203,10 @@ impl Reading {
             (Route::ApiFortress, Some(Form::Lines | Form::ApiFortress) | None) => {
                 Err(unsupported("send application/json"))
             }
-            (Route::Junit, _) if !matches!(media_type, "application/xml" | "text/xml") => {
-                Err(unsupported("send application/xml"))
+            (Route::Junit, _) if !matches!(media_type.as_str(), "application/xml" | "text/xml") => {
+                Err(unsupported("send application/xml, or any report to /v1/reports"))
             }
-            (Route::Junit, _) => Ok(Self::Report(Box::new(query::report_options(uri)?))),
+            (Route::Junit | Route::Reports, _) => report(Some(Format::Junit)),
         }
     }
 }
@@ -211,9 +231,9 @@ async fn unpack_and_read(
         let body = body::unpack(body, coding, bytes_max)?;
         match reading {
             Reading::Events { form, .. } => items::read(&body, form, made_id),
-            Reading::Report(options) => {
+            Reading::Report { options, format } => {
                 let made_bytes_max = weight.saturating_sub(body.len());
-                read_report(body, *options, made_bytes_max)
+                read_report(&body, *options, format, made_bytes_max)
             }
         }
     };
@@ -228,37 +248,63 @@ async fn unpack_and_read(
 
 /// The events of a report, which must not come to more than `made_bytes_max`: a short report with a long name for its
 /// suite, or a query that goes into each event, makes many times its own length.
-fn read_report(body: Bytes, options: ReportOptions, made_bytes_max: usize) -> Result<Batch, Problem> {
-    let report = Report::read(Cursor::new(body), "report".into(), options).map_err(|error| faulty(&error))?;
-    let events = report.summary().events;
-    if events > ITEMS_MAX {
+fn read_report(
+    body: &Bytes,
+    options: ReportOptions,
+    format: Option<Format>,
+    made_bytes_max: usize,
+) -> Result<Batch, Problem> {
+    let input = Input { name: "report".into(), source: Source::memory(body.as_ref().into()), format };
+    let (mut batch, mut made_bytes, mut heard) = (Batch::default(), 0, None);
+    let mut reading = ReportReading::new(Repeats::Declared, options);
+    let mut each = |event: Event| {
+        made_bytes += batch.add_made(&event, made_id);
+        let is_within = made_bytes <= made_bytes_max && batch.items.len() <= ITEMS_MAX;
+        if is_within { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let flow = reading.read(vec![input], &mut |_, held| heard = Some(held), &mut each);
+    if let (ControlFlow::Continue(()), Some(event)) = (flow, reading.unexplained()) {
+        // It is the only one, and short.
+        let _ = each(event);
+    }
+    let failures = reading.summary().events;
+    if failures > ITEMS_MAX {
         return Err(too_much(format!(
-            "the report has {events} failures; a request may have {ITEMS_MAX} events"
+            "the report has {failures} failures; a request may have {ITEMS_MAX} events"
         )));
     }
-    let (mut batch, mut made_bytes) = (Batch::default(), 0);
-    for event in report {
-        made_bytes += batch.add_made(&event.map_err(|error| faulty(&error))?, made_id);
-        if made_bytes > made_bytes_max {
-            return Err(too_much(format!(
-                "the report's failures come to more than {made_bytes_max} bytes of events"
-            )));
+    if flow.is_break() {
+        return Err(too_much(format!(
+            "the report's failures come to more than {made_bytes_max} bytes of events"
+        )));
+    }
+    match heard {
+        Some(Ok(held)) => {
+            batch.damage = held.damage.map(|place| format!("report:{}: {}", place.line, place.fault));
         }
+        // Of a run that failed it is told, with a report or without.
+        Some(Err(error)) if !batch.items.is_empty() => batch.damage = Some(said(&error)),
+        Some(Err(error)) => {
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, said(&error), REPORT_HINT));
+        }
+        None => {}
     }
     Ok(batch)
 }
 
+/// What a report should be.
+const REPORT_HINT: &str = "send a whole report of a test runner";
+
 fn too_much(error: String) -> Problem {
-    let hint = "publish it with `nightbell publish --junit`, which has no such limit";
+    let hint = "publish it with `nightbell publish`, which has no such limit";
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error, hint)
 }
 
-fn faulty(error: &JunitError) -> Problem {
-    let error = match error {
-        JunitError::Unreadable { source, .. } => format!("the report can't be read: {source}"),
-        JunitError::Faulty { .. } => error.to_string(),
-    };
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error, "send a JUnit XML report, whole")
+fn said(error: &ReportError) -> String {
+    match error {
+        ReportError::Unreadable { source, .. } => format!("the report can't be read: {source}"),
+        ReportError::Foreign { .. } => error.to_string(),
+    }
 }
 
 /// An id for an event that has none, so that the answer can name it and the queue's copies of it are known as one.

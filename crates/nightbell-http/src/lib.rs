@@ -1,5 +1,5 @@
 //! Nightbell's HTTP face: `/metrics`, `/healthz`, `/readyz`, `/v1/status` and `/openapi.json`; the ways in for events,
-//! `/v1/events`, `/v1/junit` and `/v1/apifortress`; and the small client with which the commands ask a running worker.
+//! `/v1/events`, `/v1/reports`, `/v1/junit` and `/v1/apifortress`; and the small client with which the commands ask a running worker.
 //!
 //! It shows what others tell it, and hands events to the queue that it is given. It must never decide anything about an
 //! alert, answer that an event is taken before the queue has it, or show a body, a token or a secret.
@@ -18,7 +18,7 @@ pub use self::addressee::QUEUE_HEADER;
 pub use self::answer::Problem;
 pub use self::client::{ClientError, Lines, get, has_queue, health, lines, post};
 pub use self::guard::require_admin;
-pub use self::ingest::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, Ingest, JUNIT_BODY_BYTES_MAX};
+pub use self::ingest::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, Ingest, REPORT_BODY_BYTES_MAX};
 pub use self::recorder::{RecorderError, install as install_recorder};
 pub use self::server::{Face, routes, serve};
 pub use self::status::{BreakerState, ConnectorStatus, LedgerStatus, QueueStatus, Status};

@@ -1,124 +1,147 @@
-//! One result of one test case, as any format tells it.
+//! One result of one test, as any format tells it.
 
-use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use nightbell_core::event::When;
+use crate::text::clean;
+use crate::time::Stamp;
 
-use crate::fault::Fault;
-use crate::text::{first_line, shortened, telling_line};
-
-/// The longest message, which is one line, in characters.
-const MESSAGE_CHARS_MAX: usize = 1_000;
-
-/// The longest name of a suite, class or test, in characters.
-pub(crate) const NAME_CHARS_MAX: usize = 2_000;
-
-/// How much of one text is kept, in bytes.
+/// How much of all texts of one case is kept, in bytes.
 pub(crate) const TEXT_BYTES_MAX: usize = 256 * 1024;
 
-/// One result of one test case.
-#[derive(Debug, Default)]
+/// How much of what a test printed is kept, in bytes.
+pub(crate) const OUTPUT_BYTES_MAX: usize = 32 * 1024;
+
+/// The most failures of one case that are kept apart.
+const FAILURES_MAX: usize = 20;
+
+/// One result of one test; or of a suite, where that failed by itself.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Case {
-    pub(crate) suite: Option<String>,
-    pub(crate) classname: Option<String>,
+    /// The path of suites around it.
+    pub(crate) suite: Option<Arc<str>>,
+    pub(crate) class: Option<String>,
     pub(crate) name: String,
-    /// What else tells this case from others of its name: its file, its browser.
+    /// The source file, as the report has it.
+    pub(crate) file: Option<Arc<str>>,
+    /// What else tells this case from others of its name: its browser, its device.
     pub(crate) variant: Option<String>,
-    /// The number of the suite's element in the file. A result repeats another one only within one element.
-    pub(crate) element: u32,
     /// What the suite says of where it ran: a machine's name, or with Playwright the project's.
-    pub(crate) host: Option<String>,
-    /// The time as the report has it, which is part of ids.
-    pub(crate) timestamp: Option<String>,
-    pub(crate) occurred_at: Option<When>,
+    pub(crate) host: Option<Arc<str>>,
+    /// Which attempt of a test it is, where the format itself says so.
+    pub(crate) attempt: Option<Attempt>,
+    pub(crate) stamp: Stamp,
     pub(crate) tags: Vec<String>,
-    /// The line in which it ends.
-    pub(crate) line: u64,
     pub(crate) ending: Ending,
+    /// What went wrong, if anything did.
+    pub(crate) trouble: Trouble,
 }
 
-/// What takes each result: whether it wants more, or what is wrong with there being another one.
-pub(crate) type Each<'a> = &'a mut dyn FnMut(Case) -> Result<ControlFlow<()>, Fault>;
+/// Results with one `of` are attempts of one test, the last of which counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Attempt {
+    pub(crate) of: String,
+    /// Grows from one attempt to the next.
+    pub(crate) number: u64,
+}
 
-/// How a test case ended.
-#[derive(Debug, Default)]
+/// How a case ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Ending {
     #[default]
     Passed,
     /// Failed first, as it says, and passed when it was run again.
-    Flaky(Failure),
+    Flaky,
     Skipped,
-    Failed(Failure),
-    Error(Failure),
+    Failed,
+    Error,
 }
 
-/// What a failure says of itself.
-#[derive(Debug, Default)]
+/// What a case says of what went wrong.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trouble {
+    pub(crate) failures: Vec<Failure>,
+    /// What the test printed: standard output, then standard error.
+    pub(crate) outputs: [String; 2],
+}
+
+/// One failure or error.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// Its message, which may have several lines; else its type.
-    pub(crate) headline: String,
+    /// Its message, which may have several lines.
+    pub(crate) message: String,
     /// Its long text.
     pub(crate) text: String,
-    pub(crate) has_message: bool,
+    /// Its type, such as an exception's name.
+    pub(crate) kind: String,
 }
 
-impl Case {
-    /// Class and name; the name alone if the class is its beginning or its last words.
-    pub(crate) fn test(&self) -> String {
-        let has = |class: &str| {
-            self.name.strip_suffix(class).is_some_and(|rest| rest.is_empty() || rest.ends_with(' '))
-                || self.name.starts_with(class)
-        };
-        match self.classname.as_deref().filter(|class| !has(class)) {
-            _ if self.name.is_empty() => self.classname.clone().unwrap_or_else(|| "unnamed test".to_owned()),
-            Some(class) => format!("{class}.{}", self.name),
-            None => self.name.clone(),
+impl Ending {
+    /// Whether somebody has to hear of it.
+    pub(crate) fn is_bad(self) -> bool {
+        match self {
+            Self::Failed | Self::Error => true,
+            Self::Passed | Self::Flaky | Self::Skipped => false,
         }
     }
 
-    /// What went wrong, if anything did.
-    pub(crate) fn failure(&self) -> Option<&Failure> {
-        match &self.ending {
-            Ending::Flaky(failure) | Ending::Failed(failure) | Ending::Error(failure) => Some(failure),
-            Ending::Passed | Ending::Skipped => None,
+    /// The ending that a word tells, in whatever case and spelling; none: it tells none.
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        let word: String =
+            word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+        match word.as_str() {
+            "passed" | "pass" | "success" | "successful" | "succeeded" | "ok" | "expected" => {
+                Some(Self::Passed)
+            }
+            "failed" | "fail" | "failure" | "failing" | "notok" | "ko" | "unexpected" => Some(Self::Failed),
+            "error" | "errored" | "errors" | "broken" | "aborted" | "crashed" | "crash" | "timeout"
+            | "timedout" | "interrupted" | "invalid" | "undefined" | "ambiguous" => Some(Self::Error),
+            "skipped" | "skip" | "ignored" | "pending" | "todo" | "disabled" | "notrun" | "notexecuted"
+            | "inconclusive" | "suppressed" | "blocked" | "deselected" => Some(Self::Skipped),
+            "flaky" | "flaked" => Some(Self::Flaky),
+            _ => None,
         }
+    }
+}
+
+impl Trouble {
+    pub(crate) fn of(failure: Failure) -> Self {
+        Self { failures: vec![failure], ..Self::default() }
+    }
+
+    /// Adds a failure within the bounds.
+    pub(crate) fn push(&mut self, failure: Failure) {
+        if self.failures.len() < FAILURES_MAX {
+            self.failures.push(failure);
+        }
+    }
+
+    /// How much more text may be kept, in bytes.
+    pub(crate) fn room(&self) -> usize {
+        let used = |failure: &Failure| failure.message.len() + failure.text.len();
+        TEXT_BYTES_MAX.saturating_sub(self.failures.iter().map(used).sum())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.failures.iter().all(Failure::is_empty) && self.outputs.iter().all(String::is_empty)
     }
 }
 
 impl Failure {
-    /// One line that says what went wrong in the test of this name.
-    pub(crate) fn message(&self, name: &str) -> Option<String> {
-        let headline = || first_line(&self.headline, MESSAGE_CHARS_MAX);
-        if self.has_message {
-            return telling_line(&self.headline, MESSAGE_CHARS_MAX)
-                .or_else(|| telling_line(&self.text, MESSAGE_CHARS_MAX))
-                .or_else(headline);
-        }
-        // PHPUnit's text begins with a line that only repeats the test's name.
-        let name_line = format!("::{name}");
-        let rest = self.text.split_once('\n').filter(|(first, _)| first.contains(&name_line));
-        rest.and_then(|(_, rest)| telling_line(rest, MESSAGE_CHARS_MAX))
-            .or_else(|| telling_line(&self.text, MESSAGE_CHARS_MAX))
-            .or_else(|| first_line(&self.text, MESSAGE_CHARS_MAX))
-            .or_else(headline)
+    /// A failure of a message and a long text, within their bounds.
+    pub(crate) fn new(message: &str, text: &str) -> Self {
+        let mut new = Self::default();
+        push_bounded(&mut new.message, &clean(message), TEXT_BYTES_MAX / 2);
+        push_bounded(&mut new.text, &clean(text), TEXT_BYTES_MAX / 2);
+        new
     }
 
-    /// The long text: the content, else a message of several lines.
-    pub(crate) fn details(&self) -> Option<String> {
-        let text = self.text.trim();
-        let text = if text.is_empty() { self.headline.trim() } else { text };
-        (text.lines().count() > 1 || !self.text.trim().is_empty()).then(|| text.to_owned())
+    pub(crate) fn is_empty(&self) -> bool {
+        self.message.trim().is_empty() && self.text.trim().is_empty() && self.kind.trim().is_empty()
     }
-}
-
-/// A name on one line.
-pub(crate) fn tidy(name: &str) -> String {
-    let name = crate::text::clean(name).replace(['\n', '\t'], " ");
-    shortened(name.trim(), NAME_CHARS_MAX)
 }
 
 /// Appends as much as keeps the text within its bound.
-pub(crate) fn push_bounded(text: &mut String, more: &str) {
-    let room = TEXT_BYTES_MAX.saturating_sub(text.len());
+pub(crate) fn push_bounded(text: &mut String, more: &str, bytes_max: usize) {
+    let room = bytes_max.saturating_sub(text.len());
     text.push_str(&more[..more.floor_char_boundary(room)]);
 }

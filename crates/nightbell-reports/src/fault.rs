@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::format::Format;
 use crate::text::shortened;
 
 /// How deep elements, or arrays and objects, may be nested.
@@ -11,23 +12,26 @@ pub(crate) const DEPTH_MAX: usize = 100;
 const PROBLEM_CHARS_MAX: usize = 200;
 
 /// A fault, and the line where it is, from 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) line: u64,
-    pub(crate) fault: Fault,
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {fault}")]
+pub struct Place {
+    /// The line, from 1.
+    pub line: u64,
+    /// What is wrong there.
+    pub fault: Fault,
 }
 
-/// Why a report whose name is not at hand can't be used.
+/// Why nothing of a report could be used.
 #[derive(Debug)]
 pub(crate) enum Unfit {
     Unreadable(io::Error),
-    Faulty(Place),
+    Foreign(Place),
 }
 
-/// Why a report can't be used. No event of it was given before, unless the file changed while it was read.
+/// Why nothing of a report could be used: no event was given of it.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// It can't be read, is in an unknown encoding, or is no plain file, which can be read twice.
+    /// It can't be read.
     #[error("can't read `{file}`")]
     Unreadable {
         /// The file.
@@ -35,14 +39,14 @@ pub enum ReportError {
         /// Why.
         source: io::Error,
     },
-    /// It is no sound report.
+    /// It is no report of its format, or of none that is known.
     #[error("{file}:{line}: {fault}")]
-    Faulty {
+    Foreign {
         /// The file.
         file: String,
         /// The line, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// What it is instead.
         fault: Fault,
     },
 }
@@ -53,19 +57,19 @@ pub enum Fault {
     /// It has no content.
     #[error("it is empty")]
     Empty,
-    /// It can't be read to its end, or not as text.
-    #[error("it can't be read: {problem}")]
+    /// It can't be read to its end.
+    #[error("it can't be read on: {problem}")]
     Unreadable {
         /// Why.
         problem: String,
     },
-    /// It is no XML, or no sound one.
+    /// It is no sound XML.
     #[error("not XML: {problem}")]
     NotXml {
         /// Why.
         problem: String,
     },
-    /// It is no JSON, or no sound one.
+    /// It is no sound JSON.
     #[error("not JSON: column {column}: {problem}")]
     NotJson {
         /// The column, from 1, in bytes.
@@ -73,55 +77,52 @@ pub enum Fault {
         /// Why.
         problem: String,
     },
-    /// It is JSON of another kind.
-    #[error("no CTRF report: column {column}: {problem}")]
-    NotCtrf {
-        /// The column, from 1, in bytes.
-        column: u64,
-        /// What is not as CTRF has it.
+    /// It ends too early.
+    #[error("it ends before {missing}")]
+    Truncated {
+        /// What should have come.
+        missing: String,
+    },
+    /// It is no report of the format that was asked for.
+    #[error("no {format} report: {problem}")]
+    Foreign {
+        /// The format.
+        format: Format,
+        /// What it is instead.
         problem: String,
     },
-    /// It ends too early.
-    #[error("it ends before `</{element}>`")]
-    Truncated {
-        /// The innermost element that is still open.
-        element: String,
+    /// It is no report of any format that is known.
+    #[error("no report that is known: {problem}")]
+    Unknown {
+        /// What it is, and what would be right.
+        problem: String,
     },
-    /// It names an entity that XML does not define.
-    #[error("the entity `&{name};` is not known; a report defines none of its own")]
-    Entity {
-        /// The entity.
-        name: String,
+    /// An entry of it says nothing that could be read.
+    #[error("{problem}")]
+    Odd {
+        /// Which, and what is odd about it.
+        problem: String,
     },
-    /// It is XML of another kind.
-    #[error("no JUnit report: the first element is `{root}`, not `testsuites` or `testsuite`")]
-    Root {
-        /// The first element.
-        root: String,
-    },
-    /// Its elements are nested too deeply.
-    #[error("elements are nested deeper than {DEPTH_MAX}")]
+    /// It is nested too deeply.
+    #[error("it is nested deeper than {DEPTH_MAX}")]
     TooDeep,
     /// It has too many test cases.
-    #[error("it has more than {} test cases", crate::junit::CASES_MAX)]
+    #[error("it has more than {} test cases; the rest was not read", crate::tally::CASES_MAX)]
     TooManyCases,
 }
 
-impl ReportError {
-    pub(crate) fn unreadable(file: &str, source: io::Error) -> Self {
-        Self::Unreadable { file: file.to_owned(), source }
-    }
-
-    pub(crate) fn faulty(file: &str, place: Place) -> Self {
-        Self::Faulty { file: file.to_owned(), line: place.line, fault: place.fault }
+impl Place {
+    pub(crate) fn new(line: u64, fault: Fault) -> Self {
+        Self { line, fault }
     }
 }
 
 impl Unfit {
     pub(crate) fn of(self, file: &str) -> ReportError {
+        let file = file.to_owned();
         match self {
-            Self::Unreadable(source) => ReportError::unreadable(file, source),
-            Self::Faulty(place) => ReportError::faulty(file, place),
+            Self::Unreadable(source) => ReportError::Unreadable { file, source },
+            Self::Foreign(Place { line, fault }) => ReportError::Foreign { file, line, fault },
         }
     }
 }
@@ -134,25 +135,7 @@ impl From<io::Error> for Unfit {
 
 impl From<Place> for Unfit {
     fn from(place: Place) -> Self {
-        Self::Faulty(place)
-    }
-}
-
-impl From<quick_xml::Error> for Fault {
-    fn from(error: quick_xml::Error) -> Self {
-        use quick_xml::Error;
-        use quick_xml::escape::EscapeError;
-
-        match error {
-            Error::Io(error) => Self::Unreadable { problem: error.to_string() },
-            Error::Encoding(error) => Self::Unreadable { problem: error.to_string() },
-            Error::Escape(EscapeError::UnrecognizedEntity(_, name)) => Self::entity(&name),
-            Error::Escape(error) => Self::not_xml(&error.to_string()),
-            Error::Syntax(error) => Self::not_xml(&error.to_string()),
-            Error::IllFormed(error) => Self::not_xml(&error.to_string()),
-            Error::InvalidAttr(error) => Self::not_xml(&error.to_string()),
-            Error::Namespace(error) => Self::not_xml(&error.to_string()),
-        }
+        Self::Foreign(place)
     }
 }
 
@@ -161,15 +144,19 @@ impl Fault {
         Self::NotXml { problem: shortened(problem, PROBLEM_CHARS_MAX) }
     }
 
-    pub(crate) fn entity(name: &str) -> Self {
-        Self::Entity { name: shortened(name, PROBLEM_CHARS_MAX) }
-    }
-
     pub(crate) fn not_json(column: u64, problem: &str) -> Self {
         Self::NotJson { column, problem: shortened(problem, PROBLEM_CHARS_MAX) }
     }
 
-    pub(crate) fn not_ctrf(column: u64, problem: &str) -> Self {
-        Self::NotCtrf { column, problem: shortened(problem, PROBLEM_CHARS_MAX) }
+    pub(crate) fn foreign(format: Format, problem: &str) -> Self {
+        Self::Foreign { format, problem: shortened(problem, PROBLEM_CHARS_MAX) }
+    }
+
+    pub(crate) fn odd(problem: &str) -> Self {
+        Self::Odd { problem: shortened(problem, PROBLEM_CHARS_MAX) }
+    }
+
+    pub(crate) fn ends_before(missing: &str) -> Self {
+        Self::Truncated { missing: shortened(missing, PROBLEM_CHARS_MAX) }
     }
 }

@@ -1,26 +1,28 @@
-//! What is remembered of results between two readings: of each case the last one, in a few bytes.
+//! What is remembered of results between two readings, in a few bytes each: how many have one name, and which attempt of
+//! a test was its last.
 
 use std::collections::HashMap;
 
 use nightbell_core::fingerprint::Fingerprint;
 
 use crate::case::{Case, Ending};
-use crate::fault::Fault;
-use crate::junit::CASES_MAX;
+use crate::time::later;
 
-/// Which results are those of one case, so that only the last one counts.
+/// The most results in the reports that are read together.
+pub const CASES_MAX: usize = 1_000_000;
+
+/// Which results are those of one test, so that only the last one counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Repeats {
-    /// Those of one name within one suite element of one file, as runners write when they run a test again. What
-    /// differs in file or element is never set off against each other: a matrix or two browsers run the same tests,
-    /// and a pass in one must not hide a failure in the other.
+    /// What the format itself calls attempts. Results that only have one name are tests of their own: data rows, tests made
+    /// in a loop, two files; a pass of one must not hide the failure of another.
     #[default]
-    InSuite,
-    /// Those of one name in all files, which are attempts of one run. The later time wins, else the later file.
+    Declared,
+    /// Those of one name in all files, which are attempts of one run. The later time wins, else the later place.
     AcrossFiles,
 }
 
-/// What reports hold. Of a repeated case only the last result is counted.
+/// What reports hold. Of several attempts only the last result is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Summary {
     /// How many test cases.
@@ -35,7 +37,9 @@ pub struct Summary {
     pub flaky: usize,
     /// How many results were set aside for a later one of the same case.
     pub repeated: usize,
-    /// How many events they give: `failed` and `errors`, and `flaky` if those were asked for.
+    /// How many reports are damaged, each of which is an event.
+    pub damaged: usize,
+    /// How many events they give: `failed`, `errors` and `damaged`, and `flaky` if those were asked for.
     pub events: usize,
 }
 
@@ -47,6 +51,7 @@ impl std::ops::AddAssign for Summary {
         self.skipped += other.skipped;
         self.flaky += other.flaky;
         self.repeated += other.repeated;
+        self.damaged += other.damaged;
         self.events += other.events;
     }
 }
@@ -59,141 +64,214 @@ pub(crate) enum Verdict {
     Flaky,
 }
 
-/// What is remembered of the results in a run.
+/// What is remembered of the results that are read together.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     repeats: Repeats,
     /// Whether the suites' hosts tell cases apart, as Playwright's projects do.
     hosts_differ: bool,
+    /// A suite that stands for what the reports call it.
+    suite: Option<String>,
     /// How many results there were, which numbers them.
-    results: u32,
-    seen: HashMap<Fingerprint, Seen>,
+    results: usize,
+    alone: Summary,
+    attempts: HashMap<Fingerprint, Seen>,
+    /// How many tests have this suite and name, and this variant besides.
+    names: HashMap<Fingerprint, u32>,
+    /// Whether any name is that of several tests.
+    has_namesakes: bool,
+    /// How many of them were met again.
+    met: HashMap<Fingerprint, u32>,
 }
 
-/// What is remembered of a case: under 100 bytes, with its key and its share of the table.
+/// What is remembered of a test of several attempts.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    /// When the result that counts was made, in milliseconds since 1970; 0: unknown.
-    time: u64,
+    /// When the result that counts was made; 0: unknown.
+    time: i64,
     /// The number of that result.
-    last: u32,
+    last: usize,
     /// The number of the last failure, if there was any.
-    failure: Option<u32>,
-    kind: Kind,
-}
-
-/// How a case ended, without the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Passed,
-    Flaky,
-    Skipped,
-    Failed,
-    Error,
+    failure: Option<usize>,
+    ending: Ending,
+    /// Its place among those of its name, once that was asked for.
+    place: u32,
 }
 
 impl Tally {
-    pub(crate) fn new(repeats: Repeats, hosts_differ: bool) -> Self {
-        Self { repeats, hosts_differ, results: 0, seen: HashMap::new() }
+    pub(crate) fn new(repeats: Repeats, hosts_differ: bool, suite: Option<String>) -> Self {
+        Self { repeats, hosts_differ, suite, ..Self::default() }
     }
 
     /// How many results were remembered, which is the number of the next one.
-    pub(crate) fn results(&self) -> u32 {
+    pub(crate) fn results(&self) -> usize {
         self.results
     }
 
-    /// Takes the next result.
-    ///
-    /// # Errors
-    /// There are too many.
-    pub(crate) fn remember(&mut self, file: u32, case: &Case) -> Result<(), Fault> {
-        let (key, kind) = (self.key(file, case), Kind::of(&case.ending));
+    /// Takes the next result; false: there are too many.
+    pub(crate) fn remember(&mut self, file: usize, case: &Case) -> bool {
+        if self.results >= CASES_MAX {
+            return false;
+        }
         let number = self.results;
         self.results += 1;
-        if usize::try_from(self.results).is_ok_and(|results| results > CASES_MAX) {
-            return Err(Fault::TooManyCases);
-        }
-        let failed = matches!(kind, Kind::Failed | Kind::Error).then_some(number);
-        let time = case.occurred_at.map_or(0, |when| when.0.0);
-        let Some(seen) = self.seen.get_mut(&key) else {
-            self.seen.insert(key, Seen { time, last: number, failure: failed, kind });
-            return Ok(());
+        let Some(key) = self.attempt_key(file, case) else {
+            self.alone += Summary::of(case.ending);
+            self.name(case);
+            return true;
+        };
+        // What a format numbers tells nothing of other files.
+        let time = match (self.repeats, &case.attempt) {
+            (Repeats::Declared, Some(attempt)) => attempt.number.cast_signed(),
+            (Repeats::AcrossFiles, _) | (Repeats::Declared, None) => case.stamp.order(),
+        };
+        let failed = case.ending.is_bad().then_some(number);
+        let Some(seen) = self.attempts.get_mut(&key) else {
+            self.attempts
+                .insert(key, Seen { time, last: number, failure: failed, ending: case.ending, place: 0 });
+            self.name(case);
+            return true;
         };
         seen.failure = failed.or(seen.failure);
-        let is_older = self.repeats == Repeats::AcrossFiles && time != 0 && time < seen.time;
-        if !is_older && !seen.kind.outlives(kind, case) {
-            *seen = Seen { time, last: number, failure: seen.failure, kind };
+        // A test that is not run again has not passed.
+        let outlives = seen.ending.is_bad() && case.ending == Ending::Skipped;
+        if later(time, seen.time).is_ge() && !outlives {
+            *seen = Seen { time, last: number, ending: case.ending, ..*seen };
         }
-        Ok(())
+        true
+    }
+
+    fn name(&mut self, case: &Case) {
+        let (name, variant) = self.keys(case);
+        let count = self.names.entry(name).or_default();
+        *count += 1;
+        self.has_namesakes |= *count > 1;
+        if variant != name {
+            *self.names.entry(variant).or_default() += 1;
+        }
     }
 
     /// Whether and as what the result of this number is published, when it is met again.
-    pub(crate) fn verdict(&self, file: u32, number: u32, case: &Case, flaky: bool) -> Option<Verdict> {
-        let seen = self.seen.get(&self.key(file, case))?;
-        match seen.kind {
-            Kind::Failed if seen.last == number => Some(Verdict::Failed),
-            Kind::Error if seen.last == number => Some(Verdict::Error),
-            Kind::Flaky if flaky && seen.last == number => Some(Verdict::Flaky),
-            Kind::Passed if flaky && seen.failure == Some(number) => Some(Verdict::Flaky),
-            Kind::Failed | Kind::Error | Kind::Flaky | Kind::Passed | Kind::Skipped => None,
+    pub(crate) fn verdict(&self, file: usize, number: usize, case: &Case, flaky: bool) -> Option<Verdict> {
+        let seen = match self.attempt_key(file, case) {
+            Some(key) => *self.attempts.get(&key)?,
+            None => Seen { time: 0, last: number, failure: None, ending: case.ending, place: 0 },
+        };
+        match seen.ending {
+            Ending::Failed if seen.last == number => Some(Verdict::Failed),
+            Ending::Error if seen.last == number => Some(Verdict::Error),
+            Ending::Flaky if flaky && seen.last == number => Some(Verdict::Flaky),
+            Ending::Passed if flaky && seen.failure == Some(number) => Some(Verdict::Flaky),
+            Ending::Failed | Ending::Error | Ending::Flaky | Ending::Passed | Ending::Skipped => None,
         }
     }
 
+    /// What the name of this result needs besides, when it is met again in order, so that no two tests of the reports
+    /// are called alike: its variant where that tells it apart, else its place among them.
+    pub(crate) fn label(&mut self, file: usize, case: &Case) -> String {
+        if !self.has_namesakes {
+            return String::new();
+        }
+        let (name, variant) = self.keys(case);
+        let count = |key| self.names.get(&key).copied().unwrap_or(1);
+        let (all, alike) = (count(name), count(variant));
+        if all <= 1 {
+            return String::new();
+        }
+        let mut label = String::new();
+        if alike < all {
+            label = format!(" ({})", self.variant(case));
+        }
+        if alike > 1 && self.repeats == Repeats::Declared {
+            label = format!("{label} #{}", self.place(file, case, variant));
+        }
+        label
+    }
+
+    /// The place of a test among those of its name and variant, the same for all of its attempts.
+    fn place(&mut self, file: usize, case: &Case, alike: Fingerprint) -> u32 {
+        let met = self.met.get(&alike).copied().unwrap_or(0) + 1;
+        let key = self.attempt_key(file, case);
+        let place = match key.and_then(|key| self.attempts.get_mut(&key)) {
+            Some(Seen { place, .. }) if *place > 0 => return *place,
+            Some(seen) => {
+                seen.place = met;
+                met
+            }
+            None => met,
+        };
+        self.met.insert(alike, place);
+        place
+    }
+
+    /// What the results hold together. `flaky`: whether those are events too.
     pub(crate) fn summary(&self, flaky: bool) -> Summary {
-        let results = usize::try_from(self.results).unwrap_or(usize::MAX);
-        let cases = self.seen.len();
-        let mut summary = Summary { cases, repeated: results - cases, ..Summary::default() };
-        for seen in self.seen.values() {
-            match seen.kind {
-                Kind::Passed if seen.failure.is_some() => summary.flaky += 1,
-                Kind::Passed => {}
-                Kind::Flaky => summary.flaky += 1,
-                Kind::Skipped => summary.skipped += 1,
-                Kind::Failed => summary.failed += 1,
-                Kind::Error => summary.errors += 1,
+        let mut sum = self.alone;
+        for seen in self.attempts.values() {
+            sum += match (seen.ending, seen.failure) {
+                (Ending::Passed, Some(_)) => Summary::of(Ending::Flaky),
+                (ending, _) => Summary::of(ending),
+            };
+        }
+        sum.repeated = self.results - sum.cases;
+        sum.events = sum.failed + sum.errors + if flaky { sum.flaky } else { 0 };
+        sum
+    }
+
+    /// The suite as alerts name it.
+    pub(crate) fn suite(&self, case: &Case) -> Option<String> {
+        self.suite.clone().or_else(|| case.shown_suite())
+    }
+
+    fn variant(&self, case: &Case) -> String {
+        let own = self.suite.as_ref().and_then(|_| case.shown_suite());
+        let parts = [own, Some(case.variant()).filter(|variant| !variant.is_empty())];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    /// What suite and name make, and what they make with the variant.
+    fn keys(&self, case: &Case) -> (Fingerprint, Fingerprint) {
+        let (suite, test, variant) =
+            (self.suite(case).unwrap_or_default(), case.shown_test(), self.variant(case));
+        let name = Fingerprint::of([suite.as_bytes(), test.as_bytes()]);
+        if variant.is_empty() {
+            return (name, name);
+        }
+        (name, Fingerprint::of([&name.0[..], variant.as_bytes()]))
+    }
+
+    /// What makes two results attempts of one test; none: it stands alone.
+    fn attempt_key(&self, file: usize, case: &Case) -> Option<Fingerprint> {
+        let file = file.to_be_bytes();
+        match (self.repeats, &case.attempt) {
+            (Repeats::Declared, None) => None,
+            (Repeats::Declared, Some(attempt)) => Some(Fingerprint::of([&file[..], attempt.of.as_bytes()])),
+            (Repeats::AcrossFiles, _) => {
+                let host = case.host.as_deref().filter(|_| self.hosts_differ);
+                let names = [
+                    case.suite.as_deref(),
+                    case.class.as_deref(),
+                    case.file.as_deref(),
+                    host,
+                    case.variant.as_deref(),
+                ];
+                let names = names.map(|name| name.unwrap_or_default().as_bytes());
+                Some(Fingerprint::of(names.into_iter().chain([case.name.as_bytes()])))
             }
         }
-        summary.events = summary.failed + summary.errors + if flaky { summary.flaky } else { 0 };
-        summary
-    }
-
-    /// What makes two results those of one case.
-    fn key(&self, file: u32, case: &Case) -> Fingerprint {
-        let place = match self.repeats {
-            Repeats::InSuite => [file.to_be_bytes(), case.element.to_be_bytes()],
-            Repeats::AcrossFiles => [[0; 4]; 2],
-        };
-        let host = case.host.as_deref().filter(|_| self.hosts_differ);
-        let names = [
-            case.suite.as_deref(),
-            case.classname.as_deref(),
-            case.variant.as_deref(),
-            host,
-            Some(&*case.name),
-        ];
-        let names = names.map(|name| name.unwrap_or_default().as_bytes());
-        Fingerprint::of(place.iter().map(<[u8; 4]>::as_slice).chain(names))
     }
 }
 
-impl Kind {
-    fn of(ending: &Ending) -> Self {
+impl Summary {
+    fn of(ending: Ending) -> Self {
+        let mut one = Self { cases: 1, ..Self::default() };
         match ending {
-            Ending::Passed => Self::Passed,
-            Ending::Flaky(_) => Self::Flaky,
-            Ending::Skipped => Self::Skipped,
-            Ending::Failed(_) => Self::Failed,
-            Ending::Error(_) => Self::Error,
+            Ending::Passed => {}
+            Ending::Flaky => one.flaky = 1,
+            Ending::Skipped => one.skipped = 1,
+            Ending::Failed => one.failed = 1,
+            Ending::Error => one.errors = 1,
         }
-    }
-
-    /// Whether this result stands although another one follows.
-    fn outlives(self, next: Self, case: &Case) -> bool {
-        /// What jest-junit calls a file that can't be loaded; it says so twice, the second time as raw JSON.
-        const JEST_BROKEN_SUITE: &str = "Test suite failed to run";
-
-        let has_failed = matches!(self, Self::Failed | Self::Error);
-        // A test that is not run again has not passed.
-        has_failed && (next == Self::Skipped || case.classname.as_deref() == Some(JEST_BROKEN_SUITE))
+        one
     }
 }

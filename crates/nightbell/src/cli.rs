@@ -9,7 +9,7 @@ use nightbell_core::connector::Connector;
 use nightbell_core::dead::Reason;
 use nightbell_core::event::{Severity, Status};
 use nightbell_core::time::UnixMillis;
-use nightbell_reports::Link;
+use nightbell_reports::{Format, Link};
 use secrecy::SecretString;
 
 /// A durable queued delivery worker: failing tests in, xMatters alerts out.
@@ -73,7 +73,7 @@ pub enum Command {
     Init(Init),
     /// Validate the configuration and print it as resolved, secrets masked.
     Check(Check),
-    /// Publish events: one from flags, many from standard input (NDJSON), or a report's failures (--junit).
+    /// Publish events: one from flags, many from standard input (NDJSON), or the failures of reports.
     Publish(Box<Publish>),
     /// List, read, replay, discard and export dead letters.
     #[command(subcommand)]
@@ -154,14 +154,20 @@ pub struct Check {
 /// `nightbell publish`.
 #[derive(Debug, Args)]
 pub struct Publish {
-    /// Publish the failures of these JUnit XML reports; each is a file or a pattern like `reports/**/*.xml`.
-    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with_all = ["test", "id", "status", "message", "details", "dedup_key"])]
-    pub junit: Vec<PathBuf>,
-    /// Publish the failures of these CTRF JSON reports; files or patterns.
-    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with_all = ["test", "id", "status", "message", "details", "dedup_key"])]
-    pub ctrf: Vec<PathBuf>,
-    /// The reports are attempts of one run, so that of each test only the last result in all of them counts. Without
-    /// it, a test that failed in one of them is published although it passed in another.
+    /// Publish the failures of these reports: files, folders, patterns like `reports/**/*.{xml,json}`, or `-` for standard
+    /// input. Their content tells what they are: JUnit, CTRF, TRX, NUnit, xUnit, TestNG, `go test -json`, TAP, Cucumber
+    /// JSON, Allure results, or Playwright's or Jest's JSON; plain or packed with gzip.
+    #[arg(value_name = "FILES", conflicts_with_all = ["test", "id", "status", "message", "details", "dedup_key"])]
+    pub files: Vec<PathBuf>,
+    /// Reports whose form is told by a flag.
+    #[command(flatten)]
+    pub forced: ForcedFormats,
+    /// What the test runner ended with, best as `$status`; all but 0 and nothing is a failure. If no report shows one, one
+    /// event says so: a run that failed is never silent.
+    #[arg(long, value_name = "N", allow_hyphen_values = true, conflicts_with = "test")]
+    pub exit_status: Option<String>,
+    /// The reports are attempts of one run, so that of all results of one name only the last counts. Without it, each is a
+    /// test of its own, save what a format itself calls attempts.
     #[arg(long)]
     pub reruns: bool,
     /// Also publish tests that failed first and passed in the end, tagged `flaky`.
@@ -185,6 +191,69 @@ pub struct Publish {
     /// The event, or what reports leave open.
     #[command(flatten)]
     pub event: EventFlags,
+}
+
+/// A flag for each format, which holds whatever the content looks like.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Reports of one format")]
+pub struct ForcedFormats {
+    /// JUnit XML.
+    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with_all = ["test", "id", "status", "message", "details", "dedup_key"])]
+    pub junit: Vec<PathBuf>,
+    /// CTRF JSON.
+    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with_all = ["test", "id", "status", "message", "details", "dedup_key"])]
+    pub ctrf: Vec<PathBuf>,
+    /// TRX, of `dotnet test --logger trx`.
+    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with = "test")]
+    pub trx: Vec<PathBuf>,
+    /// NUnit 3 or 2.5 XML.
+    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with = "test")]
+    pub nunit: Vec<PathBuf>,
+    /// xUnit.net XML.
+    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with = "test")]
+    pub xunit: Vec<PathBuf>,
+    /// TestNG's own XML.
+    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with = "test")]
+    pub testng: Vec<PathBuf>,
+    /// The lines of `go test -json`.
+    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with = "test")]
+    pub go_test: Vec<PathBuf>,
+    /// TAP.
+    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with = "test")]
+    pub tap: Vec<PathBuf>,
+    /// Cucumber's JSON.
+    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with = "test")]
+    pub cucumber: Vec<PathBuf>,
+    /// Allure's results: folders, or files of them.
+    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with = "test")]
+    pub allure: Vec<PathBuf>,
+    /// Playwright's JSON.
+    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with = "test")]
+    pub playwright: Vec<PathBuf>,
+    /// Jest's JSON.
+    #[arg(long, value_name = "FILES", num_args = 1.., conflicts_with = "test")]
+    pub jest: Vec<PathBuf>,
+}
+
+impl ForcedFormats {
+    /// The reports of each format.
+    #[must_use]
+    pub fn each(&self) -> [(Format, &[PathBuf]); 12] {
+        [
+            (Format::Junit, &self.junit),
+            (Format::Ctrf, &self.ctrf),
+            (Format::Trx, &self.trx),
+            (Format::Nunit, &self.nunit),
+            (Format::Xunit, &self.xunit),
+            (Format::Testng, &self.testng),
+            (Format::GoTest, &self.go_test),
+            (Format::Tap, &self.tap),
+            (Format::Cucumber, &self.cucumber),
+            (Format::Allure, &self.allure),
+            (Format::Playwright, &self.playwright),
+            (Format::Jest, &self.jest),
+        ]
+    }
 }
 
 /// An event's fields as flags.

@@ -18,11 +18,12 @@ use crate::{Face, Ingest, serve};
 
 const TOKEN: &str = "sixteen-bytes-ok";
 const HERE: &str = "host: 127.0.0.1:9464\r\n";
-const GUARDED: [&str; 5] = [
+const GUARDED: [&str; 6] = [
     "GET /v1/status",
     "GET /v1/dead-letters",
     "POST /v1/dead-letters/discard",
     "POST /v1/events",
+    "POST /v1/reports?project=p",
     "POST /v1/junit?project=p",
 ];
 
@@ -79,7 +80,7 @@ impl World {
 
     /// Sends a request that is sound but for these header lines; gives its status and answer.
     async fn send(&self, line: &str, version: &str, headers: &str) -> (u16, String) {
-        let (kind, body) = if line.contains("junit") {
+        let (kind, body) = if line.contains("junit") || line.contains("reports") {
             ("text/xml", r#"<testsuite><testcase name="t"><failure/></testcase></testsuite>"#)
         } else {
             ("application/json", r#"{"project":"p","test":"t"}"#)
@@ -102,7 +103,11 @@ impl World {
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
         let body: Value = serde_json::from_str(body).unwrap();
         assert!(body["error"].as_str().unwrap().contains(why), "{body}");
-        let key = if line.contains("events") || line.contains("junit") { "ingest" } else { "admin" };
+        let key = if ["events", "reports", "junit"].iter().any(|route| line.contains(route)) {
+            "ingest"
+        } else {
+            "admin"
+        };
         assert!(body["hint"].as_str().unwrap().contains(&format!("set http.{key}_token")), "{body}");
         assert!(!answer.contains("evil.example"), "{answer}");
         assert_eq!(self.done.0.load(Ordering::SeqCst), 0, "{line} {headers}");

@@ -47,6 +47,8 @@ pub(super) struct Bad {
 pub(super) struct Batch {
     pub(super) items: Vec<Item>,
     pub(super) bad: Vec<Bad>,
+    /// What is wrong with the report whose sound parts these are.
+    pub(super) damage: Option<String>,
 }
 
 /// How the events of a body are told apart.
@@ -130,7 +132,7 @@ impl Batch {
         }
     }
 
-    /// Adds an event that was made here, of a sound report, and gives its length in bytes.
+    /// Adds an event that was made here, of a report, and gives its length in bytes.
     pub(super) fn add_made(&mut self, event: &Event, make_id: impl Fn() -> String) -> usize {
         let json = serde_json::to_vec(event).expect("an event is plain data");
         // Without what the vector has in reserve, which nobody weighs.

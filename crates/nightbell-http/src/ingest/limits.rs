@@ -5,8 +5,8 @@ use std::time::Duration;
 /// The longest body of `/v1/events` and `/v1/apifortress`, in bytes, as sent and as unpacked.
 pub const EVENTS_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The longest body of `/v1/junit`, in bytes, as sent and as unpacked.
-pub const JUNIT_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The longest body of `/v1/reports` and `/v1/junit`, in bytes, as sent and as unpacked.
+pub const REPORT_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The most events in one request: its answer names each.
 pub const ITEMS_MAX: usize = 10_000;

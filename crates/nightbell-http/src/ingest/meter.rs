@@ -9,16 +9,18 @@ use metrics::{Counter, counter, describe_counter};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Route {
     Events,
+    Reports,
     Junit,
     ApiFortress,
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 3] = [Self::Events, Self::Junit, Self::ApiFortress];
+    pub(super) const ALL: [Self; 4] = [Self::Events, Self::Reports, Self::Junit, Self::ApiFortress];
 
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Events => "/v1/events",
+            Self::Reports => "/v1/reports",
             Self::Junit => "/v1/junit",
             Self::ApiFortress => "/v1/apifortress",
         }
@@ -27,6 +29,7 @@ impl Route {
     fn as_str(self) -> &'static str {
         match self {
             Self::Events => "events",
+            Self::Reports => "reports",
             Self::Junit => "junit",
             Self::ApiFortress => "apifortress",
         }

@@ -91,8 +91,9 @@ pub(super) async fn publish(
 }
 
 impl Published {
-    /// The answer to a request of which these were published, and `bad` could not be.
-    pub(super) fn answer(self, bad: &[Bad]) -> Response {
+    /// The answer to a request of which these were published, and `bad` could not be; `damage`: nor what a damaged report may
+    /// have told besides.
+    pub(super) fn answer(self, bad: &[Bad], damage: Option<String>) -> Response {
         let refused = self.not_taken.iter().any(|(_, _, reason)| *reason == NotTaken::Refused);
         let taken = self.not_taken.is_empty();
         let accepted =
@@ -103,6 +104,12 @@ impl Published {
         }));
         rejected.sort_unstable_by_key(|(index, _)| *index);
         let rejected = Value::from_iter(rejected.into_iter().map(|(_, shown)| shown));
+        if let Some(damage) = damage.filter(|_| taken) {
+            let error = format!("{damage}; what is sound in it was published, and an event that says so");
+            let hint = "look at what wrote the report; the same report need not be sent again";
+            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error, hint);
+            return problem.with("accepted", accepted).with("rejected", rejected).into_response();
+        }
         if taken {
             let body = json!({ "accepted": accepted, "rejected": rejected });
             return (StatusCode::ACCEPTED, Json(body)).into_response();

@@ -2,7 +2,7 @@
 
 use axum::http::{StatusCode, Uri};
 use nightbell_core::event::Severity;
-use nightbell_reports::junit::ReportOptions;
+use nightbell_reports::ReportOptions;
 use url::form_urlencoded;
 
 use crate::answer::Problem;
@@ -36,7 +36,7 @@ pub(super) fn require_none(uri: &Uri) -> Result<(), Problem> {
     if pairs(uri).next().is_none() { Ok(()) } else { Err(unknown("it knows none")) }
 }
 
-/// The options of `/v1/junit`.
+/// The options of `/v1/reports` and `/v1/junit`.
 pub(super) fn report_options(uri: &Uri) -> Result<ReportOptions, Problem> {
     let mut read = ReportOptions::default();
     for (name, value) in pairs(uri) {
@@ -48,6 +48,7 @@ pub(super) fn report_options(uri: &Uri) -> Result<ReportOptions, Problem> {
             "report_url" => read.report_url = filled(value),
             "tag" => read.tags.push(value),
             "severity" => read.severity = severity(&value)?,
+            "exit_status" => read.exit_status = filled(value),
             "label" => match value.split_once('=') {
                 Some((label, value)) if !label.is_empty() => {
                     read.labels.insert(label.to_owned(), value.to_owned());
@@ -60,8 +61,7 @@ pub(super) fn report_options(uri: &Uri) -> Result<ReportOptions, Problem> {
                 }
             },
             _ => {
-                let known =
-                    "it knows project, environment, run_id, suite, severity, report_url, label and tag";
+                let known = "it knows project, environment, run_id, suite, severity, report_url, exit_status, label and tag";
                 return Err(unknown(known));
             }
         }

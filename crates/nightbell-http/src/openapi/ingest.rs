@@ -3,11 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::{answer, come_again, forbidden, guarded, members, operation, unauthorized};
-use crate::ingest::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, JUNIT_BODY_BYTES_MAX, MADE_BYTES_MIN};
+use crate::ingest::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, MADE_BYTES_MIN, REPORT_BODY_BYTES_MAX};
 
 pub(super) fn paths() -> Map<String, Value> {
     let paths = json!({
         "/v1/events": { "post": events() },
+        "/v1/reports": { "post": reports() },
         "/v1/junit": { "post": junit() },
         "/v1/apifortress": { "post": api_fortress() }
     });
@@ -38,17 +39,38 @@ fn events() -> Value {
     operation
 }
 
+fn reports() -> Value {
+    let report = json!({ "schema": { "type": "string", "format": "binary" } });
+    let content = json!({
+        "application/octet-stream": report,
+        "application/xml": { "schema": { "$ref": "#/components/schemas/JunitReport" } }
+    });
+    let what = "Its content tells its form: JUnit, CTRF, TRX, NUnit, xUnit, TestNG, the lines of `go test -json`, TAP, Cucumber \
+                JSON, a result of Allure, or Playwright's or Jest's JSON. The type of the body is not looked at.";
+    of_report("reports", "Takes the failures of a test runner's report", &content, what)
+}
+
 fn junit() -> Value {
     let content = json!({ "application/xml": {
         "schema": { "$ref": "#/components/schemas/JunitReport" },
         "example": "<testsuite name=\"shop\"><testcase name=\"buys a book\"><failure message=\"no book\"/></testcase>\
                     </testsuite>"
     } });
-    let mut operation = way_in("junit", "Takes the failures of a JUnit XML report", &content);
+    of_report(
+        "junit",
+        "Takes the failures of a JUnit XML report",
+        &content,
+        "As `/v1/reports`, for JUnit XML alone.",
+    )
+}
+
+fn of_report(id: &str, summary: &str, content: &Value, what: &str) -> Value {
+    let mut operation = way_in(id, summary, content);
     operation["description"] = format!(
-        "Each test that failed in the end is an event. At most {ITEMS_MAX} failures and {JUNIT_BODY_BYTES_MAX} bytes, \
-         plain or unpacked. The events made of it may come to {MADE_BYTES_MIN} bytes, or to twice its length if that \
-         is more."
+        "{what} Each result that failed is an event, and so is a suite that failed by itself. Of a damaged report what is sound \
+         is published, with an event that says so; the answer is a 422 that names what was accepted. At most {ITEMS_MAX} \
+         failures and {REPORT_BODY_BYTES_MAX} bytes, plain or unpacked. The events made of it may come to {MADE_BYTES_MIN} \
+         bytes, or to twice its length if that is more."
     )
     .into();
     let text = || json!({ "type": "string" });
@@ -62,6 +84,11 @@ fn junit() -> Value {
         parameter("suite", "The suite, instead of what the report calls it", text()),
         parameter("severity", "How grave a failure is", json!({ "$ref": "#/components/schemas/Severity" })),
         parameter("report_url", "A link to the whole report", text()),
+        parameter(
+            "exit_status",
+            "What the test runner ended with; if that is neither empty nor 0, and the report shows no failure, an event says so",
+            text(),
+        ),
         parameter(
             "label",
             "A label as NAME=VALUE",
@@ -93,7 +120,7 @@ fn way_in(id: &str, summary: &str, content: &Value) -> Value {
             "408": answer("The body did not come in time", "Problem"),
             "413": answer("The body or an event is too long; nothing was published", "NotTaken"),
             "415": answer("The body's type, charset or coding is not known", "Problem"),
-            "422": answer("Not all of it is valid; nothing was published", "NotTaken"),
+            "422": answer("Not all of it is valid; what is listed as accepted was published", "NotTaken"),
             "429": come_again("The queue pushes back", "NotTaken"),
             "500": answer("A fault of Nightbell", "Problem"),
             "503": come_again("The queue can't be reached, or too many requests are under way", "NotTaken")

@@ -64,7 +64,7 @@ async fn ask(at: std::net::SocketAddr, method: &str, path: &str) -> u16 {
 #[tokio::test]
 async fn what_is_described_is_served_and_nothing_else_is() {
     for (has_ingest, has_admin, count) in
-        [(true, true, 11), (true, false, 8), (false, true, 8), (false, false, 5)]
+        [(true, true, 12), (true, false, 9), (false, true, 8), (false, false, 5)]
     {
         let at = start(has_ingest, has_admin).await;
         let described = document(has_ingest, has_admin);

@@ -10,12 +10,13 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 use futures::stream;
+use jiff::tz::TimeZone;
 use nightbell_amqp::Broker;
 use nightbell_core::event::Event;
 use nightbell_core::message::{Headers, Message};
 use nightbell_core::ports::{Clock as _, Destination, Outlet, PublishError};
 use nightbell_core::trace;
-use nightbell_reports::{Format, Placeholder, Repeats, ReportOptions};
+use nightbell_reports::{Format, Now, Placeholder, Repeats, ReportOptions};
 use nightbell_worker::SystemClock;
 use tokio::time::timeout;
 
@@ -116,8 +117,7 @@ async fn feed(outlet: impl Outlet, flags: &Publish, told: &mut Told) -> Result<(
     } else if io::stdin().is_terminal() {
         Err(Failure::new(
             Code::Usage,
-            "nothing to publish: give --project and --test for one event, --junit FILES… or --ctrf FILES… for reports, \
-             or NDJSON on standard input",
+            "nothing to publish: give --project and --test for one event, the FILES of reports, or NDJSON on standard input",
         ))
     } else {
         session.feed_from_thread(move |send| read_lines(is_terse, send)).await
@@ -146,21 +146,24 @@ fn from_flags(flags: &EventFlags) -> Result<Item, Failure> {
     Ok(Item::of(&event, body.into()))
 }
 
-/// The reports to publish, if any are given.
+/// The reports to publish, if any are given, or what their runner ended with.
 fn reports(flags: &Publish) -> Result<Option<Reports>, Failure> {
-    let junit = flags.junit.iter().map(|path| (path.clone(), Format::Junit));
-    let given: Vec<_> = junit.chain(flags.ctrf.iter().map(|path| (path.clone(), Format::Ctrf))).collect();
-    if given.is_empty() {
+    let told = flags.files.iter().map(|path| (path.clone(), None));
+    let forced =
+        flags.forced.each().map(|(format, paths)| paths.iter().map(move |path| (path.clone(), Some(format))));
+    let given: Vec<_> = told.chain(forced.into_iter().flatten()).collect();
+    if given.is_empty() && flags.exit_status.is_none() {
         return Ok(None);
     }
     let event = &flags.event;
     let project = event.project.clone().filter(|project| !project.trim().is_empty());
     let asks_for = |placeholder| event.report_url.as_ref().is_some_and(|link| link.asks_for(placeholder));
     // A CTRF report may tell its run by itself.
-    if !flags.junit.is_empty() && event.run_id.is_none() && asks_for(Placeholder::RunId) {
+    let tells_its_run = given.iter().all(|(_, format)| matches!(format, Some(Format::Ctrf) | None));
+    if !tells_its_run && event.run_id.is_none() && asks_for(Placeholder::RunId) {
         return Err(Failure::new(Code::Usage, "--report-url has {run_id}, which needs --run-id ID"));
     }
-    if !flags.junit.is_empty() && event.environment.is_none() && asks_for(Placeholder::Environment) {
+    if !tells_its_run && event.environment.is_none() && asks_for(Placeholder::Environment) {
         return Err(Failure::new(
             Code::Usage,
             "--report-url has {environment}, which needs --environment NAME",
@@ -169,7 +172,7 @@ fn reports(flags: &Publish) -> Result<Option<Reports>, Failure> {
     let options = ReportOptions {
         project: project.ok_or_else(|| Failure::new(Code::Usage, "reports need --project NAME"))?,
         environment: event.environment.clone(),
-        run_id: event.run_id.clone(),
+        run_id: event.run_id.clone().filter(|run| !run.trim().is_empty()),
         severity: event.severity.unwrap_or_default(),
         labels: event.labels.iter().cloned().collect(),
         tags: event.tags.clone(),
@@ -177,7 +180,9 @@ fn reports(flags: &Publish) -> Result<Option<Reports>, Failure> {
         link: event.report_url.clone(),
         suite: event.suite.clone(),
         flaky: flags.flaky,
+        exit_status: flags.exit_status.clone(),
+        now: Now { at: SystemClock.now(), zone: TimeZone::system() },
     };
-    let repeats = if flags.reruns { Repeats::AcrossFiles } else { Repeats::InSuite };
+    let repeats = if flags.reruns { Repeats::AcrossFiles } else { Repeats::Declared };
     Ok(Some(Reports { given, repeats, options, is_terse: flags.fail_open }))
 }

@@ -4,4 +4,5 @@
 
 mod codes;
 mod fail_open;
+mod reports;
 mod support;

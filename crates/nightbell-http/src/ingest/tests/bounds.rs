@@ -6,10 +6,10 @@ use nightbell_core::limits::EVENT_BYTES_MAX;
 use tokio::io::AsyncWriteExt as _;
 
 use super::world::{Answer, Queue, TOKEN, World, gzip};
-use crate::ingest::limits::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, JUNIT_BODY_BYTES_MAX, Patience};
+use crate::ingest::limits::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, Patience, REPORT_BODY_BYTES_MAX};
 
 const ONE: &str = r#"{"project":"p","test":"a","id":"1"}"#;
-const ROUTES: [&str; 3] = ["/v1/events", "/v1/junit?project=p", "/v1/apifortress"];
+const ROUTES: [&str; 4] = ["/v1/events", "/v1/reports?project=p", "/v1/junit?project=p", "/v1/apifortress"];
 
 async fn impatient() -> World {
     let short = Duration::from_millis(100);
@@ -49,7 +49,7 @@ async fn a_body_that_is_announced_too_long_is_refused_before_it_comes() {
     let long = head(EVENTS_BODY_BYTES_MAX + 1, "application/json");
     world.send("POST /v1/events", &long, b"").await.error(413);
     world.send("POST /v1/apifortress", &long, b"").await.error(413);
-    let long = head(JUNIT_BODY_BYTES_MAX + 1, "text/xml");
+    let long = head(REPORT_BODY_BYTES_MAX + 1, "text/xml");
     world.send("POST /v1/junit?project=p", &long, b"").await.error(413);
 }
 
@@ -198,7 +198,7 @@ async fn a_report_of_which_too_much_is_made_is_refused() {
     let tag = "x".repeat(60_000);
     let answer = world.post(&format!("/v1/junit?project=p&tag={tag}"), XML, report("s", ITEMS_MAX)).await;
     assert!(answer.error(413).contains("come to more than"), "{answer:?}");
-    assert!(answer.text.contains("nightbell publish --junit"), "{answer:?}");
+    assert!(answer.text.contains("nightbell publish"), "{answer:?}");
     let long = report(&"s".repeat(100_000), ITEMS_MAX);
     world.post("/v1/junit?project=p", XML, long).await.error(413);
     assert!(world.queue.taken().is_empty());

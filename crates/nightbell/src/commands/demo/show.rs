@@ -1,7 +1,7 @@
 //! The show: what is done, and what is said of it.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use futures::future::select_all;
 use nightbell_core::event::Event;
 use nightbell_core::owner::View;
 use nightbell_http::{get, post};
-use nightbell_reports::junit::{Report, ReportOptions, Summary};
+use nightbell_reports::{Format, Input, Reading, Repeats, ReportOptions, Source, Summary};
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
@@ -294,10 +294,20 @@ fn read(run_id: &str) -> Result<(Summary, Vec<Event>), Failure> {
         run_id: Some(run_id.to_owned()),
         ..ReportOptions::default()
     };
-    let report =
-        Report::read(Cursor::new(REPORT), "report.xml".to_owned(), options).or_fail(Code::Software)?;
-    let summary = report.summary();
-    let events = report.collect::<Result<_, _>>().or_fail(Code::Software)?;
+    let input = Input {
+        name: "report.xml".to_owned(),
+        source: Source::memory(REPORT.as_bytes().into()),
+        format: Some(Format::Junit),
+    };
+    let (mut reading, mut events) = (Reading::new(Repeats::Declared, options), Vec::new());
+    let mut wrong = None;
+    let flow = reading.read(vec![input], &mut |_, held| wrong = held.err(), &mut |event| {
+        events.push(event);
+        ControlFlow::Continue(())
+    });
+    wrong.map_or(Ok(()), Err).or_fail(Code::Software)?;
+    debug_assert!(flow.is_continue(), "nothing stops it");
+    let summary = reading.summary();
     Ok((summary, events))
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use comfy_table::{Cell, Table};
 use console::style;
 use fake_xmatters::Recorded;
-use nightbell_reports::junit::Summary;
+use nightbell_reports::Summary;
 use serde_json::Value;
 
 use super::board::{Board, Counts, Fate, Row};
@@ -36,7 +36,7 @@ pub(super) fn report(summary: &Summary) -> String {
     let Summary { cases, failed, errors, skipped, events, .. } = summary;
     format!(
         "pytest wrote report.xml: {}, {failed} failed, {errors} could not run, {skipped} skipped.\n\
-         It is published, as by: nightbell publish --junit report.xml --project shop\n\
+         It is published, as by: nightbell publish report.xml --project shop\n\
          Each failing test is an event now: {}. The queue has them on the disk.\n\
          From here on none of them can get lost.",
         count(*cases, "test"),

@@ -2,9 +2,9 @@
 
 use std::io::{self, Write as _};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use nightbell_reports::{Format, Input, Repeats, ReportError, ReportOptions, Run, Summary};
+use nightbell_reports::{Format, Held, Reading, Repeats, ReportError, ReportOptions, Summary};
 
 use super::inputs::inputs;
 use crate::exit::{Code, Failure};
@@ -21,7 +21,8 @@ pub(super) type Send<'a> = &'a mut dyn FnMut(Item) -> bool;
 /// The reports that are to be published.
 #[derive(Debug, Clone)]
 pub(super) struct Reports {
-    pub(super) given: Vec<(PathBuf, Format)>,
+    /// Files, folders and patterns, and their format if it is told.
+    pub(super) given: Vec<(PathBuf, Option<Format>)>,
     pub(super) repeats: Repeats,
     pub(super) options: ReportOptions,
     /// Whether what goes wrong is told by the caller alone, in one line.
@@ -34,6 +35,8 @@ pub(super) struct Outcome {
     /// What the reports hold, if there were any.
     pub(super) summary: Option<Summary>,
     wrong: usize,
+    /// How many of them were read as far as they are sound.
+    damaged: usize,
     first: Option<anyhow::Error>,
     /// Something was there, and can't be understood.
     is_faulty: bool,
@@ -46,10 +49,19 @@ impl Outcome {
         let Some(first) = self.first else { return Ok(()) };
         let code = if self.is_faulty { Code::Data } else { Code::NoInput };
         if !self.is_terse {
-            return Err(Failure::new(
-                code,
-                format!("{} could not be read, see above", count(self.wrong, "input")),
-            ));
+            let how = if self.damaged == self.wrong {
+                "damaged and read as far as possible"
+            } else {
+                "could not be read"
+            };
+            let is = if self.damaged < self.wrong {
+                ""
+            } else if self.wrong == 1 {
+                "is "
+            } else {
+                "are "
+            };
+            return Err(Failure::new(code, format!("{} {is}{how}, see above", count(self.wrong, "input"))));
         }
         let others = if self.wrong > 1 { format!(" (and {} more)", self.wrong - 1) } else { String::new() };
         Err(Failure::new(code, format!("{first:#}{others}")))
@@ -70,14 +82,23 @@ impl Outcome {
     }
 
     /// Tells what a report holds.
-    fn heard(&mut self, path: &Path, held: Result<Summary, ReportError>) {
-        match held {
-            Ok(Summary { cases, failed, errors, skipped, flaky, .. }) => say(&format!(
-                "{}: {}, {failed} failed, {errors} with errors, {skipped} skipped, {flaky} flaky",
-                one_line(&path.display().to_string(), NAME_CHARS_MAX),
-                count(cases, "test"),
-            )),
-            Err(error) => self.wrong_report(error),
+    fn heard(&mut self, name: &str, held: Result<Held, ReportError>) {
+        let Held { format, summary, damage } = match held {
+            Ok(held) => held,
+            Err(error) => return self.wrong_report(error),
+        };
+        let name = one_line(name, NAME_CHARS_MAX);
+        let Summary { cases, failed, errors, skipped, flaky, .. } = summary;
+        say(&format!(
+            "{name}: {}, {failed} failed, {errors} with errors, {skipped} skipped, {flaky} flaky ({format})",
+            count(cases, "test"),
+        ));
+        if let Some(place) = damage {
+            self.damaged += 1;
+            self.wrong(
+                anyhow::anyhow!("{name}: damaged at {place}; what is sound was read, and an event says so"),
+                true,
+            );
         }
     }
 }
@@ -98,34 +119,29 @@ pub(super) fn read_lines(is_terse: bool, send: Send<'_>) -> Outcome {
     outcome
 }
 
-/// Reads reports: one by one, unless they are attempts of one run.
+/// Reads reports, and last what they leave unsaid of a run that failed.
 pub(super) fn read_reports(reports: &Reports, send: Send<'_>) -> Outcome {
     let mut outcome = Outcome { is_terse: reports.is_terse, ..Outcome::default() };
-    let (inputs, bad) = inputs(&reports.given);
-    for bad in bad {
-        outcome.wrong(bad.into(), false);
+    let found = inputs(&reports.given);
+    for name in found.passed_over {
+        say(&format!("{}: passed over, it is no report", one_line(&name, NAME_CHARS_MAX)));
     }
-    let mut sum = Summary::default();
-    let runs: Vec<Vec<Input>> = match reports.repeats {
-        Repeats::InSuite => inputs.into_iter().map(|input| vec![input]).collect(),
-        Repeats::AcrossFiles => vec![inputs],
+    for wrong in found.wrong {
+        outcome.wrong(wrong.into(), false);
+    }
+    let mut reading = Reading::new(reports.repeats, reports.options.clone());
+    let mut publish = |event| {
+        let body = serde_json::to_vec(&event).expect("an event is plain data");
+        if send(Item::of(&event, body.into())) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
-    for inputs in runs {
-        let run =
-            Run::survey(inputs, reports.repeats, &reports.options, |path, held| outcome.heard(path, held));
-        sum += run.summary();
-        let mut stopped = false;
-        let changed = run.events(|event| {
-            let body = serde_json::to_vec(&event).expect("an event is plain data");
-            stopped = !send(Item::of(&event, body.into()));
-            if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        changed.into_iter().for_each(|error| outcome.wrong_report(error));
-        if stopped {
-            break;
-        }
+    let flow = reading.read(found.inputs, &mut |name, held| outcome.heard(name, held), &mut publish);
+    if flow.is_continue()
+        && let Some(event) = reading.unexplained()
+    {
+        // Whoever hears of the end has heard all.
+        let _ = publish(event);
     }
-    outcome.summary = Some(sum);
+    outcome.summary = Some(reading.summary());
     outcome
 }
 

@@ -1,0 +1,428 @@
+//! TRX, the results of Visual Studio and `dotnet test`: its schema is Visual Studio's `vstst.xsd`, and what is written of it
+//! is seen in <https://github.com/microsoft/vstest/tree/main/src/Microsoft.TestPlatform.Extensions.TrxLogger>.
+//!
+//! A result is what stands in `<Results>` or `<InnerResults>`. One with inner results is their sum, and a case only if it
+//! went wrong and they don't tell why. What went wrong with the run as a whole is one case. The format knows no attempts.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use nightbell_core::fingerprint::Fingerprint;
+
+use super::ctrf::uncovered;
+use super::xunit::{Ended, count, failure, within_class};
+use crate::case::{Case, Ending, Failure, OUTPUT_BYTES_MAX, Trouble, push_bounded};
+use crate::fault::Unfit;
+use crate::format::Format;
+use crate::names::tidy;
+use crate::sink::Sink;
+use crate::source::Source;
+use crate::tally::CASES_MAX;
+use crate::time::Stamp;
+use crate::xml::{Step, Vocabulary, Xml};
+
+const STRUCTURE: &[&str] = &[
+    "TestRun",
+    "Results",
+    "InnerResults",
+    "UnitTestResult",
+    "TestResult",
+    "TestResultAggregation",
+    "ManualTestResult",
+    "WebTestResult",
+    "GenericTestResult",
+    "LoadTestResult",
+    "TestDefinitions",
+    "UnitTest",
+    "TestEntries",
+    "ResultSummary",
+    "Counters",
+    "RunInfos",
+    "RunInfo",
+];
+
+const VOCABULARY: Vocabulary = Vocabulary { structure: STRUCTURE, result: None };
+
+/// How much of all names of classes is kept, in bytes.
+const CLASSES_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The most messages of inner results to which that of their sum is compared.
+const MESSAGES_MAX: usize = 1_000;
+
+/// The most words of outcomes that are remembered.
+const OUTCOMES_MAX: usize = 20;
+
+/// What is a result wherever it stands.
+const RESULTS: &[&str] = &[
+    "UnitTestResult",
+    "TestResult",
+    "TestResultAggregation",
+    "ManualTestResult",
+    "WebTestResult",
+    "GenericTestResult",
+    "LoadTestResult",
+];
+
+/// What counts results that went wrong.
+const COUNTERS: [&str; 6] = ["failed", "error", "timeout", "aborted", "disconnected", "inProgress"];
+
+/// Gives each result. The classes of tests stand after their results, so a first walk learns them.
+pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
+    let mut xml = Xml::open(source, VOCABULARY)?;
+    xml.root(Format::Trx, &["TestRun"])?;
+    let classes = Classes::learn(xml);
+    let mut xml = Xml::open(source, VOCABULARY)?;
+    xml.root(Format::Trx, &["TestRun"])?;
+    let mut reader =
+        Reader { xml, sink, classes, open: Vec::new(), run: Run::default(), shown: Shown::default() };
+    reader.walk();
+    reader.end_run();
+    reader.sink.damage(reader.xml.damage());
+    Ok(())
+}
+
+/// The classes of tests, by the ids of these.
+#[derive(Debug, Default)]
+struct Classes {
+    of: HashMap<u128, Arc<str>>,
+    names: HashSet<Arc<str>>,
+    bytes: usize,
+}
+
+impl Classes {
+    fn learn(mut xml: Xml) -> Self {
+        let mut new = Self::default();
+        let mut id = None;
+        loop {
+            match xml.step() {
+                Step::Start if xml.name() == "UnitTest" => id = xml.filled("id").map(|id| key(&id)),
+                Step::Start if xml.name() == "TestMethod" => {
+                    if let (Some(id), Some(class)) = (id.take(), xml.filled("className")) {
+                        new.insert(id, &class);
+                    }
+                }
+                Step::Start | Step::Text | Step::End | Step::ImpliedEnd => {}
+                Step::Eof => return new,
+            }
+        }
+    }
+
+    fn insert(&mut self, id: u128, class: &str) {
+        if self.of.len() >= CASES_MAX {
+            return;
+        }
+        let class = tidy(class_name(class));
+        let class = match self.names.get(class.as_str()) {
+            Some(known) => Arc::clone(known),
+            None if self.bytes + class.len() > CLASSES_BYTES_MAX => return,
+            None => {
+                self.bytes += class.len();
+                let class: Arc<str> = class.into();
+                self.names.insert(Arc::clone(&class));
+                class
+            }
+        };
+        self.of.insert(id, class);
+    }
+
+    fn get(&self, id: &str) -> Option<Arc<str>> {
+        self.of.get(&key(id)).cloned()
+    }
+}
+
+/// The name of a class, without the assembly that Visual Studio names with it, and without the half of a method that
+/// `dotnet test` takes for it if an argument has a dot.
+fn class_name(written: &str) -> &str {
+    match (written.find(", "), written.find('(')) {
+        (Some(at), None) => &written[..at],
+        (_, Some(at)) if !written[at..].contains(')') => {
+            written[..at].rsplit_once('.').map_or(written, |(class, _)| class)
+        }
+        (_, _) => written,
+    }
+}
+
+/// An id as a number: as a rule it is a GUID, in some spelling.
+fn key(id: &str) -> u128 {
+    let mut digits = id.bytes().filter(u8::is_ascii_hexdigit).take(32);
+    let is_guid = id.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'-' | b'{' | b'}'));
+    if is_guid && digits.clone().count() == 32 {
+        let digit = |byte: u8| {
+            u128::from(byte.to_ascii_lowercase())
+                - u128::from(if byte.is_ascii_digit() { b'0' } else { b'a' - 10 })
+        };
+        return digits.by_ref().fold(0, |number, byte| number << 4 | digit(byte));
+    }
+    u128::from_be_bytes(Fingerprint::of([id.trim().to_ascii_lowercase().as_bytes()]).0)
+}
+
+struct Reader<'s, 'a> {
+    xml: Xml,
+    sink: &'s mut Sink<'a>,
+    classes: Classes,
+    /// The open results, the innermost last.
+    open: Vec<Open>,
+    run: Run,
+    shown: Shown,
+}
+
+/// A result that is being read.
+#[derive(Debug, Default)]
+struct Open {
+    case: Case,
+    outcome: Option<String>,
+    /// How many elements are open with it.
+    depth: usize,
+    is_inner: bool,
+    has_inner: bool,
+    /// Whether an inner result went wrong, and what those say that did.
+    is_explained: bool,
+    messages: HashSet<Fingerprint>,
+}
+
+/// What is said of the run as a whole.
+#[derive(Debug, Default)]
+struct Run {
+    outcome: Option<String>,
+    /// How many results went wrong.
+    counted: u64,
+    stamp: Stamp,
+    trouble: Trouble,
+    /// What only repeats that a test failed, and how often that is.
+    echoes: Trouble,
+    echo_count: u64,
+}
+
+/// How many results went wrong so far. Tools count them in several ways.
+#[derive(Debug, Default)]
+struct Shown {
+    /// With those that sum others up.
+    all: u64,
+    /// Without them.
+    leaves: u64,
+    /// In no other result.
+    tops: u64,
+    /// As cases.
+    cases: u64,
+    /// The words of their outcomes.
+    outcomes: HashSet<String>,
+}
+
+impl Shown {
+    /// Whether so many were shown, in any way of counting.
+    fn covers(&self, counted: u64) -> bool {
+        counted == self.all || counted == self.leaves || counted <= self.tops
+    }
+}
+
+impl Reader<'_, '_> {
+    fn walk(&mut self) {
+        while !self.sink.is_stopped() {
+            match self.xml.step() {
+                Step::Start => self.begin(),
+                Step::End => self.end(false),
+                Step::ImpliedEnd => self.end(true),
+                Step::Text => {}
+                Step::Eof => return,
+            }
+        }
+    }
+
+    /// Takes the element that begins, and what begins too early within it.
+    fn begin(&mut self) {
+        while self.take() == Ended::ByStructure {}
+    }
+
+    fn take(&mut self) -> Ended {
+        let parent = self.xml.path().iter().rev().nth(1).map(String::as_str);
+        let is_inner = parent == Some("InnerResults");
+        match self.xml.name() {
+            name if is_inner || parent == Some("Results") || RESULTS.contains(&name) => {
+                self.begin_result(is_inner);
+            }
+            "ErrorInfo" => return self.error_info(),
+            "StdOut" | "DebugTrace" => return self.output(0),
+            "Message" if parent == Some("TextMessages") => return self.output(0),
+            "StdErr" => return self.output(1),
+            "Times" => {
+                self.run.stamp = self.xml.filled("start").map(|time| Stamp::read(&time)).unwrap_or_default();
+            }
+            "ResultSummary" => self.run.outcome = self.xml.filled("outcome"),
+            "Counters" => {
+                let counts = COUNTERS.map(|name| count(&mut self.xml, name));
+                self.run.counted = counts.into_iter().fold(self.run.counted, u64::saturating_add);
+            }
+            "RunInfo" => return self.run_info(),
+            _ => {}
+        }
+        Ended::WithItself
+    }
+
+    fn end(&mut self, is_implied: bool) {
+        let depth = self.xml.path().len() + 1;
+        if let Some(open) = self.open.pop_if(|open| open.depth == depth) {
+            self.end_result(open, is_implied);
+        }
+    }
+
+    fn begin_result(&mut self, is_inner: bool) {
+        let xml = &mut self.xml;
+        let [name, id, outcome, start, row] =
+            ["testName", "testId", "outcome", "startTime", "dataRowInfo"].map(|name| xml.filled(name));
+        let class = id.and_then(|id| self.classes.get(&id));
+        let name = tidy(&name.unwrap_or_default());
+        let case = Case {
+            name: class.as_deref().map_or(name.as_str(), |class| within_class(&name, class)).to_owned(),
+            class: class.as_deref().map(str::to_owned),
+            suite: class,
+            // Rows may have the name of their test alone.
+            variant: row.map(|row| format!("row {}", tidy(&row))),
+            stamp: start.map_or_else(|| self.run.stamp.clone(), |start| Stamp::read(&start)),
+            ending: ending(outcome.as_deref()),
+            ..Case::default()
+        };
+        if is_inner && let Some(around) = self.open.last_mut() {
+            around.has_inner = true;
+        }
+        self.open.push(Open { case, outcome, depth: xml.path().len(), is_inner, ..Open::default() });
+    }
+
+    fn end_result(&mut self, open: Open, is_implied: bool) {
+        let Open { mut case, outcome, is_inner, has_inner, is_explained, messages, .. } = open;
+        let says_something = case.trouble.failures.iter().any(|failure| !failure.message.is_empty());
+        if says_something && outcome.as_deref().is_some_and(|word| word.eq_ignore_ascii_case("NotRunnable")) {
+            case.ending = Ending::Error;
+        }
+        if !case.ending.is_bad() {
+            // Of a result that is cut off it is not known that it passed.
+            if !has_inner && !is_implied {
+                case.trouble = Trouble::default();
+                self.sink.case(case);
+            }
+            return;
+        }
+        self.shown.all += 1;
+        self.shown.leaves += u64::from(!has_inner);
+        self.shown.tops += u64::from(!is_inner);
+        if self.shown.outcomes.len() < OUTCOMES_MAX {
+            self.shown.outcomes.insert(outcome.unwrap_or_default().to_ascii_lowercase());
+        }
+        let said = |failure: &Failure| Fingerprint::of([failure.message.as_bytes()]);
+        if is_inner && let Some(around) = self.open.last_mut() {
+            around.is_explained = true;
+            if around.messages.len() < MESSAGES_MAX {
+                around.messages.extend(case.trouble.failures.iter().map(said));
+            }
+        }
+        if has_inner {
+            let is_own =
+                |failure: &Failure| !failure.message.is_empty() && !messages.contains(&said(failure));
+            if is_explained && !case.trouble.failures.iter().any(is_own) {
+                return;
+            }
+            case.ending = Ending::Error;
+        }
+        self.shown.cases += 1;
+        self.sink.case(case);
+    }
+
+    fn error_info(&mut self) -> Ended {
+        let room = self.trouble().room();
+        let (failure, ended) = failure(&mut self.xml, STRUCTURE, room);
+        self.trouble().push(failure);
+        ended
+    }
+
+    fn output(&mut self, which: usize) -> Ended {
+        let (Failure { mut text, message, .. }, ended) =
+            failure(&mut self.xml, STRUCTURE, OUTPUT_BYTES_MAX * 2);
+        for more in [message.as_str(), "\n"] {
+            push_bounded(&mut text, more, OUTPUT_BYTES_MAX);
+        }
+        push_bounded(&mut self.trouble().outputs[which], &text, OUTPUT_BYTES_MAX);
+        ended
+    }
+
+    /// Takes what is said of the run.
+    fn run_info(&mut self) -> Ended {
+        let outcome = self.xml.filled("outcome");
+        let (Failure { text, .. }, ended) = failure(&mut self.xml, STRUCTURE, self.run.trouble.room());
+        if !ending(outcome.as_deref()).is_bad() {
+            return ended;
+        }
+        let is_echo = is_echo(&text);
+        let kind = if text.is_empty() { "the run had an error".to_owned() } else { String::new() };
+        let failure = Failure { message: text, kind, ..Failure::default() };
+        if is_echo {
+            self.run.echo_count += 1;
+            self.run.echoes.push(failure);
+        } else {
+            self.run.trouble.push(failure);
+        }
+        ended
+    }
+
+    /// What the run says of itself, and what it counts and does not show, are one case.
+    fn end_run(&mut self) {
+        let Run { outcome, counted, stamp, mut trouble, echoes, echo_count } = std::mem::take(&mut self.run);
+        if echo_count > self.shown.cases {
+            echoes.failures.into_iter().for_each(|echo| trouble.push(echo));
+        }
+        if !self.shown.covers(counted) {
+            uncovered(counted, self.shown.cases)
+                .trouble
+                .failures
+                .into_iter()
+                .for_each(|failure| trouble.push(failure));
+        }
+        if let Some(word) = outcome
+            && trouble.failures.is_empty()
+            && !self.explains(&word)
+        {
+            let kind = format!("the run ended as {}, and shows no result that did", tidy(&word));
+            trouble.push(Failure { kind, ..Failure::default() });
+        }
+        if !trouble.failures.is_empty() {
+            let name = "test run".to_owned();
+            self.sink.case(Case { name, stamp, ending: Ending::Error, trouble, ..Case::default() });
+        }
+    }
+
+    /// Whether results tell why the run has this outcome.
+    fn explains(&self, outcome: &str) -> bool {
+        match ending(Some(outcome)) {
+            Ending::Failed => self.shown.cases > 0,
+            Ending::Error => self.shown.outcomes.contains(&outcome.to_ascii_lowercase()),
+            Ending::Passed | Ending::Flaky | Ending::Skipped => true,
+        }
+    }
+
+    /// That of the innermost open result; else of the run.
+    fn trouble(&mut self) -> &mut Trouble {
+        match self.open.last_mut() {
+            Some(open) => &mut open.case.trouble,
+            None => &mut self.run.trouble,
+        }
+    }
+}
+
+/// What an outcome stands for.
+fn ending(outcome: Option<&str>) -> Ending {
+    let word = outcome.unwrap_or_default().to_ascii_lowercase();
+    match word.as_str() {
+        // `Error` is the default, which is not written.
+        "" | "error" | "timeout" | "aborted" | "disconnected" | "inprogress" => Ending::Error,
+        "failed" => Ending::Failed,
+        "inconclusive" | "notexecuted" | "notrunnable" | "pending" => Ending::Skipped,
+        "passed" | "passedbutrunaborted" | "warning" | "completed" => Ending::Passed,
+        word => Ending::of_word(word).unwrap_or(Ending::Error),
+    }
+}
+
+/// Whether a text of the run only says that a test failed, which xUnit.net's adapter does for each.
+fn is_echo(text: &str) -> bool {
+    !text.is_empty() && text.lines().all(|line| line.starts_with("[xUnit.net ") && line.ends_with(" [FAIL]"))
+}

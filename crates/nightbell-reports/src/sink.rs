@@ -1,0 +1,50 @@
+//! Where a format's reader puts what it finds.
+
+use std::ops::ControlFlow;
+
+use crate::case::Case;
+use crate::compose::Origin;
+use crate::fault::{Place, Unfit};
+use crate::source::Source;
+
+/// How a format is read: from the beginning, each result given to the sink in turn.
+///
+/// # Errors
+/// It can't be read, or is no report of this format.
+pub(crate) type Read = fn(&Source, &mut Sink<'_>) -> Result<(), Unfit>;
+
+/// Takes what a report tells.
+pub(crate) struct Sink<'a> {
+    each: &'a mut dyn FnMut(Case) -> ControlFlow<()>,
+    stopped: bool,
+    /// What the report says of the run as a whole.
+    pub(crate) origin: Origin,
+    damage: Option<Place>,
+}
+
+impl<'a> Sink<'a> {
+    pub(crate) fn new(each: &'a mut dyn FnMut(Case) -> ControlFlow<()>) -> Self {
+        Self { each, stopped: false, origin: Origin::default(), damage: None }
+    }
+
+    /// Takes a result.
+    pub(crate) fn case(&mut self, case: Case) {
+        if !self.stopped {
+            self.stopped = (self.each)(case).is_break();
+        }
+    }
+
+    /// Whether no more is wanted.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Takes a place where the report is damaged; the first counts.
+    pub(crate) fn damage(&mut self, place: impl Into<Option<Place>>) {
+        self.damage = self.damage.take().or(place.into());
+    }
+
+    pub(crate) fn into_parts(self) -> (Origin, Option<Place>) {
+        (self.origin, self.damage)
+    }
+}
