@@ -1,10 +1,11 @@
 //! Those who publish: test reports, lines, other programs.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use lapin::BasicProperties;
-use nightbell_tests::program;
+use nightbell_tests::program::{self, Ended};
 use nightbell_tests::site::{CONNECTOR, Site, free_port, ids};
 use nightbell_tests::wait;
 
@@ -34,19 +35,22 @@ pub(crate) async fn a_failing_pytest_rings_once(url: String) -> Result<()> {
     let site = Site::new(&url).await?;
     let worker = site.worker().await?;
     std::fs::write(site.folder().join("test_shop.py"), SUITE)?;
-    let mut pytest = tokio::process::Command::new("/usr/bin/python3");
-    pytest.current_dir(site.folder()).args(["-m", "pytest", "--quiet", "--junit-xml=report.xml"]);
-    let output = pytest.output().await.context("run pytest (Debian package python3-pytest)")?;
-    ensure!(output.status.code() == Some(1), "two tests fail: {output:?}");
-
-    let publish = ["publish", "--junit", "report.xml", "--project", "shop", "--environment", "staging"];
-    let said = site.nightbell(&publish).await?;
+    let nightbell = program::path("nightbell")?;
+    // A CI's shell ends at the first command that fails.
+    let mut shell = tokio::process::Command::new("sh");
+    let pytest = "pytest() { /usr/bin/python3 -m pytest --quiet \"$@\"; }";
+    let called = format!("nightbell() {{ '{}' \"$@\"; }}", nightbell.display());
+    shell.current_dir(site.folder()).args(["-euc", &format!("{pytest}\n{called}\n{}", three_lines()?)]);
+    shell.env("BUILD", "71").env_remove("NIGHTBELL_QUEUE_URL");
+    let said: Ended = shell.output().await.context("run the README's three lines")?.into();
+    ensure!(said.code == Some(1), "two tests fail (of the Debian package python3-pytest): {said:?}");
     ensure!(said.stderr.contains("4 tests, 1 failed, 1 with errors, 1 skipped"), "{said:?}");
-    ensure!(said.success()? == "published 2 events\n");
+    ensure!(said.stdout.ends_with("published 2 events\n"), "{said:?}");
     wait::until("two alerts", || async { (site.fake.accepted_count() == 2).then_some(()) }).await?;
 
     // The same report again, within the window.
-    site.nightbell(&publish).await?.success()?;
+    let again = ["publish", "report.xml", "--project", "shop", "--run-id", "71"];
+    site.nightbell(&again).await?.success()?;
     let repeats = format!("nightbell_alerts_settled_total{{connector=\"{CONNECTOR}\",result=\"duplicate\"}}");
     wait::until("two repeats", || async { site.metric(&repeats).await.ok().filter(|count| *count > 1.5) })
         .await?;
@@ -56,6 +60,15 @@ pub(crate) async fn a_failing_pytest_rings_once(url: String) -> Result<()> {
     ensure!(tests == ["test_shop.test_pays", "test_shop.test_refunds"], "{tests:?}");
     drop(worker);
     site.close().await
+}
+
+/// The README's recipe for a test runner.
+fn three_lines() -> Result<String> {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md"))?;
+    let mut blocks = readme.split("```sh\n").filter_map(|text| text.split("```").next());
+    let block = blocks.find(|block| block.contains("--fail-open")).context("no block has --fail-open")?;
+    ensure!(block.lines().count() == 4, "three lines and the fence: {block}");
+    Ok(block.to_owned())
 }
 
 pub(crate) async fn ndjson_is_published_line_by_line_and_bad_lines_are_said(url: String) -> Result<()> {
