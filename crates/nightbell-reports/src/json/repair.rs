@@ -126,17 +126,22 @@ impl<R: Read> Repair<R> {
         Ok(Some(byte))
     }
 
-    /// Takes a byte that is what it is: most are, within strings. False: it was not taken.
+    /// Takes a byte that is what it is, as most are. False: it was not taken.
     fn is_plain(&mut self, byte: u8) -> bool {
-        let Within::Text(Text { bytes, is_cut: false, escape: Escape::None, half: None }) = &mut self.place
-        else {
-            return false;
+        let is_plain = match &mut self.place {
+            Within::Text(Text { bytes, is_cut: false, escape: Escape::None, half: None })
+                if *bytes < self.bytes_max =>
+            {
+                let is_plain = matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+                *bytes += usize::from(is_plain);
+                is_plain
+            }
+            Within::Nothing => matches!(byte, b' ' | b',' | b':' | b'.' | b'0'..=b'9'),
+            Within::Text(_) | Within::Word(_) => false,
         };
-        let is_plain =
-            matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\') && *bytes < self.bytes_max;
         if is_plain {
-            *bytes += 1;
             self.at.column += 1;
+            self.at.is_blank &= byte == b' ';
         }
         is_plain
     }

@@ -9,4 +9,5 @@ pub(crate) mod ledger;
 pub(crate) mod memory;
 pub(crate) mod peers;
 pub(crate) mod recovery;
+pub(crate) mod reports;
 pub(crate) mod storm;

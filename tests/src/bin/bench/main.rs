@@ -21,12 +21,22 @@ use crate::cases::latency::Latency;
 use crate::cases::ledger::{self, Ledger};
 use crate::cases::memory::Memory;
 use crate::cases::recovery::Recovery;
+use crate::cases::reports::{self, Reports};
 use crate::cases::storm::Storm;
 use crate::options::Options;
 
 /// What `all` runs, in this order.
-const ALL: [&str; 8] =
-    ["deliver --peers", "latency", "storm", "memory", "embedded", "isolation", "recovery", "ledger"];
+const ALL: [&str; 9] = [
+    "deliver --peers",
+    "latency",
+    "storm",
+    "memory",
+    "embedded",
+    "isolation",
+    "recovery",
+    "ledger",
+    "reports",
+];
 
 /// Nightbell's benchmarks. Each starts a RabbitMQ of its own and a stand-in for xMatters, on loopback, and measures the
 /// worker beside a yardstick in the same run: rounds are interleaved, figures are medians, processor time and memory
@@ -58,6 +68,8 @@ enum Case {
     Recovery(Recovery),
     /// What a commit costs with few and with many entries; opening, disk and memory.
     Ledger(Ledger),
+    /// Reading a long report of each format.
+    Reports(Reports),
     /// All of them, with peers, one after the other.
     All,
     /// Draws the figures of an earlier `deliver`.
@@ -75,6 +87,9 @@ enum Case {
     /// One step of `ledger`.
     #[command(hide = true)]
     LedgerChild(ledger::Child),
+    /// One reading of `reports`.
+    #[command(hide = true)]
+    ReportsChild(reports::Child),
 }
 
 #[tokio::main]
@@ -100,10 +115,12 @@ async fn run(options: &Options, case: Case) -> Result<()> {
         Case::Isolation(isolation) => isolation.run(options).await,
         Case::Recovery(recovery) => recovery.run(options).await,
         Case::Ledger(ledger) => ledger.run(options).await,
+        Case::Reports(reports) => reports.run(options).await,
         Case::All => all(options).await,
         Case::Plot { json, svg } => deliver::redraw(&json, &svg),
         Case::Bare(bare) => bare::run(bare).await,
         Case::LedgerChild(child) => child.run().await,
+        Case::ReportsChild(child) => child.run().await,
     }
 }
 

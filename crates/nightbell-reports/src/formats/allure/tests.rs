@@ -1,23 +1,19 @@
 //! What Allure's results give.
 
-use std::ops::ControlFlow;
-
 use super::*;
+use crate::testing::{self, counted, real_path as real};
 
 fn read_source(source: &Source) -> Result<(Vec<Case>, Option<Place>), Unfit> {
-    let mut cases = Vec::new();
-    let mut take = |case: Case| {
-        cases.push(case);
-        ControlFlow::Continue(())
-    };
-    let mut sink = Sink::new(&mut take);
-    read(source, &mut sink)?;
-    let (_, damage) = sink.into_parts();
-    Ok((cases, damage))
+    testing::read_source(read, source)
 }
 
 fn read_all(bytes: &[u8]) -> Result<(Vec<Case>, Option<Place>), Unfit> {
-    read_source(&Source::memory(bytes.into()))
+    testing::read_text(read, bytes)
+}
+
+/// Every case that is no pass, as people see it.
+fn shown(cases: &[Case]) -> Vec<String> {
+    testing::shown(cases.iter().filter(|case| case.ending != Ending::Passed))
 }
 
 /// What a folder of these files gives.
@@ -34,31 +30,11 @@ fn cases(text: &str) -> (Vec<Case>, Option<Place>) {
     read_all(text.as_bytes()).unwrap()
 }
 
-/// Every case that is no pass, as people see it.
-fn shown(cases: &[Case]) -> Vec<String> {
-    let shown = |case: &Case| {
-        let (suite, message) = (case.shown_suite().unwrap_or_default(), case.message().unwrap_or_default());
-        format!("{:?} {suite} | {} | {message}", case.ending, case.shown_test())
-    };
-    cases.iter().filter(|case| case.ending != Ending::Passed).map(shown).collect()
-}
-
 #[track_caller]
 fn check(text: &str, want: &[&str]) {
     let (cases, damage) = cases(text);
     assert_eq!(shown(&cases), want, "{text}");
     assert_eq!(damage, None, "{text}");
-}
-
-fn real(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data").join(name)
-}
-
-/// How many results of a real report failed, by an independent count.
-fn counted(report: &str) -> usize {
-    let table = std::fs::read_to_string(real("counts.tsv")).unwrap();
-    let row = table.lines().find_map(|line| line.strip_prefix(report)?.strip_prefix('\t')).unwrap();
-    row.split('\t').next().unwrap().parse().unwrap()
 }
 
 /// What a person hears of, as the tally tells it: of the attempts of one test the last.
@@ -80,13 +56,13 @@ fn a_real_folder_shows_tests_and_their_attempts() {
     assert_eq!(
         shown(&heard),
         [
-            "Failed test_shop | test_gives_a_discount | AssertionError: a discount of <20> & nothing else",
-            "Error test_shop | test_stores_the_order | ConnectionError: the database does not answer",
-            "Error test_shop | test_divides | ZeroDivisionError: division by zero",
-            "Failed test_shop | converts [currency=USD] | AssertionError: USD rate missing",
-            "Error test_shop | test_cleans_up | OSError: the shelf does not shut",
-            "Failed test_shop | test_never_pays | AssertionError: assert 'declined' == 'accepted'",
-            "Failed test_stock | test_adds_up | AssertionError: assert [1, 2] == [1, 3]",
+            "Failed: test_shop | test_gives_a_discount: AssertionError: a discount of <20> & nothing else",
+            "Error: test_shop | test_stores_the_order: ConnectionError: the database does not answer",
+            "Error: test_shop | test_divides: ZeroDivisionError: division by zero",
+            "Failed: test_shop | converts [currency=USD]: AssertionError: USD rate missing",
+            "Error: test_shop | test_cleans_up: OSError: the shelf does not shut",
+            "Failed: test_shop | test_never_pays: AssertionError: assert 'declined' == 'accepted'",
+            "Failed: test_stock | test_adds_up: AssertionError: assert [1, 2] == [1, 3]",
         ]
     );
     let of = |name: &str| cases.iter().filter(|case| case.name == name && case.attempt.is_some()).count();
@@ -98,13 +74,13 @@ fn a_real_folder_shows_tests_and_their_attempts() {
 fn a_single_file_is_read_too() {
     check(
         r#"{"name":"t","status":"broken","statusDetails":{"message":"m","trace":"at a"},"labels":[{"name":"suite","value":"s"}]}"#,
-        &["Error s | t | m"],
+        &["Error: s | t: m"],
     );
     let container = r#"{"uuid":"c","children":["1"],"befores":[{"name":"db","status":"broken","statusDetails":{"message":"m"}}]}"#;
-    check(container, &["Error  | db | m"]);
+    check(container, &["Error:  | db: m"]);
     check(
         r#"{"errors":[{"message":"the set-up broke","trace":"at a"}],"attachments":[]}"#,
-        &["Error  | test run | the set-up broke"],
+        &["Error:  | test run: the set-up broke"],
     );
 }
 
@@ -126,7 +102,7 @@ fn how_a_test_ended() {
     ] {
         assert_eq!(ending(fields), want, "{fields}");
     }
-    check(r#"{"name":"t","status":"unknown"}"#, &["Error  | t | it ended as unknown, and does not say why"]);
+    check(r#"{"name":"t","status":"unknown"}"#, &["Error:  | t: it ended as unknown, and does not say why"]);
 }
 
 #[test]
@@ -280,17 +256,17 @@ fn a_fixture_that_failed_is_a_result_if_no_test_of_it_is() {
         shown(&cases)
     };
     let fixtures = [
-        "Error Shop | net | no net",
-        "Error Shop | shut | stuck",
-        "Error Shop | Shop | it ended as unknown, and does not say why",
+        "Error: Shop | net: no net",
+        "Error: Shop | shut: stuck",
+        "Error: Shop | Shop: it ended as unknown, and does not say why",
     ];
     assert_eq!(with("passed"), fixtures);
     assert_eq!(
         with("skipped"),
-        ["Skipped  | t | "].iter().chain(&fixtures).map(|line| (*line).to_owned()).collect::<Vec<_>>()
+        ["Skipped:  | t: "].iter().chain(&fixtures).map(|line| (*line).to_owned()).collect::<Vec<_>>()
     );
-    assert_eq!(with("failed"), ["Failed  | t | m"]);
-    assert_eq!(with("broken"), ["Error  | t | m"]);
+    assert_eq!(with("failed"), ["Failed:  | t: m"]);
+    assert_eq!(with("broken"), ["Error:  | t: m"]);
 }
 
 #[test]

@@ -1,20 +1,15 @@
 //! What Cucumber's JSON gives, and behave's.
 
-use std::ops::ControlFlow;
-
 use super::*;
+use crate::testing::{self, counted, real};
 
-#[track_caller]
 fn read_all(bytes: &[u8]) -> Result<(Vec<Case>, Option<Place>), Unfit> {
-    let mut cases = Vec::new();
-    let mut take = |case: Case| {
-        cases.push(case);
-        ControlFlow::Continue(())
-    };
-    let mut sink = Sink::new(&mut take);
-    read(&Source::memory(bytes.into()), &mut sink)?;
-    let (_, damage) = sink.into_parts();
-    Ok((cases, damage))
+    testing::read_text(read, bytes)
+}
+
+/// Every case that is no pass, as people see it.
+fn shown(cases: &[Case]) -> Vec<String> {
+    testing::shown(cases.iter().filter(|case| case.ending != Ending::Passed))
 }
 
 #[track_caller]
@@ -22,32 +17,11 @@ fn cases(text: &str) -> (Vec<Case>, Option<Place>) {
     read_all(text.as_bytes()).unwrap()
 }
 
-/// Every case that is no pass, as people see it.
-fn shown(cases: &[Case]) -> Vec<String> {
-    let shown = |case: &Case| {
-        let (suite, message) = (case.shown_suite().unwrap_or_default(), case.message().unwrap_or_default());
-        format!("{:?} {suite} | {} | {message}", case.ending, case.shown_test())
-    };
-    cases.iter().filter(|case| case.ending != Ending::Passed).map(shown).collect()
-}
-
 #[track_caller]
 fn check(text: &str, want: &[&str]) {
     let (cases, damage) = cases(text);
     assert_eq!(shown(&cases), want, "{text}");
     assert_eq!(damage, None, "{text}");
-}
-
-fn real(name: &str) -> Vec<u8> {
-    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
-    std::fs::read(data.join(name)).unwrap()
-}
-
-/// How many results of a real report failed, by an independent count.
-fn counted(report: &str) -> usize {
-    let table = String::from_utf8(real("counts.tsv")).unwrap();
-    let row = table.lines().find_map(|line| line.strip_prefix(report)?.strip_prefix('\t')).unwrap();
-    row.split('\t').next().unwrap().parse().unwrap()
 }
 
 #[track_caller]
@@ -62,18 +36,18 @@ fn a_real_report_shows_each_scenario_that_does_not_pass() {
     check_real(
         "cucumber/report.json",
         &[
-            "Failed database | stores the order | Error: the database does not answer",
-            "Failed database | finds the order | Error: the database does not answer",
-            "Failed features/shop.feature > basket | gives a discount | \
+            "Failed: database | stores the order: Error: the database does not answer",
+            "Failed: database | finds the order: Error: the database does not answer",
+            "Failed: features/shop.feature > basket | gives a discount: \
          AssertionError [ERR_ASSERTION]: the discount is <wrong> & more",
-            "Failed features/shop.feature > basket | divides | RangeError: division by zero",
-            "Skipped features/shop.feature > basket | ships to mars | ",
-            "Error features/shop.feature > basket | wraps as a gift | undefined: Given some paper",
-            "Error features/shop.feature > basket | writes a card | pending: Given a card without words",
-            "Failed features/shop.feature > basket | converts | AssertionError [ERR_ASSERTION]: USD rate missing",
-            "Failed features/shop.feature > basket | counts the pieces | Error: the store is shut",
-            "Error features/shop.feature > basket | picks a box | ambiguous: Given a box",
-            "Failed stock | adds up | AssertionError [ERR_ASSERTION]: Expected values to be strictly equal: 42 !== 43",
+            "Failed: features/shop.feature > basket | divides: RangeError: division by zero",
+            "Skipped: features/shop.feature > basket | ships to mars: ",
+            "Error: features/shop.feature > basket | wraps as a gift: undefined: Given some paper",
+            "Error: features/shop.feature > basket | writes a card: pending: Given a card without words",
+            "Failed: features/shop.feature > basket | converts: AssertionError [ERR_ASSERTION]: USD rate missing",
+            "Failed: features/shop.feature > basket | counts the pieces: Error: the store is shut",
+            "Error: features/shop.feature > basket | picks a box: ambiguous: Given a box",
+            "Failed: stock | adds up: AssertionError [ERR_ASSERTION]: Expected values to be strictly equal: 42 !== 43",
         ],
     );
 }
@@ -146,7 +120,7 @@ fn a_hook_that_failed_is_its_scenarios_failure() {
     for list in ["before", "after", "around", "hooks"] {
         let scenario = format!(r#"{{"{list}":{hook},"name":"t","steps":[{}]}}"#, step("s", "skipped", ""));
         let (cases, damage) = cases(&of(&scenario));
-        assert_eq!((shown(&cases), damage), (vec!["Failed shop | t | shut".to_owned()], None));
+        assert_eq!((shown(&cases), damage), (vec!["Failed: shop | t: shut".to_owned()], None));
         assert_eq!(cases[0].trouble.outputs[0], "printed\n");
         assert!(cases[0].trouble.failures[0].text.contains("hook"));
     }
@@ -154,7 +128,7 @@ fn a_hook_that_failed_is_its_scenarios_failure() {
         let step =
             format!(r#"{{"{list}":{hook},"keyword":"Given ","name":"s","result":{{"status":"passed"}}}}"#);
         let (cases, _) = cases(&of(&scenario("t", &step)));
-        assert_eq!(shown(&cases), ["Failed shop | t | shut"]);
+        assert_eq!(shown(&cases), ["Failed: shop | t: shut"]);
         assert_eq!(cases[0].trouble.failures[0].text, format!("hook {list} `Given s`\nshut"));
     }
 }
@@ -172,19 +146,19 @@ fn a_background_belongs_to_the_scenario_that_follows() {
     let passed = |name: &str| scenario(name, &step("s", "passed", ""));
     check(
         &with(&[background("failed"), skipped("one"), background("failed"), skipped("two")]),
-        &["Failed shop | one | shut", "Failed shop | two | shut"],
+        &["Failed: shop | one: shut", "Failed: shop | two: shut"],
     );
     check(&with(&[background("passed"), passed("one")]), &[]);
     check(
         &with(&[background("undefined"), scenario("one", &step("s", "failed", "m"))]),
-        &["Failed shop | one | shut"],
+        &["Failed: shop | one: shut"],
     );
     // Ruby writes no scenario that has no steps of its own.
     check(
         &with(&[background("failed"), background("failed"), passed("two")]),
-        &["Failed shop | Background | shut", "Failed shop | two | shut"],
+        &["Failed: shop | Background: shut", "Failed: shop | two: shut"],
     );
-    check(&with(&[passed("one"), background("failed")]), &["Failed shop | Background | shut"]);
+    check(&with(&[passed("one"), background("failed")]), &["Failed: shop | Background: shut"]);
 }
 
 #[test]
@@ -214,13 +188,13 @@ fn a_row_of_a_table_is_named_where_the_id_has_it() {
 #[test]
 fn names_stand_before_or_after_the_scenarios() {
     let failing = scenario("t", &step("s", "failed", "m"));
-    let want = &["Failed shop | t | m"];
+    let want = &["Failed: shop | t: m"];
     check(&of(&failing), want);
     check(&format!(r#"[{{"uri":"features/shop.feature","name":"shop","elements":[{failing}]}}]"#), want);
     check(&format!(r#"[{{"name":"shop","elements":[{failing}],"uri":"features/shop.feature"}}]"#), want);
     check(
         &format!(r#"[{{"elements":[{failing}]}},{{"elements":[{failing}],"name":"b"}}]"#),
-        &["Failed  | t | m", "Failed b | t | m"],
+        &["Failed:  | t: m", "Failed: b | t: m"],
     );
     let file = |uri: &str| {
         cases(&of("").replace("features/shop.feature", uri).replace("[]", &format!("[{failing}]"))).0[0]
@@ -275,11 +249,11 @@ fn what_behave_says_by_a_status_alone_is_a_result() {
                 "steps":[{"keyword":"Given","name":"19 and 23"}]}],
              "keyword":"Feature","location":"features/shop.feature:1","name":"basket","status":"failed","tags":[]}]"#,
         &[
-            "Error archive | archive | the feature ended as hook_error, and shows no scenario that went wrong",
-            "Error database | stores the order | error: Given a database",
-            "Failed features/shop.feature > basket | gives a discount | ASSERT FAILED: the discount is wrong",
-            "Skipped features/shop.feature > basket | ships to mars | ",
-            "Error features/shop.feature > basket | counts the pieces | \
+            "Error: archive | archive: the feature ended as hook_error, and shows no scenario that went wrong",
+            "Error: database | stores the order: error: Given a database",
+            "Failed: features/shop.feature > basket | gives a discount: ASSERT FAILED: the discount is wrong",
+            "Skipped: features/shop.feature > basket | ships to mars: ",
+            "Error: features/shop.feature > basket | counts the pieces: \
              the scenario ended as hook_error, and shows no step that went wrong",
         ],
     );
@@ -304,7 +278,7 @@ fn an_odd_entry_costs_no_other() {
         "[null,{{\"elements\":null}},\n{{\"elements\":\"none\"}},[],{}]",
         &of(&format!("{odd},{failing}"))[1..].trim_end_matches(']')
     ));
-    assert_eq!(shown(&cases), ["Failed shop | t | m"]);
+    assert_eq!(shown(&cases), ["Failed: shop | t: m"]);
     assert_eq!(cases.len(), 2);
     assert_eq!(
         damage.unwrap().to_string(),
@@ -316,7 +290,7 @@ fn an_odd_entry_costs_no_other() {
 fn reports_one_after_the_other_are_all_read() {
     let one = of(&scenario("t", &step("s", "failed", "m")));
     let (cases, damage) = cases(&format!("{one}\n{one}"));
-    assert_eq!(shown(&cases), ["Failed shop | t | m"; 2]);
+    assert_eq!(shown(&cases), ["Failed: shop | t: m"; 2]);
     assert_eq!(damage.unwrap().line, 2);
 }
 

@@ -1,11 +1,10 @@
 //! What `go test -json` gives, of real runs and of odd ones.
 
 use std::fmt::Write as _;
-use std::ops::ControlFlow;
-use std::path::Path;
 
 use super::*;
 use crate::case::TEXT_BYTES_MAX;
+use crate::testing::{self, real};
 
 /// The results of a report, and where it is damaged.
 fn cases(text: impl AsRef<[u8]>) -> (Vec<Case>, Option<Place>) {
@@ -13,15 +12,7 @@ fn cases(text: impl AsRef<[u8]>) -> (Vec<Case>, Option<Place>) {
 }
 
 fn told(text: impl AsRef<[u8]>) -> Result<(Vec<Case>, Option<Place>), Unfit> {
-    let mut cases = Vec::new();
-    let mut each = |case| {
-        cases.push(case);
-        ControlFlow::Continue(())
-    };
-    let mut sink = Sink::new(&mut each);
-    read(&Source::memory(text.as_ref().into()), &mut sink)?;
-    let (_, damage) = sink.into_parts();
-    Ok((cases, damage))
+    testing::read_text(read, text.as_ref())
 }
 
 /// What failed, each as `ending: suite | name: message`.
@@ -55,11 +46,6 @@ fn events(events: &[&str]) -> String {
 
 fn fault(place: Option<Place>) -> String {
     place.map(|place| place.to_string()).unwrap_or_default()
-}
-
-/// A file of the test data.
-fn real(file: &str) -> Vec<u8> {
-    std::fs::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data")).join(file)).unwrap()
 }
 
 #[test]

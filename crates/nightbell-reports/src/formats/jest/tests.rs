@@ -1,34 +1,20 @@
 //! What Jest's and Vitest's JSON gives.
 
-use std::ops::ControlFlow;
-
 use super::*;
+use crate::testing::{self, counted, real};
 
-#[track_caller]
 fn read_all(bytes: &[u8]) -> Result<(Vec<Case>, Option<Place>), Unfit> {
-    let mut cases = Vec::new();
-    let mut take = |case: Case| {
-        cases.push(case);
-        ControlFlow::Continue(())
-    };
-    let mut sink = Sink::new(&mut take);
-    read(&Source::memory(bytes.into()), &mut sink)?;
-    let (_, damage) = sink.into_parts();
-    Ok((cases, damage))
+    testing::read_text(read, bytes)
+}
+
+/// Every case that is no pass, as people see it.
+fn shown(cases: &[Case]) -> Vec<String> {
+    testing::shown(cases.iter().filter(|case| case.ending != Ending::Passed))
 }
 
 #[track_caller]
 fn cases(text: &str) -> (Vec<Case>, Option<Place>) {
     read_all(text.as_bytes()).unwrap()
-}
-
-/// Every case that is no pass, as people see it.
-fn shown(cases: &[Case]) -> Vec<String> {
-    let shown = |case: &Case| {
-        let (suite, message) = (case.shown_suite().unwrap_or_default(), case.message().unwrap_or_default());
-        format!("{:?} {suite} | {} | {message}", case.ending, case.shown_test())
-    };
-    cases.iter().filter(|case| case.ending != Ending::Passed).map(shown).collect()
 }
 
 #[track_caller]
@@ -43,18 +29,6 @@ fn of(tests: &str) -> String {
     format!(r#"{{"testResults":[{{"assertionResults":[{tests}],"name":"/srv/shop/pay.test.js"}}]}}"#)
 }
 
-fn real(name: &str) -> Vec<u8> {
-    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
-    std::fs::read(data.join(name)).unwrap()
-}
-
-/// How many results of a real report failed, by an independent count.
-fn counted(report: &str) -> usize {
-    let table = String::from_utf8(real("counts.tsv")).unwrap();
-    let row = table.lines().find_map(|line| line.strip_prefix(report)?.strip_prefix('\t')).unwrap();
-    row.split('\t').next().unwrap().parse().unwrap()
-}
-
 #[track_caller]
 fn check_real(report: &str, want: &[&str]) {
     let (cases, damage) = read_all(&real(report)).unwrap();
@@ -67,12 +41,12 @@ fn a_real_report_shows_tests_and_a_file_that_does_not_load() {
     check_real(
         "jest/report.json",
         &[
-            "Failed shop/shop.test.js > basket | gives a discount | \
+            "Failed: shop/shop.test.js > basket | gives a discount: \
          Error: expect(received).toBe(expected) // Object.is equality: Expected: 80, Received: 90",
-            "Failed shop/shop.test.js > basket | divides | RangeError: division by zero",
-            "Skipped shop/shop.test.js > basket | ships to mars | ",
-            "Flaky shop/shop.test.js > basket | pays the second time | it passed when it was invoked 2 times",
-            "Error shop/broken.test.js | shop/broken.test.js | \
+            "Failed: shop/shop.test.js > basket | divides: RangeError: division by zero",
+            "Skipped: shop/shop.test.js > basket | ships to mars: ",
+            "Flaky: shop/shop.test.js > basket | pays the second time: it passed when it was invoked 2 times",
+            "Error: shop/broken.test.js | shop/broken.test.js: \
          Cannot find module './is-not-there' from 'broken.test.js'",
         ],
     );
@@ -83,10 +57,10 @@ fn a_real_report_shows_each_result_of_a_loop() {
     check_real(
         "jest-loop/report.json",
         &[
-            "Failed shop/rates.test.js | converts | Error: USD rate missing",
-            "Failed shop/rates.test.js > database | stores the order | Error: the database does not answer",
-            "Failed shop/rates.test.js > database | finds the order | Error: the database does not answer",
-            "Failed shop/stock.test.js | converts | Error: GBP is out of stock",
+            "Failed: shop/rates.test.js | converts: Error: USD rate missing",
+            "Failed: shop/rates.test.js > database | stores the order: Error: the database does not answer",
+            "Failed: shop/rates.test.js > database | finds the order: Error: the database does not answer",
+            "Failed: shop/stock.test.js | converts: Error: GBP is out of stock",
         ],
     );
 }
@@ -135,7 +109,7 @@ fn texts_are_kept_of_what_went_wrong_only() {
 #[test]
 fn a_test_is_named_by_its_titles_and_its_file_wherever_the_name_stands() {
     let test = r#"{"status":"failed","ancestorTitles":["","a","b"],"title":"t","failureMessages":["m"]}"#;
-    let want = "Failed shop/pay.test.js > a > b | t | m";
+    let want = "Failed: shop/pay.test.js > a > b | t: m";
     check(&of(test), &[want]);
     check(
         &format!(r#"{{"testResults":[{{"name":"/srv/shop/pay.test.js","assertionResults":[{test}]}}]}}"#),
@@ -143,9 +117,9 @@ fn a_test_is_named_by_its_titles_and_its_file_wherever_the_name_stands() {
     );
     check(
         &of(r#"{"status":"failed","fullName":"a t","failureMessages":["m"]}"#),
-        &["Failed shop/pay.test.js | a t | m"],
+        &["Failed: shop/pay.test.js | a t: m"],
     );
-    check(r#"{"testResults":[{"assertionResults":[{"status":"failed","title":"t"}]}]}"#, &["Failed  | t | "]);
+    check(r#"{"testResults":[{"assertionResults":[{"status":"failed","title":"t"}]}]}"#, &["Failed:  | t: "]);
 }
 
 #[test]
@@ -154,7 +128,7 @@ fn each_file_has_its_own_name() {
     let files = [file(r#","name":"a.js""#), file(""), file(r#","name":"c.js""#)].join(",");
     check(
         &format!(r#"{{"testResults":[{files}]}}"#),
-        &["Failed a.js | t | ", "Failed  | t | ", "Failed c.js | t | "],
+        &["Failed: a.js | t: ", "Failed:  | t: ", "Failed: c.js | t: "],
     );
 }
 
@@ -176,7 +150,7 @@ fn a_file_with_more_tests_than_may_wait_has_its_name_too() {
 #[test]
 fn a_file_that_failed_and_shows_no_failed_test_is_a_result() {
     let file = |fields: &str| format!(r#"{{"testResults":[{{"name":"/srv/shop/a.js",{fields}}}]}}"#);
-    let error = |message: &str| format!("Error shop/a.js | shop/a.js | {message}");
+    let error = |message: &str| format!("Error: shop/a.js | shop/a.js: {message}");
     check(&file(r#""status":"failed","message":"no module","assertionResults":[]"#), &[&error("no module")]);
     check(&file(r#""status":"failed","assertionResults":[{"title":"t","status":"passed"}]"#), &[&error("")]);
     // As older Vitest wrote it.
@@ -187,7 +161,7 @@ fn a_file_that_failed_and_shows_no_failed_test_is_a_result() {
     let failing = r#""assertionResults":[{"title":"t","status":"failed","failureMessages":["m"]}]"#;
     check(
         &file(&format!(r#"{failing},"status":"failed","message":"● t › m""#)),
-        &["Failed shop/a.js | t | m"],
+        &["Failed: shop/a.js | t: m"],
     );
 }
 
@@ -201,10 +175,10 @@ fn what_jest_gives_its_own_reporters_is_read() {
             {"testFilePath":"/srv/shop/c.js","testExecError":{"message":"","stack":"afterAll broke"},
              "testResults":[{"title":"t","status":"failed","failureMessages":["m"]}]}]}"#,
         &[
-            "Failed shop/a.js > s | t | m",
-            "Error shop/b.js | shop/b.js | no module",
-            "Failed shop/c.js | t | m",
-            "Error shop/c.js | shop/c.js | afterAll broke",
+            "Failed: shop/a.js > s | t: m",
+            "Error: shop/b.js | shop/b.js: no module",
+            "Failed: shop/c.js | t: m",
+            "Error: shop/c.js | shop/c.js: afterAll broke",
         ],
     );
 }
@@ -215,8 +189,8 @@ fn what_is_counted_and_not_shown_is_a_result() {
     let report = |head: &str, tests: &str, tail: &str| {
         format!(r#"{{{head}"testResults":[{{"name":"a.js","assertionResults":[{tests}]}}]{tail}}}"#)
     };
-    let test = "Failed a.js > s | t | m";
-    let sum = |what: &str| format!("Error  | test run | {what}");
+    let test = "Failed: a.js > s | t: m";
+    let sum = |what: &str| format!("Error:  | test run: {what}");
     check(&report(r#""numFailedTests":1,"numFailedTestSuites":1,"success":false,"#, failing, ""), &[test]);
     // A file and a suite in it.
     check(&report("", failing, r#","numFailedTestSuites":2"#), &[test]);
@@ -246,11 +220,11 @@ fn a_set_up_of_which_vitest_says_only_that_a_suite_failed_is_a_result() {
                 {"ancestorTitles":[],"status":"failed","title":"converts","failureMessages":["Error: GBP is out of stock"]}],
              "status":"failed","message":"","name":"/srv/shop/stock.test.js"}]}"#,
         &[
-            "Error shop/broken.test.js | shop/broken.test.js | Cannot find module",
-            "Failed shop/rates.test.js | converts | Error: USD rate missing",
-            "Skipped shop/rates.test.js > database | stores the order | ",
-            "Failed shop/stock.test.js | converts | Error: GBP is out of stock",
-            "Error  | test run | the report counts 4 failed suites, of which it shows 3",
+            "Error: shop/broken.test.js | shop/broken.test.js: Cannot find module",
+            "Failed: shop/rates.test.js | converts: Error: USD rate missing",
+            "Skipped: shop/rates.test.js > database | stores the order: ",
+            "Failed: shop/stock.test.js | converts: Error: GBP is out of stock",
+            "Error:  | test run: the report counts 4 failed suites, of which it shows 3",
         ],
     );
 }
@@ -274,7 +248,7 @@ fn an_odd_entry_costs_no_other() {
          \"assertionResults\":[null,{{}},[],{{\"title\":{{}},\"status\":[]}},{}]}}]}}",
         r#"{"title":5,"status":"failed","ancestorTitles":"s","failureMessages":{}}"#
     ));
-    assert_eq!(shown(&cases), ["Failed x > s | 5 | "]);
+    assert_eq!(shown(&cases), ["Failed: x > s | 5: "]);
     assert_eq!(
         damage.unwrap().to_string(),
         "line 1: no Jest JSON report: `testResults` is not what it is in Jest's"
@@ -289,8 +263,8 @@ fn reports_one_after_the_other_are_all_read() {
         )
     };
     let (cases, damage) = cases(&format!("{}\n{}", one("a.js"), one("b.js")));
-    let sum = "Error  | test run | the report counts 2 failed tests, of which it shows 1";
-    assert_eq!(shown(&cases), ["Failed a.js | t | ", sum, "Failed b.js | t | ", sum]);
+    let sum = "Error:  | test run: the report counts 2 failed tests, of which it shows 1";
+    assert_eq!(shown(&cases), ["Failed: a.js | t: ", sum, "Failed: b.js | t: ", sum]);
     assert_eq!(damage.unwrap().line, 2);
 }
 

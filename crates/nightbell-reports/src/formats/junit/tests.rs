@@ -280,7 +280,11 @@ fn check_damaged(report: &str, want: &[&str], said: &str) {
 fn of_a_report_with_something_around_it_what_is_sound_is_read() {
     check_damaged(&format!("{ONE}\n{TWO}"), &["x", "y"], "2: 2 cases read: not XML: a second root element");
     check_damaged(&format!("{ONE}\nmore"), &["x"], "1: 1 case read: not XML: text outside of all elements");
-    check_damaged(&format!("npm WARN\n{ONE}"), &["x"], "1: 1 case read: not XML: text outside of all elements");
+    check_damaged(
+        &format!("npm WARN\n{ONE}"),
+        &["x"],
+        "1: 1 case read: not XML: text outside of all elements",
+    );
     let deep = format!("<testsuite>{}</testsuite>{TWO}", "<testsuite>".repeat(101));
     check_damaged(&deep, &[], "1: 0 cases read: it is nested deeper than 100");
 }
@@ -316,7 +320,8 @@ fn of_a_report_that_breaks_off_what_is_sound_is_read() {
 
 #[test]
 fn a_failure_that_is_not_closed_swallows_no_test() {
-    let report = "<testsuite name='a'><failure message='m'>\n<testcase name='x'><failure/></testcase></testsuite>";
+    let report =
+        "<testsuite name='a'><failure message='m'>\n<testcase name='x'><failure/></testcase></testsuite>";
     assert_eq!(damaged(report).0, ["x", "a"]);
     let report = "<testsuite name='a'><system-err>\n<testcase name='x'><failure/></testcase></testsuite>";
     assert_eq!(damaged(report).0, ["x"]);

@@ -1,20 +1,15 @@
 //! What Playwright's JSON gives.
 
-use std::ops::ControlFlow;
-
 use super::*;
+use crate::testing::{self, counted, real};
 
-#[track_caller]
 fn read_all(bytes: &[u8]) -> Result<(Vec<Case>, Option<Place>), Unfit> {
-    let mut cases = Vec::new();
-    let mut take = |case: Case| {
-        cases.push(case);
-        ControlFlow::Continue(())
-    };
-    let mut sink = Sink::new(&mut take);
-    read(&Source::memory(bytes.into()), &mut sink)?;
-    let (_, damage) = sink.into_parts();
-    Ok((cases, damage))
+    testing::read_text(read, bytes)
+}
+
+/// Every case that is no pass, as people see it.
+fn shown(cases: &[Case]) -> Vec<String> {
+    testing::shown(cases.iter().filter(|case| case.ending != Ending::Passed))
 }
 
 #[track_caller]
@@ -22,32 +17,11 @@ fn cases(text: &str) -> (Vec<Case>, Option<Place>) {
     read_all(text.as_bytes()).unwrap()
 }
 
-/// Every case that is no pass, as people see it.
-fn shown(cases: &[Case]) -> Vec<String> {
-    let shown = |case: &Case| {
-        let (suite, message) = (case.shown_suite().unwrap_or_default(), case.message().unwrap_or_default());
-        format!("{:?} {suite} | {} | {message}", case.ending, case.shown_test())
-    };
-    cases.iter().filter(|case| case.ending != Ending::Passed).map(shown).collect()
-}
-
 #[track_caller]
 fn check(text: &str, want: &[&str]) {
     let (cases, damage) = cases(text);
     assert_eq!(shown(&cases), want, "{text}");
     assert_eq!(damage, None, "{text}");
-}
-
-fn real(name: &str) -> Vec<u8> {
-    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
-    std::fs::read(data.join(name)).unwrap()
-}
-
-/// How many results of a real report failed, by an independent count.
-fn counted(report: &str) -> usize {
-    let table = String::from_utf8(real("counts.tsv")).unwrap();
-    let row = table.lines().find_map(|line| line.strip_prefix(report)?.strip_prefix('\t')).unwrap();
-    row.split('\t').next().unwrap().parse().unwrap()
 }
 
 #[track_caller]
@@ -59,13 +33,13 @@ fn check_real(report: &str, want: &[&str]) {
 
 #[test]
 fn a_real_report_shows_each_test_in_each_project() {
-    let discount = "Failed shop.spec.js > basket | gives a discount | \
+    let discount = "Failed: shop.spec.js > basket | gives a discount: \
                     Error: expect(received).toBe(expected) // Object.is equality: Expected: 80, Received: 90";
-    let skipped = "Skipped shop.spec.js > basket | ships to mars | ";
-    let flaky = "Flaky shop.spec.js > basket | pays the second time | \
+    let skipped = "Skipped: shop.spec.js > basket | ships to mars: ";
+    let flaky = "Flaky: shop.spec.js > basket | pays the second time: \
                  Error: expect(received).toBe(expected) // Object.is equality: Expected: 1, Received: 0";
-    let endless = "Error shop.spec.js > basket | never ends | Test timeout of 200ms exceeded.";
-    let divides = "Failed shop.spec.js > basket | divides | RangeError: division by zero";
+    let endless = "Error: shop.spec.js > basket | never ends: Test timeout of 200ms exceeded.";
+    let divides = "Failed: shop.spec.js > basket | divides: RangeError: division by zero";
     let want = [discount, discount, divides, skipped, skipped, flaky, flaky, endless, endless];
     check_real("playwright/report.json", &want);
     let (cases, _) = read_all(&real("playwright/report.json")).unwrap();
@@ -195,7 +169,7 @@ fn suites_are_a_path_and_tags_are_kept() {
     );
     check(
         r#"{"suites":[{"title":"","file":"e2e/a.spec.js","specs":[{"title":"t","tests":[{"status":"unexpected"}]}]}]}"#,
-        &["Failed e2e/a.spec.js | t | "],
+        &["Failed: e2e/a.spec.js | t: "],
     );
 }
 
@@ -205,8 +179,8 @@ fn an_error_of_no_test_is_a_result() {
         r#"{"suites":[],"errors":[{"message":"Error: no module\n","stack":"at a","location":{"file":"/srv/shop/a.spec.js","line":1}},
             {"message":"Timed out waiting 60s for the test suite to run"}],"stats":{"unexpected":0}}"#,
         &[
-            "Error shop/a.spec.js | shop/a.spec.js | Error: no module",
-            "Error  | test run | Timed out waiting 60s for the test suite to run",
+            "Error: shop/a.spec.js | shop/a.spec.js: Error: no module",
+            "Error:  | test run: Timed out waiting 60s for the test suite to run",
         ],
     );
 }
@@ -215,18 +189,18 @@ fn an_error_of_no_test_is_a_result() {
 fn what_is_counted_and_not_shown_is_a_result() {
     let failing = of(r#""status":"unexpected","results":[]"#);
     let with = |stats: &str| failing.replacen('{', &format!(r#"{{"stats":{{{stats}}},"#), 1);
-    let test = "Failed a.spec.js | t | ";
+    let test = "Failed: a.spec.js | t: ";
     check(&with(r#""unexpected":1,"flaky":3"#), &[test]);
     check(
         &with(r#""unexpected":3"#),
-        &[test, "Error  | test run | the report counts 3 failed, of which it shows 1"],
+        &[test, "Error:  | test run: the report counts 3 failed, of which it shows 1"],
     );
     check(
         r#"{"stats":{"unexpected":2}}"#,
-        &["Error  | test run | the report counts 2 failed, of which it shows 0"],
+        &["Error:  | test run: the report counts 2 failed, of which it shows 0"],
     );
     let spec = r#"{"suites":[{"title":"a.spec.js","specs":[{"title":"t","ok":false,"tests":[]}]}],"stats":{"unexpected":1}}"#;
-    check(spec, &["Error a.spec.js | t | the report says that it failed, and shows no result that did"]);
+    check(spec, &["Error: a.spec.js | t: the report says that it failed, and shows no result that did"]);
 }
 
 #[test]
@@ -235,7 +209,7 @@ fn an_odd_entry_costs_no_other() {
     let (cases, damage) = cases(&format!(
         "{{\"suites\":[5,null,{{}},\n{{\"title\":7,\"suites\":null,\"specs\":[3,{{\"title\":[\"t\"],\"tags\":\"x\",\"tests\":[[],{test}]}}]}}],\"errors\":{{}}}}"
     ));
-    assert_eq!(shown(&cases), ["Skipped 7 | t | ", "Error 7 | t | 5"]);
+    assert_eq!(shown(&cases), ["Skipped: 7 | t: ", "Error: 7 | t: 5"]);
     assert_eq!(
         damage.unwrap().to_string(),
         "line 1: no Playwright JSON report: `suites` is not what it is in Playwright's"
@@ -252,10 +226,10 @@ fn reports_one_after_the_other_are_all_read() {
         )
     };
     let (cases, damage) = cases(&format!("{}\n{}", one(1), one(2)));
-    let test = "Failed a.spec.js | t | ";
+    let test = "Failed: a.spec.js | t: ";
     assert_eq!(
         shown(&cases),
-        [test, test, "Error  | test run | the report counts 2 failed, of which it shows 1"]
+        [test, test, "Error:  | test run: the report counts 2 failed, of which it shows 1"]
     );
     assert_eq!(damage.unwrap().line, 2);
 }

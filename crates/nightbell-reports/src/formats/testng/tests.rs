@@ -1,27 +1,17 @@
 //! What TestNG's own XML gives.
 
 use std::fmt::Write as _;
-use std::ops::ControlFlow;
 
 use insta::assert_snapshot;
 
 use super::{lasting, read, stamp};
 use crate::case::{Case, Ending};
 use crate::fault::{Place, Unfit};
-use crate::sink::Sink;
-use crate::source::Source;
 use crate::tally::{Repeats, Tally};
+use crate::testing;
 
 fn read_all(report: impl AsRef<[u8]>) -> Result<(Vec<Case>, Option<Place>), Unfit> {
-    let mut cases = Vec::new();
-    let mut each = |case| {
-        cases.push(case);
-        ControlFlow::Continue(())
-    };
-    let mut sink = Sink::new(&mut each);
-    read(&Source::memory(report.as_ref().into()), &mut sink)?;
-    let (_, damage) = sink.into_parts();
-    Ok((cases, damage))
+    testing::read_text(read, report.as_ref())
 }
 
 #[track_caller]

@@ -1,25 +1,23 @@
 //! What xUnit.net's XML gives, in its versions.
 
-use std::ops::ControlFlow;
-
 use insta::assert_snapshot;
 
 use super::read;
 use crate::case::{Case, Ending};
 use crate::fault::{Place, Unfit};
-use crate::sink::Sink;
-use crate::source::Source;
+use crate::testing;
 
 fn read_all(report: impl AsRef<[u8]>) -> Result<(Vec<Case>, Option<Place>), Unfit> {
-    let mut cases = Vec::new();
-    let mut each = |case| {
-        cases.push(case);
-        ControlFlow::Continue(())
-    };
-    let mut sink = Sink::new(&mut each);
-    read(&Source::memory(report.as_ref().into()), &mut sink)?;
-    let (_, damage) = sink.into_parts();
-    Ok((cases, damage))
+    testing::read_text(read, report.as_ref())
+}
+
+fn data(file: &str) -> Vec<u8> {
+    testing::real(&format!("xunit/{file}"))
+}
+
+/// What went wrong, a line each.
+fn lines(cases: &[Case]) -> String {
+    testing::shown(cases.iter().filter(|case| case.ending.is_bad())).join("\n")
 }
 
 #[track_caller]
@@ -27,25 +25,11 @@ fn cases(report: impl AsRef<[u8]>) -> (Vec<Case>, Option<Place>) {
     read_all(report).unwrap_or_else(|unfit| panic!("{unfit:?}"))
 }
 
-/// What went wrong, a line each: how, where, what, and the line that is read out.
-fn lines(cases: &[Case]) -> String {
-    let bad = cases.iter().filter(|case| case.ending.is_bad());
-    let line = |case: &Case| {
-        let (suite, message) = (case.shown_suite().unwrap_or_default(), case.message().unwrap_or_default());
-        format!("{:?}: {suite} | {}: {message}", case.ending, case.shown_test())
-    };
-    bad.map(line).collect::<Vec<_>>().join("\n")
-}
-
 #[track_caller]
 fn sound(report: impl AsRef<[u8]>) -> String {
     let (cases, damage) = cases(report);
     assert_eq!(damage, None);
     lines(&cases)
-}
-
-fn data(file: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/../../tests/data/xunit/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
 /// A report of one class with these tests.
