@@ -233,7 +233,7 @@ async fn unpack_and_read(
             Reading::Events { form, .. } => items::read(&body, form, made_id),
             Reading::Report { options, format } => {
                 let made_bytes_max = weight.saturating_sub(body.len());
-                read_report(&body, *options, format, made_bytes_max)
+                read_report(body, *options, format, made_bytes_max)
             }
         }
     };
@@ -249,12 +249,12 @@ async fn unpack_and_read(
 /// The events of a report, which must not come to more than `made_bytes_max`: a short report with a long name for its
 /// suite, or a query that goes into each event, makes many times its own length.
 fn read_report(
-    body: &Bytes,
+    body: Bytes,
     options: ReportOptions,
     format: Option<Format>,
     made_bytes_max: usize,
 ) -> Result<Batch, Problem> {
-    let input = Input { name: "report".into(), source: Source::memory(body.as_ref().into()), format };
+    let input = Input { name: "report".into(), source: Source::shared(body), format };
     let (mut batch, mut made_bytes, mut heard) = (Batch::default(), 0, None);
     let mut reading = ReportReading::new(Repeats::Declared, options);
     let mut each = |event: Event| {

@@ -18,9 +18,6 @@ const HEAD_BYTES: u64 = 64 * 1024;
 /// How many lines may stand before the first one that tells.
 const LINES_MAX: usize = 1_000;
 
-/// How many elements may stand before the root of a report: there is something before it that only looks like XML.
-const ELEMENTS_MAX: usize = 50;
-
 /// The formats that are read, for people.
 const KNOWN: &str = "JUnit, CTRF, TRX, NUnit, xUnit, TestNG, `go test -json`, TAP, Cucumber JSON, Allure results, \
                      Playwright's and Jest's JSON";
@@ -82,21 +79,16 @@ pub(crate) fn is_allure(folder: &Path) -> bool {
 
 fn of_xml(source: &Source) -> Result<Format, Unfit> {
     let mut xml = Xml::open(source, Vocabulary { structure: &[], result: None })?;
-    let mut first = None;
-    for _ in 0..ELEMENTS_MAX {
+    loop {
         match xml.step() {
             Step::Start => {
-                if let Some(format) = of_root(xml.name()) {
-                    return Ok(format);
-                }
-                first.get_or_insert_with(|| (xml.line(), xml.name().to_owned()));
+                let foreign = || unknown(xml.line(), &foreign_root(xml.name())).into();
+                return of_root(xml.name()).ok_or_else(foreign);
             }
-            Step::Eof => break,
+            Step::Eof => return Err(unknown(1, "XML without an element").into()),
             Step::Text | Step::End | Step::ImpliedEnd => {}
         }
     }
-    let Some((line, root)) = first else { return Err(unknown(1, "XML without an element").into()) };
-    Err(unknown(line, &foreign_root(&root)).into())
 }
 
 fn of_root(name: &str) -> Option<Format> {
@@ -224,10 +216,15 @@ impl Keys {
         }
     }
 
+    /// Whether it is what Nightbell makes of reports.
+    fn is_event(&self) -> bool {
+        self.top.contains(&"project") && self.top.contains(&"test")
+    }
+
     /// What a document that is no report is.
     fn foreign(&self) -> String {
         let has = |key| self.top.contains(&key);
-        let cure = if has("project") && has("test") {
+        let cure = if self.is_event() {
             "events; give them on standard input, one a line"
         } else if has("passes") && has("stats") || has("results") && has("stats") {
             "Mocha's own JSON or Mochawesome's; let mocha-junit-reporter write one"
@@ -248,7 +245,7 @@ fn of_json(source: &Source) -> Result<Option<Format>, Unfit> {
     match keys.told() {
         Some(format) => Ok(Some(format)),
         // One document a line is no document, nor is TAP that begins with a bracket.
-        None if damage.is_some() => Ok(None),
+        None if damage.is_some() && !keys.is_event() => Ok(None),
         None => Err(unknown(1, &keys.foreign()).into()),
     }
 }

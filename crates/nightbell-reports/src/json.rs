@@ -42,6 +42,9 @@ pub(crate) trait Handler {
     /// What is wanted of the value at this path.
     fn want(&mut self, path: &[&'static str]) -> Want;
 
+    /// What was entered and begins next is an object, and no list.
+    fn begin_object(&mut self, _path: &[&'static str], _line: u64) {}
+
     /// A list or an object that was entered begins.
     fn begin(&mut self, _path: &[&'static str]) {}
 
@@ -187,6 +190,7 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let walk = self.0;
+        walk.handler.begin_object(&walk.path, walk.at.get().line);
         walk.handler.begin(&walk.path);
         while let Some(key) = map.next_key::<String>()? {
             let Some(known) = walk.known(&key) else {

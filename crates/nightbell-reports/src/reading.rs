@@ -100,8 +100,11 @@ impl Reading {
         }
         for (file, input) in inputs.into_iter().enumerate() {
             if let Some((report, mut tally, _)) = self.survey(file, input, heard) {
-                self.summary += self.whole(&tally, [&report]);
-                self.events(&report, &mut tally, 0, heard, each)?;
+                let held = self.whole(&tally, [&report]);
+                self.summary += held;
+                if held.events > 0 {
+                    self.events(&report, &mut tally, 0, heard, each)?;
+                }
             }
         }
         ControlFlow::Continue(())
@@ -237,9 +240,6 @@ impl Reading {
         each: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let (mut flow, mut number) = (ControlFlow::Continue(()), first);
-        if self.summary.events == 0 {
-            return flow;
-        }
         let told = &mut self.told;
         let read = report.each(&mut |case| {
             let label = tally.label(report.file, &case);

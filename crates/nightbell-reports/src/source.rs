@@ -1,5 +1,6 @@
 //! Where a report's bytes come from. A report is read several times, so whatever can't be rewound is kept first.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write as _};
 use std::os::unix::fs::FileExt as _;
@@ -23,8 +24,11 @@ pub struct Source(Kind);
 enum Kind {
     File(PathBuf),
     Kept(Arc<File>),
-    Memory(Arc<[u8]>),
+    Memory(Memory),
 }
+
+#[derive(Clone)]
+struct Memory(Arc<dyn AsRef<[u8]> + Send + Sync>);
 
 /// Reads a file that others read as well.
 struct Shared {
@@ -42,7 +46,13 @@ impl Source {
     /// What is in memory already.
     #[must_use]
     pub fn memory(bytes: Arc<[u8]>) -> Self {
-        Self(Kind::Memory(bytes))
+        Self::shared(bytes)
+    }
+
+    /// The same of whatever holds it, without a copy.
+    #[must_use]
+    pub fn shared(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
+        Self(Kind::Memory(Memory(Arc::new(bytes))))
     }
 
     /// What can be read only once, such as a pipe: it is copied into a file without a name, 4 GiB of it at the most.
@@ -79,7 +89,7 @@ impl Source {
         let plain: Box<dyn Read> = match &self.0 {
             Kind::File(path) => Box::new(File::open(path)?),
             Kind::Kept(file) => Box::new(Shared { file: Arc::clone(file), at: 0 }),
-            Kind::Memory(bytes) => Box::new(io::Cursor::new(Arc::clone(bytes))),
+            Kind::Memory(bytes) => Box::new(io::Cursor::new(bytes.clone())),
         };
         let mut plain = BufReader::new(plain);
         let mut head = Vec::with_capacity(GZIP.len());
@@ -87,6 +97,18 @@ impl Source {
         let is_packed = head == GZIP;
         let whole = io::Cursor::new(head).chain(plain);
         Ok(if is_packed { Box::new(MultiGzDecoder::new(BufReader::new(whole))) } else { Box::new(whole) })
+    }
+}
+
+impl AsRef<[u8]> for Memory {
+    fn as_ref(&self) -> &[u8] {
+        (*self.0).as_ref()
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} bytes", self.as_ref().len())
     }
 }
 

@@ -159,9 +159,6 @@ pub struct Publish {
     /// JSON, Allure results, or Playwright's or Jest's JSON; plain or packed with gzip.
     #[arg(value_name = "FILES", conflicts_with_all = ["test", "id", "status", "message", "details", "dedup_key"])]
     pub files: Vec<PathBuf>,
-    /// Reports whose form is told by a flag.
-    #[command(flatten)]
-    pub forced: ForcedFormats,
     /// What the test runner ended with, best as `$status`; all but 0 and nothing is a failure. If no report shows one, one
     /// event says so: a run that failed is never silent.
     #[arg(long, value_name = "N", allow_hyphen_values = true, conflicts_with = "test")]
@@ -191,6 +188,9 @@ pub struct Publish {
     /// The event, or what reports leave open.
     #[command(flatten)]
     pub event: EventFlags,
+    /// Reports whose form is told by a flag; last, since its heading holds for what follows.
+    #[command(flatten)]
+    pub forced: ForcedFormats,
 }
 
 /// A flag for each format, which holds whatever the content looks like.

@@ -103,6 +103,12 @@ impl Handler for Reader<'_, '_> {
         }
     }
 
+    fn begin_object(&mut self, path: &[&'static str], line: u64) {
+        if let ["results", "tests"] = path {
+            self.odd.get_or_insert(Place { line, fault: Fault::odd("`tests` is no list") });
+        }
+    }
+
     fn begin(&mut self, path: &[&'static str]) {
         self.has_tests |= matches!(path, ["results", "tests"]);
     }

@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::case::{Attempt, Case, Ending, Failure, OUTPUT_BYTES_MAX, Trouble, push_bounded};
@@ -31,7 +32,14 @@ const JEST_BROKEN_SUITE: &str = "Test suite failed to run";
 pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
     let mut xml = Xml::open(source, VOCABULARY)?;
     xml.root(Format::Junit, &["testsuites", "testsuite"])?;
-    let mut reader = Reader { xml, sink, suites: Vec::new(), case: None, shown: Shown::default() };
+    let mut reader = Reader {
+        xml,
+        sink,
+        suites: Vec::new(),
+        case: None,
+        shown: Shown::default(),
+        attempts: HashMap::new(),
+    };
     reader.begin_suite();
     reader.run();
     reader.sink.damage(reader.xml.damage());
@@ -45,6 +53,8 @@ struct Reader<'s, 'a> {
     suites: Vec<Suite>,
     case: Option<OpenCase>,
     shown: Shown,
+    /// How often a name was met with a number of its attempt.
+    attempts: HashMap<(String, u64), u32>,
 }
 
 /// A case that is being read.
@@ -236,10 +246,7 @@ impl Reader<'_, '_> {
             ..Case::default()
         };
         if let Some(number) = attempt.and_then(|number| number.trim().parse::<u64>().ok()) {
-            let place =
-                [case.suite.as_deref(), case.class.as_deref(), case.file.as_deref(), Some(&case.name)];
-            let of = place.map(Option::unwrap_or_default).join("\n");
-            case.attempt = Some(Attempt { of, number: number.saturating_add(1) });
+            case.attempt = Some(self.attempt_of(&case, number));
         }
         let mut told = words.iter().flatten().filter_map(|word| Ending::of_word(word));
         let mut shown = Shown::default();
@@ -248,6 +255,15 @@ impl Reader<'_, '_> {
             shown = Shown { kinds: 1, elements: 0 };
         }
         OpenCase { case, says_flaky: is_flaky && shown == Shown::default(), may_fail: false, shown }
+    }
+
+    /// Which attempt a case is that has this number. Of those of one name and one number each is of a test of its own.
+    fn attempt_of(&mut self, case: &Case, number: u64) -> Attempt {
+        let place = [case.suite.as_deref(), case.class.as_deref(), case.file.as_deref(), Some(&case.name)];
+        let of = place.map(Option::unwrap_or_default).join("\n");
+        let met = self.attempts.entry((of.clone(), number)).or_default();
+        *met += 1;
+        Attempt { of: format!("{of}\n{met}"), number: number.saturating_add(1) }
     }
 
     /// Takes an element that may say how its case or its suite ended, with all that is in it.

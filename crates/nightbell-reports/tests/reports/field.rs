@@ -408,9 +408,15 @@ fn r15_what_is_packed_or_of_a_foreign_form_is_known() {
     assert!(said("<Catch2TestRun/>").contains("-r junit"));
     assert!(said("<nonsense/>").contains("`nonsense`; JUnit, CTRF, TRX"));
     assert!(said(r#"{"stats":{},"passes":[],"failures":[]}"#).contains("Mocha"));
-    assert!(said(r#"{"project":"p","test":"t"}"#).contains("standard input"));
+    let event = r#"{"project":"p","test":"t"}"#;
+    assert!(
+        said(event).contains("standard input")
+            && said(&format!("{event}\n{event}")).contains("standard input")
+    );
     assert!(said("nothing of the kind").contains("a text of another kind"));
     assert_eq!(said(""), "report:1: it is empty");
+    // A program that speaks of reports is none.
+    assert!(said("// Copyright <HOLDER>\nwrite('<testsuite>')").contains("another kind"));
 }
 
 #[test]

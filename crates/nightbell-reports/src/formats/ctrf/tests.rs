@@ -91,6 +91,15 @@ fn one_odd_entry_costs_no_other() {
 }
 
 #[test]
+fn tests_that_are_no_list_are_said() {
+    let (tests, said) = damaged(r#"{"results":{"tests":{"0":{"name":"a","status":"failed"}}}}"#);
+    assert_eq!(
+        (tests.len(), said.as_str()),
+        (0, "report damaged at line 1: 0 cases read: `tests` is no list")
+    );
+}
+
+#[test]
 fn what_the_summary_counts_and_the_tests_do_not_show_is_an_event() {
     let read = |failed: &str, tests: &str| {
         let (_, events) =

@@ -184,6 +184,17 @@ fn cases_with_a_number_of_their_attempt_are_attempts() {
 }
 
 #[test]
+fn cases_of_one_name_and_one_number_of_attempt_are_two_tests() {
+    let case = |number: u32, inside: &str| format!("<testcase name='t' retry='{number}'>{inside}</testcase>");
+    let rows =
+        [case(0, "<failure message='a'/>"), case(0, ""), case(0, "<failure message='b'/>"), case(1, "")];
+    let (summary, events) = sound(format!("<testsuite name='s'>{}</testsuite>", rows.concat()));
+    let told: Vec<_> =
+        events.iter().map(|event| (event.test.as_str(), event.message.as_deref().unwrap())).collect();
+    assert_eq!((summary.cases, told), (3, vec![("t #3", "b")]));
+}
+
+#[test]
 fn cases_of_one_name_in_two_suites_are_two() {
     let suite =
         |name: &str| format!("<testsuite name='{name}'><testcase name='t'><failure/></testcase></testsuite>");

@@ -149,7 +149,7 @@ impl Found {
                 return Err(BadInput::TooMany { pattern: folder.display().to_string() });
             }
             match path.metadata() {
-                Ok(about) if about.is_dir() && depth_left > 0 => {
+                Ok(about) if about.is_dir() && depth_left > 0 && !is_foreign(&path) => {
                     self.look_into(&path, format, depth_left - 1)?;
                 }
                 Ok(about) if about.is_file() && !is_allure => self.consider(&path, about.len(), format),
@@ -170,6 +170,12 @@ impl Found {
             self.passed_over.push(path.display().to_string());
         }
     }
+}
+
+/// Whether a folder is hidden, or that of other people's programs, whose own tests have reports of their own.
+fn is_foreign(folder: &Path) -> bool {
+    let name = folder.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    name.starts_with('.') || name == "node_modules"
 }
 
 /// The patterns that a list by commas, and braces, stand for; a name with neither is the only one.
@@ -253,7 +259,9 @@ mod tests {
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("shard/deep.xml")).unwrap();
-        std::fs::create_dir_all(folder.path().join("mixed/allure")).unwrap();
+        for inner in ["allure", "node_modules", ".hidden"] {
+            std::fs::create_dir_all(folder.path().join("mixed").join(inner)).unwrap();
+        }
         for name in
             ["b.xml", "a.xml", "a[1].xml", "shard/c.xml", "shard/deep.xml/d.xml", "a,b.xml", "{c}.xml"]
         {
@@ -269,6 +277,8 @@ mod tests {
             ("mixed/allure/1-result.json", "{}"),
             ("mixed/allure/2-result.json", "{}"),
             ("shard/notes.md", "# Notes"),
+            ("mixed/node_modules/own.xml", REPORT),
+            ("mixed/.hidden/own.xml", REPORT),
         ] {
             std::fs::write(folder.path().join(name), text).unwrap();
         }

@@ -12,6 +12,9 @@ use crate::feed::Item;
 use crate::ndjson::Events;
 use crate::output::{count, one_line};
 
+/// How many files are named that are no reports.
+const PASSED_OVER_MAX: usize = 5;
+
 /// The longest name of a file that is shown, in characters.
 const NAME_CHARS_MAX: usize = 300;
 
@@ -123,8 +126,8 @@ pub(super) fn read_lines(is_terse: bool, send: Send<'_>) -> Outcome {
 pub(super) fn read_reports(reports: &Reports, send: Send<'_>) -> Outcome {
     let mut outcome = Outcome { is_terse: reports.is_terse, ..Outcome::default() };
     let found = inputs(&reports.given);
-    for name in found.passed_over {
-        say(&format!("{}: passed over, it is no report", one_line(&name, NAME_CHARS_MAX)));
+    if let Some(text) = passed_over(&found.passed_over) {
+        say(&text);
     }
     for wrong in found.wrong {
         outcome.wrong(wrong.into(), false);
@@ -143,6 +146,15 @@ pub(super) fn read_reports(reports: &Reports, send: Send<'_>) -> Outcome {
     }
     outcome.summary = Some(reading.summary());
     outcome
+}
+
+/// Says of the files of folders that are no reports how many there are, and what the first are called.
+fn passed_over(names: &[String]) -> Option<String> {
+    let shown = names.iter().take(PASSED_OVER_MAX).map(|name| one_line(name, NAME_CHARS_MAX));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    let more = names.len().saturating_sub(PASSED_OVER_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!names.is_empty()).then(|| format!("passed over, since no report: {shown}{more}"))
 }
 
 /// Writes a line on standard error, or does not: what can't be told must not end the publishing.
