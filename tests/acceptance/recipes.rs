@@ -97,8 +97,8 @@ async fn publishes_failures(recipe: &Recipe, url: &str) -> Result<()> {
         ensure!(told == want, "{:?}, {:?}: {told:?}, {ended:?}", job.reports, job.end);
         ensure!(!site.folder().join("taken").exists(), "what a job gave was run as a command");
     }
-    // Of one run each of them rings once.
-    wait::until("three alerts", || async { (site.fake.accepted_count() == 3).then_some(()) }).await?;
+    // Of one run each of them rings once: the tests, and the run by its reports, and without any.
+    wait::until("four alerts", || async { (site.fake.accepted_count() == 4).then_some(()) }).await?;
     drop(worker);
     site.close().await
 }

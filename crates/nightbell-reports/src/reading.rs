@@ -210,7 +210,7 @@ impl Reading {
             if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let mut sink = Sink::new(&mut take);
-        format.reader()(&input.source, &mut sink)?;
+        format.reader()(&input.source, &mut sink).map_err(|unfit| unfit.or_of_another(&input))?;
         let (origin, mut damage): (Origin, _) = sink.into_parts();
         if is_full {
             damage = Some(Place { line: 1, fault: Fault::TooManyCases });
@@ -262,6 +262,21 @@ impl Reading {
                 each(report.options.damaged(&report.input.name, place, report.cases, &report.edition))
             }
             None => ControlFlow::Continue(()),
+        }
+    }
+}
+
+impl Unfit {
+    /// The same, with the form that the content tells, where a flag had told another one.
+    fn or_of_another(self, input: &Input) -> Self {
+        match (self, input.format.and_then(|_| detect(&input.source).ok())) {
+            (Self::Foreign(Place { line, fault: Fault::Foreign { format, problem } }), Some(told))
+                if told != format =>
+            {
+                let problem = format!("{problem}; it is {told}, and is read without this format's flag");
+                Self::Foreign(Place { line, fault: Fault::Foreign { format, problem } })
+            }
+            (unfit, _) => unfit,
         }
     }
 }

@@ -126,6 +126,7 @@ fn r15_a_foreign_form_is_named_with_its_cure() {
     // A flag goes before what the content says.
     let ended = check(&[("b.tap", TAP)], &["--junit", "b.tap"], &[], 65);
     assert!(ended.stderr.contains("b.tap:1: no JUnit report: "), "{ended:?}");
+    assert!(ended.stderr.contains("; it is TAP, and is read without this format's flag"), "{ended:?}");
 }
 
 #[test]
