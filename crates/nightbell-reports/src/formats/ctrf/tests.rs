@@ -194,8 +194,8 @@ fn the_same_report_gives_the_same_ids() {
 fn what_is_no_report_is_said_with_its_place() {
     assert_snapshot!(wrong(""), @"report:1: it is empty");
     assert_snapshot!(wrong(" \n "), @"report:2: it is empty");
-    assert_snapshot!(wrong("<testsuites/>"), @"report:1: no CTRF report: not JSON: column 1: expected value");
-    assert_snapshot!(wrong("[]"), @"report:1: no CTRF report: it has no list of `tests` in its `results`");
+    assert_snapshot!(wrong("<testsuites/>"), @"report:1: no CTRF report: not JSON: column 1: expected value; it is JUnit, and is read without this format's flag");
+    assert_snapshot!(wrong("[]"), @"report:1: no CTRF report: it has no list of `tests` in its `results`; it is Cucumber JSON, and is read without this format's flag");
     assert_snapshot!(wrong("{}"), @"report:1: no CTRF report: it has no list of `tests` in its `results`");
     assert_snapshot!(wrong("{\"results\":\n{\"tool\":{}}}"), @"report:1: no CTRF report: it has no list of `tests` in its `results`");
     assert_snapshot!(wrong("{\n  \"results\": 1}"), @"report:2: no CTRF report: column 15: `results` is not what it is in CTRF");

@@ -274,7 +274,7 @@ fn what_is_no_report_is_said_with_its_line() {
     assert_snapshot!(wrong(""), @"report:1: it is empty");
     assert_snapshot!(wrong("<?xml version='1.0'?>\n"), @"report:2: it is empty");
     assert_snapshot!(wrong("\n{\"project\":\"p\"}"), @"report:1: no JUnit report: not XML: text outside of all elements");
-    assert_snapshot!(wrong("\n<assemblies>"), @"report:2: no JUnit report: the first element is `assemblies`, not `testsuites` or `testsuite`");
+    assert_snapshot!(wrong("\n<assemblies>"), @"report:2: no JUnit report: the first element is `assemblies`, not `testsuites` or `testsuite`; it is xUnit, and is read without this format's flag");
 }
 
 const ONE: &str = "<testsuite name='a'><testcase name='x'><failure message='one'/></testcase></testsuite>";
