@@ -36,6 +36,7 @@ pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
         xml,
         sink,
         suites: Vec::new(),
+        suites_begun: 0,
         case: None,
         shown: Shown::default(),
         attempts: HashMap::new(),
@@ -51,6 +52,8 @@ struct Reader<'s, 'a> {
     sink: &'s mut Sink<'a>,
     /// The open suites, the innermost last.
     suites: Vec<Suite>,
+    /// How many suites have begun.
+    suites_begun: u64,
     case: Option<OpenCase>,
     shown: Shown,
     /// How often a name was met with a number of its attempt.
@@ -150,7 +153,8 @@ impl Reader<'_, '_> {
             case.ending = Ending::Flaky;
         }
         if case.class.as_deref() == Some(JEST_BROKEN_SUITE) && case.ending.is_bad() {
-            let of = [case.suite.as_deref().unwrap_or_default(), &case.name].join("\n");
+            // It says so twice within one element; two files of one name are two elements.
+            let of = format!("{}\n{}", self.suites_begun, case.name);
             case.attempt = Some(Attempt { of, number: if case.ending == Ending::Error { 2 } else { 1 } });
         }
         match case.ending {
@@ -163,6 +167,7 @@ impl Reader<'_, '_> {
     }
 
     fn begin_suite(&mut self) {
+        self.suites_begun += 1;
         let around = self.suites.last();
         let (around_path, file, host) = around.map_or((None, None, None), |around| {
             (around.path.clone(), around.file.clone(), around.host.clone())

@@ -195,6 +195,16 @@ fn cases_of_one_name_and_one_number_of_attempt_are_two_tests() {
 }
 
 #[test]
+fn two_files_of_one_name_that_do_not_load_are_two_although_each_says_so_twice() {
+    let case = |inside: &str| {
+        format!("<testcase classname='Test suite failed to run' name='a.js'>{inside}</testcase>")
+    };
+    let suite = format!("<testsuite name='a.js'>{}{}</testsuite>", case("<error/>"), case("<failure/>"));
+    assert_eq!(sound(format!("<testsuites>{suite}{suite}</testsuites>")).1.len(), 2);
+    assert_eq!(sound(suite).1.len(), 1);
+}
+
+#[test]
 fn cases_of_one_name_in_two_suites_are_two() {
     let suite =
         |name: &str| format!("<testsuite name='{name}'><testcase name='t'><failure/></testcase></testsuite>");
