@@ -147,24 +147,34 @@ impl Xml {
         if self.split.is_literal() { Cow::Borrowed(self.split.item()) } else { unescape(self.split.item()) }
     }
 
-    /// Goes on after the end of the current element, and gives the text of it that is wanted, directly or indirectly in it,
-    /// at most so much. An element that is not closed ends where one of the structure begins.
-    pub(crate) fn text_within(&mut self, bytes_max: usize, is_wanted: impl Fn(&[String]) -> bool) -> String {
+    /// Goes on after the end of the current element, and gives each element and each text in it to `each`, texts with the
+    /// names of what is open within. An element that is not closed ends where one of the structure begins, which is
+    /// given next.
+    pub(crate) fn within(&mut self, mut each: impl FnMut(&Self, Step, &[String])) {
         let depth = self.open.len();
-        let mut whole = String::new();
         while self.open.len() >= depth {
             match self.step() {
-                Step::Text if is_wanted(&self.open[depth..]) => {
-                    push_bounded(&mut whole, &self.text(), bytes_max);
-                }
                 Step::Start if self.vocabulary.structure.contains(&self.name()) => {
                     self.is_unread = true;
                     break;
                 }
-                Step::Text | Step::Start | Step::End | Step::ImpliedEnd => {}
+                step @ (Step::Text | Step::Start) => {
+                    each(self, step, self.open.get(depth..).unwrap_or_default());
+                }
+                Step::End | Step::ImpliedEnd => {}
                 Step::Eof => break,
             }
         }
+    }
+
+    /// The text within the current element that is wanted, by what it stands in, at most so much.
+    pub(crate) fn text_within(&mut self, bytes_max: usize, is_wanted: impl Fn(&[String]) -> bool) -> String {
+        let mut whole = String::new();
+        self.within(|xml, step, inside| {
+            if step == Step::Text && is_wanted(inside) {
+                push_bounded(&mut whole, &xml.text(), bytes_max);
+            }
+        });
         whole
     }
 

@@ -13,7 +13,7 @@ mod tests;
 use std::sync::Arc;
 
 use self::place::Place;
-use super::xunit::{Ended, count, failure};
+use super::xunit::{count, failure};
 use crate::case::{Case, Ending, Failure, OUTPUT_BYTES_MAX, Trouble, push_bounded};
 use crate::fault::Unfit;
 use crate::format::Format;
@@ -129,12 +129,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Takes the element that begins, and what begins too early within it.
     fn begin(&mut self) {
-        while self.take() == Ended::ByStructure {}
-    }
-
-    fn take(&mut self) -> Ended {
         let parent = self.xml.path().iter().rev().nth(1).map(String::as_str);
         match (self.xml.name(), parent) {
             ("test-run" | "test-results" | "test-suite", _) => self.begin_suite(),
@@ -143,11 +138,10 @@ impl Reader<'_, '_> {
                 "failure" | "reason" | "assertion" | "output",
                 Some("test-case" | "test-suite" | "assertions"),
             ) => {
-                return self.texts();
+                self.texts();
             }
             (_, _) => {}
         }
-        Ended::WithItself
     }
 
     fn end(&mut self, is_implied: bool) {
@@ -293,7 +287,7 @@ impl Reader<'_, '_> {
     }
 
     /// Takes an element with texts, of a test or of a suite.
-    fn texts(&mut self) -> Ended {
+    fn texts(&mut self) {
         let what = self.xml.name().to_owned();
         let is_bad_assertion =
             self.xml.filled("result").is_some_and(|word| Ending::of_word(&word).is_some_and(Ending::is_bad));
@@ -302,7 +296,7 @@ impl Reader<'_, '_> {
             (_, Some(open), _) => open.case.trouble.room(),
             (_, None, suite) => suite.map_or(0, |suite| suite.trouble.room()),
         };
-        let (mut told, ended) = failure(&mut self.xml, STRUCTURE, room);
+        let mut told = failure(&mut self.xml, room);
         if let Some(several) = told.message.strip_prefix(SEVERAL) {
             told.message = several.trim_start().trim_start_matches("1) ").to_owned();
         }
@@ -311,7 +305,6 @@ impl Reader<'_, '_> {
             (None, Some(suite)) => suite.take(&what, told),
             (None, None) => {}
         }
-        ended
     }
 }
 

@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use nightbell_core::fingerprint::Fingerprint;
 
 use super::ctrf::uncovered;
-use super::xunit::{Ended, count, failure};
+use super::xunit::{count, failure};
 use crate::case::{Attempt, Case, Ending, OUTPUT_BYTES_MAX, Trouble, push_bounded};
 use crate::fault::{Place, Unfit};
 use crate::format::Format;
@@ -198,12 +198,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Takes the element that begins, and what begins too early within it.
     fn begin(&mut self) {
-        while self.take() == Ended::ByStructure {}
-    }
-
-    fn take(&mut self) -> Ended {
         match self.xml.name() {
             "testng-results" => {
                 self.walked.counted = self.walked.counted.saturating_add(count(&mut self.xml, "failed"));
@@ -215,14 +210,13 @@ impl Walk<'_> {
             }
             "class" => self.class = self.class_name(),
             "test-method" => self.method = self.method_of(),
-            "exception" => return self.exception(),
+            "exception" => self.exception(),
             "value" if self.xml.path().iter().rev().nth(1).is_some_and(|parent| parent == "param") => {
                 self.parameter();
             }
             "reporter-output" if self.method.is_some() => self.output(),
             _ => {}
         }
-        Ended::WithItself
     }
 
     fn end(&mut self, is_implied: bool) -> ControlFlow<()> {
@@ -293,13 +287,12 @@ impl Walk<'_> {
         }
     }
 
-    fn exception(&mut self) -> Ended {
+    fn exception(&mut self) {
         let room = self.method.as_ref().map_or(0, |(method, _)| method.case.trouble.room());
-        let (failure, ended) = failure(&mut self.xml, STRUCTURE, room);
+        let failure = failure(&mut self.xml, room);
         if let Some((Method { case, .. }, _)) = &mut self.method {
             case.trouble.push(failure);
         }
-        ended
     }
 
     fn parameter(&mut self) {

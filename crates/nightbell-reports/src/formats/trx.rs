@@ -13,7 +13,7 @@ use std::sync::Arc;
 use nightbell_core::fingerprint::Fingerprint;
 
 use super::ctrf::uncovered;
-use super::xunit::{Ended, count, failure, within_class};
+use super::xunit::{count, failure, within_class};
 use crate::case::{Case, Ending, Failure, OUTPUT_BYTES_MAX, Trouble, push_bounded};
 use crate::fault::Unfit;
 use crate::format::Format;
@@ -231,22 +231,17 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Takes the element that begins, and what begins too early within it.
     fn begin(&mut self) {
-        while self.take() == Ended::ByStructure {}
-    }
-
-    fn take(&mut self) -> Ended {
         let parent = self.xml.path().iter().rev().nth(1).map(String::as_str);
         let is_inner = parent == Some("InnerResults");
         match self.xml.name() {
             name if is_inner || parent == Some("Results") || RESULTS.contains(&name) => {
                 self.begin_result(is_inner);
             }
-            "ErrorInfo" => return self.error_info(),
-            "StdOut" | "DebugTrace" => return self.output(0),
-            "Message" if parent == Some("TextMessages") => return self.output(0),
-            "StdErr" => return self.output(1),
+            "ErrorInfo" => self.error_info(),
+            "StdOut" | "DebugTrace" => self.output(0),
+            "Message" if parent == Some("TextMessages") => self.output(0),
+            "StdErr" => self.output(1),
             "Times" => {
                 self.run.stamp = self.xml.filled("start").map(|time| Stamp::read(&time)).unwrap_or_default();
             }
@@ -255,10 +250,9 @@ impl Reader<'_, '_> {
                 let counts = COUNTERS.map(|name| count(&mut self.xml, name));
                 self.run.counted = counts.into_iter().fold(self.run.counted, u64::saturating_add);
             }
-            "RunInfo" => return self.run_info(),
+            "RunInfo" => self.run_info(),
             _ => {}
         }
-        Ended::WithItself
     }
 
     fn end(&mut self, is_implied: bool) {
@@ -329,29 +323,26 @@ impl Reader<'_, '_> {
         self.sink.case(case);
     }
 
-    fn error_info(&mut self) -> Ended {
+    fn error_info(&mut self) {
         let room = self.trouble().room();
-        let (failure, ended) = failure(&mut self.xml, STRUCTURE, room);
+        let failure = failure(&mut self.xml, room);
         self.trouble().push(failure);
-        ended
     }
 
-    fn output(&mut self, which: usize) -> Ended {
-        let (Failure { mut text, message, .. }, ended) =
-            failure(&mut self.xml, STRUCTURE, OUTPUT_BYTES_MAX * 2);
+    fn output(&mut self, which: usize) {
+        let Failure { mut text, message, .. } = failure(&mut self.xml, OUTPUT_BYTES_MAX * 2);
         for more in [message.as_str(), "\n"] {
             push_bounded(&mut text, more, OUTPUT_BYTES_MAX);
         }
         push_bounded(&mut self.trouble().outputs[which], &text, OUTPUT_BYTES_MAX);
-        ended
     }
 
     /// Takes what is said of the run.
-    fn run_info(&mut self) -> Ended {
+    fn run_info(&mut self) {
         let outcome = self.xml.filled("outcome");
-        let (Failure { text, .. }, ended) = failure(&mut self.xml, STRUCTURE, self.run.trouble.room());
+        let Failure { text, .. } = failure(&mut self.xml, self.run.trouble.room());
         if !ending(outcome.as_deref()).is_bad() {
-            return ended;
+            return;
         }
         let is_echo = is_echo(&text);
         let kind = if text.is_empty() { "the run had an error".to_owned() } else { String::new() };
@@ -362,7 +353,6 @@ impl Reader<'_, '_> {
         } else {
             self.run.trouble.push(failure);
         }
-        ended
     }
 
     /// What the run says of itself, and what it counts and does not show, are one case.

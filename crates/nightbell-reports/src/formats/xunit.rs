@@ -92,21 +92,15 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Takes the element that begins, and what begins too early within it.
     fn begin(&mut self) {
-        while self.take() == Ended::ByStructure {}
-    }
-
-    fn take(&mut self) -> Ended {
         match self.xml.name() {
             "assemblies" | "assembly" | "collection" | "class" => self.begin_group(),
             "test" => self.test = Some(self.case_of()),
-            "error" => return self.error(),
-            "failure" => return self.failure(),
+            "error" => self.error(),
+            "failure" => self.failure(),
             "output" => self.output(),
             _ => {}
         }
-        Ended::WithItself
     }
 
     fn end(&mut self, is_implied: bool) {
@@ -212,13 +206,13 @@ impl Reader<'_, '_> {
     }
 
     /// Takes a failure of a test; or of a class, of version 1.
-    fn failure(&mut self) -> Ended {
+    fn failure(&mut self) {
         let room = match (&self.test, self.groups.last()) {
             (Some(test), _) => test.trouble.room(),
             (None, Some(group)) => group.trouble.room(),
             (None, None) => 0,
         };
-        let (failure, ended) = failure(&mut self.xml, STRUCTURE, room);
+        let failure = failure(&mut self.xml, room);
         match (&mut self.test, self.groups.last_mut()) {
             (Some(test), _) => {
                 if !test.ending.is_bad() {
@@ -232,13 +226,12 @@ impl Reader<'_, '_> {
             }
             (None, None) => {}
         }
-        ended
     }
 
     /// Takes what went wrong outside of tests. Its kind tells of what its name is one.
-    fn error(&mut self) -> Ended {
+    fn error(&mut self) {
         let [kind, name] = ["type", "name"].map(|name| self.xml.filled(name).map(|name| tidy(&name)));
-        let (mut failure, ended) = failure(&mut self.xml, STRUCTURE, TEXT_BYTES_MAX);
+        let mut failure = failure(&mut self.xml, TEXT_BYTES_MAX);
         if failure.is_empty() {
             failure.kind.clone_from(&kind.clone().unwrap_or_default());
         }
@@ -262,7 +255,6 @@ impl Reader<'_, '_> {
             trouble: Trouble::of(failure),
             ..Case::default()
         });
-        ended
     }
 
     fn output(&mut self) {
@@ -273,53 +265,34 @@ impl Reader<'_, '_> {
     }
 }
 
-/// How the reading of an element's texts came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// With the element.
-    WithItself,
-    /// An element of the format's structure begins within it, and is the current one: something is missing before it.
-    ByStructure,
-}
-
 /// Reads an element with a message and a stack trace, by whatever of their names; what stands in no element of its own is
 /// long text.
-pub(super) fn failure(xml: &mut Xml, structure: &[&str], room: usize) -> (Failure, Ended) {
+pub(super) fn failure(xml: &mut Xml, room: usize) -> Failure {
     const KINDS: [&str; 2] = ["exception-type", "class"];
-    let depth = xml.path().len();
     let mut kind = KINDS.into_iter().find_map(|name| xml.filled(name));
     let (mut message, mut text, mut loose) = (String::new(), String::new(), String::new());
-    let mut ended = Ended::WithItself;
-    while xml.path().len() >= depth {
-        match xml.step() {
-            Step::Start if structure.contains(&xml.name()) => {
-                ended = Ended::ByStructure;
-                break;
-            }
-            Step::Start if xml.name() == "failure" => kind = kind.or_else(|| xml.filled("exception-type")),
-            Step::Text => {
-                let into = match part(xml.path().get(depth..).unwrap_or_default()) {
-                    Part::Message => &mut message,
-                    Part::Trace => &mut text,
-                    Part::Loose => &mut loose,
-                };
-                push_bounded(into, &xml.text(), room / 2);
-            }
-            Step::Start | Step::End | Step::ImpliedEnd => {}
-            Step::Eof => break,
+    xml.within(|xml, step, inside| {
+        if step == Step::Text {
+            let into = match part(inside) {
+                Part::Message => &mut message,
+                Part::Trace => &mut text,
+                Part::Loose => &mut loose,
+            };
+            push_bounded(into, &xml.text(), room / 2);
+        } else if xml.name() == "failure" && kind.is_none() {
+            kind = xml.filled("exception-type");
         }
-    }
+    });
     if text.trim().is_empty() {
         text = loose;
     } else if message.trim().is_empty() {
         message = loose;
     }
-    let failure = Failure {
+    Failure {
         message: clean(&message).trim().to_owned(),
         text: clean(&text).trim().to_owned(),
         kind: kind.map(|kind| tidy(&kind)).unwrap_or_default(),
-    };
-    (failure, ended)
+    }
 }
 
 /// What a text within a failure is.
