@@ -23,5 +23,6 @@ pub mod priority;
 pub mod record;
 pub mod routing;
 pub mod rung;
+pub mod sparing;
 pub mod time;
 pub mod trace;

@@ -14,6 +14,7 @@ use nightbell_core::limits::EVENT_ID_SHOWN_BYTES_MAX;
 use nightbell_core::outcome::{Outcome, OutcomeKind, Verdict};
 use nightbell_core::owner::{Ending, Judged, View};
 use nightbell_core::ports::{PublishError, SettleError};
+use nightbell_core::sparing::Sparing;
 use nightbell_core::time::{Jump, UnixMillis, millis};
 use nightbell_core::trace::TraceParent;
 use tracing::{debug, error, info, warn};
@@ -166,6 +167,8 @@ pub(crate) struct Meters {
     in_flight: Gauge,
     breaker_open: Gauge,
     stopped: Gauge,
+    /// Whoever publishes decides how many die, so that a line for each would bury all others.
+    deaths_said: [Sparing; Reason::ALL.len()],
 }
 
 /// One attempt, as its wide line and its metrics tell it.
@@ -205,6 +208,7 @@ impl Meters {
             in_flight: gauge!("nightbell_in_flight", "connector" => name()),
             breaker_open: gauge!("nightbell_breaker_open", "connector" => name()),
             stopped: gauge!("nightbell_owner_stopped", "connector" => name()),
+            deaths_said: Default::default(),
         }
     }
 
@@ -284,7 +288,7 @@ impl Meters {
         }
     }
 
-    pub(crate) fn ended(&self, ending: Ending, now: UnixMillis) {
+    pub(crate) fn ended(&mut self, ending: Ending, now: UnixMillis) {
         match ending {
             Ending::Delivered { since } => {
                 self.delivered.increment(1);
@@ -295,7 +299,10 @@ impl Meters {
             Ending::Dead(reason) => {
                 self.dead.increment(1);
                 self.died[reason as usize].increment(1);
-                warn!(connector = %self.connector, %reason, "an alert became a dead letter");
+                if let Some(unsaid) = self.deaths_said[reason as usize].say(now) {
+                    let unsaid = (unsaid > 0).then_some(unsaid);
+                    warn!(connector = %self.connector, %reason, unsaid, "an alert became a dead letter");
+                }
             }
             Ending::Retried => self.retried.increment(1),
             Ending::Parked => debug!(connector = %self.connector, "an alert was parked"),
