@@ -34,6 +34,19 @@ pub(crate) fn unavailable(detail: String) -> Outcome {
     Outcome::Unavailable { detail, retry_after: None }
 }
 
+/// Whether the request failed because its HTTP/2 connection left a ping without an answer.
+pub(crate) fn is_dead_connection(error: &reqwest::Error) -> bool {
+    let mut error: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(link) = error {
+        // The time-out of a whole request is reqwest's own, and no error of hyper.
+        if link.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout) {
+            return true;
+        }
+        error = link.source();
+    }
+    false
+}
+
 /// What an error of a connection means, in our own words.
 pub(crate) fn words(error: &io::Error) -> String {
     io(error).unwrap_or("connection failed".into()).into_owned()

@@ -3,8 +3,9 @@
 //! Building a request ([`render`]) and reading an answer ([`classify`]) are pure functions; [`Xmatters`] is the thin
 //! part that sends. This is the only crate that names reqwest.
 //!
-//! It must never follow a redirect, retry by itself, use a proxy that it was not told of, read an answer without
-//! bound, or let a trigger URL, a key or a password into a log, an error or an outcome.
+//! It must never follow a redirect, retry by itself (save over a new connection, where pings find the first one dead),
+//! use a proxy that it was not told of, read an answer without bound, or let a trigger URL, a key or a password into a
+//! log, an error or an outcome.
 
 mod apifortress;
 mod basic;

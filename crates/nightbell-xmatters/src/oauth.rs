@@ -120,8 +120,8 @@ impl<C: Clock> Tokens<C> {
     }
 
     async fn ask(&self, form: String) -> Result<Given, Outcome> {
-        let request = self.route.post()?.body(form);
-        let mut response = request.send().await.map_err(|error| at_endpoint(self.route.failed(&error)))?;
+        let sent = self.route.send(self.route.end(), |request| request.body(form)).await;
+        let mut response = sent.map_err(at_endpoint)?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).cloned();
         let body = start_of_body(&mut response, RESPONSE_BYTES_MAX).await;

@@ -1,9 +1,13 @@
 //! One URL, and the client that leads there.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use nightbell_core::outcome::Outcome;
 use reqwest::header::HeaderMap;
-use reqwest::{Client, RequestBuilder, Response, redirect, retry};
+use reqwest::{Client, Request, RequestBuilder, Response, redirect, retry};
 use rustls::ClientConfig;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::fault;
@@ -14,10 +18,18 @@ use crate::settings::{DestinationSettings, SetupError};
 
 const USER_AGENT: &str = concat!("nightbell/", env!("CARGO_PKG_VERSION"));
 
+/// The longest pause between two pings of an HTTP/2 connection, and the longest wait for the answer to one.
+const PING_MAX: Duration = Duration::from_secs(5);
+
+/// The shortest: a server may take more pings for an attack.
+const PING_MIN: Duration = Duration::from_secs(1);
+
 /// One URL, the client that leads there, and whether it may be used.
 #[derive(Debug)]
 pub(crate) struct Route {
-    client: Client,
+    recipe: Recipe,
+    /// The client in use, and how many came before it.
+    current: Mutex<(Client, u64)>,
     url: Url,
     allowed: AllowedHosts,
     by_proxy: bool,
@@ -30,44 +42,76 @@ impl Route {
         allowed: AllowedHosts,
         (tls, via, headers): (ClientConfig, Option<&Via>, HeaderMap),
     ) -> Result<Self, SetupError> {
-        let builder = Client::builder()
-            .user_agent(USER_AGENT)
-            .default_headers(headers)
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .referer(false)
-            .no_proxy()
-            .timeout(settings.timeout)
-            .connect_timeout(settings.connect_timeout.min(settings.timeout))
-            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            .tcp_nodelay(true)
-            .tls_backend_preconfigured(tls);
-        let client = |source: reqwest::Error| SetupError::Client { source: source.without_url() };
-        let builder = match via {
-            None => builder,
-            Some(Via { url, authorization }) => {
-                let proxy = reqwest::Proxy::all(url.clone()).map_err(client)?;
-                builder.proxy(match authorization {
-                    None => proxy,
-                    Some(header) => proxy.custom_http_auth(header.clone()),
-                })
-            }
+        let failed = |source: reqwest::Error| SetupError::Client { source: source.without_url() };
+        let proxy = via.map(|Via { url, authorization }| {
+            let proxy = reqwest::Proxy::all(url.clone())?;
+            Ok(match authorization {
+                None => proxy,
+                Some(header) => proxy.custom_http_auth(header.clone()),
+            })
+        });
+        let recipe = Recipe {
+            tls,
+            proxy: proxy.transpose().map_err(failed)?,
+            headers,
+            timeout: settings.timeout,
+            connect_timeout: settings.connect_timeout.min(settings.timeout),
         };
-        let client = builder.build().map_err(client)?;
-        Ok(Self { client, url, allowed, by_proxy: via.is_some() })
+        let client = recipe.client().map_err(failed)?;
+        Ok(Self { recipe, current: Mutex::new((client, 0)), url, allowed, by_proxy: via.is_some() })
     }
 
-    /// A request to be filled and sent; the error says why it must not be.
-    pub(crate) fn post(&self) -> Result<RequestBuilder, Outcome> {
-        if self.allowed.contain(&self.url) {
-            Ok(self.client.post(self.url.clone()))
-        } else {
-            Err(fault::unavailable("the host is not in allowed_hosts".into()))
+    /// When an attempt that begins now must have ended.
+    pub(crate) fn end(&self) -> Instant {
+        Instant::now() + self.recipe.timeout
+    }
+
+    /// Sends a request, which `fill` completes. If pings find its connection dead, it is sent once more over a new one:
+    /// all that were under way on that connection would else count as failures of the destination. After a time-out the
+    /// next request goes over a new connection.
+    pub(crate) async fn send(
+        &self,
+        end: Instant,
+        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response, Outcome> {
+        if !self.allowed.contain(&self.url) {
+            return Err(fault::unavailable("the host is not in allowed_hosts".into()));
+        }
+        let (client, serial) = self.current();
+        let request = fill(client.post(self.url.clone())).build().map_err(|error| self.failed(&error))?;
+        let again = request.try_clone();
+        let error = match execute(&client, request, end).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        if error.is_timeout() && !error.is_connect() {
+            self.renew(serial);
+        }
+        match again.filter(|_| fault::is_dead_connection(&error)) {
+            None => Err(self.failed(&error)),
+            Some(request) => {
+                let (client, _) = self.current();
+                execute(&client, request, end).await.map_err(|error| self.failed(&error))
+            }
+        }
+    }
+
+    fn current(&self) -> (Client, u64) {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Leaves the connections of a client behind, unless that was done already.
+    fn renew(&self, serial: u64) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.1 == serial
+            && let Ok(client) = self.recipe.client()
+        {
+            *current = (client, serial + 1);
         }
     }
 
     /// What a request that got no answer came to.
-    pub(crate) fn failed(&self, error: &reqwest::Error) -> Outcome {
+    fn failed(&self, error: &reqwest::Error) -> Outcome {
         let outcome = fault::outcome(error);
         match outcome {
             Outcome::Unavailable { detail, retry_after } if self.by_proxy => {
@@ -79,6 +123,46 @@ impl Route {
             | Outcome::Accepted { .. }
             | Outcome::Throttled { .. }
             | Outcome::Refused { .. } => outcome,
+        }
+    }
+}
+
+async fn execute(client: &Client, mut request: Request, end: Instant) -> Result<Response, reqwest::Error> {
+    *request.timeout_mut() = Some(end.saturating_duration_since(Instant::now()));
+    client.execute(request).await
+}
+
+/// What a client is made of, so that another can be made.
+#[derive(Debug)]
+struct Recipe {
+    tls: ClientConfig,
+    proxy: Option<reqwest::Proxy>,
+    headers: HeaderMap,
+    timeout: Duration,
+    connect_timeout: Duration,
+}
+
+impl Recipe {
+    fn client(&self) -> Result<Client, reqwest::Error> {
+        // A dead connection is found within two of these, which leaves time for another one.
+        let ping = (self.timeout / 3).clamp(PING_MIN, PING_MAX);
+        let builder = Client::builder()
+            .user_agent(USER_AGENT)
+            .default_headers(self.headers.clone())
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            .no_proxy()
+            .connect_timeout(self.connect_timeout)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+            .http2_keep_alive_interval(ping)
+            .http2_keep_alive_timeout(ping)
+            .http2_keep_alive_while_idle(true)
+            .tcp_nodelay(true)
+            .tls_backend_preconfigured(self.tls.clone());
+        match &self.proxy {
+            None => builder.build(),
+            Some(proxy) => builder.proxy(proxy.clone()).build(),
         }
     }
 }
@@ -112,10 +196,13 @@ mod tests {
         Route::new(&settings, url, allowed, (tls, None, HeaderMap::new())).unwrap()
     }
 
-    #[test]
-    fn no_request_is_made_for_a_host_that_is_not_allowed() {
-        assert!(route(&["127.0.0.1"]).post().is_ok());
-        let refused = route(&["acme.xmatters.com"]).post().map(drop).unwrap_err();
-        assert_eq!(refused.detail(), "the host is not in allowed_hosts");
+    #[tokio::test]
+    async fn no_request_is_made_for_a_host_that_is_not_allowed() {
+        let detail = async |allowed: &str| {
+            let route = route(&[allowed]);
+            route.send(route.end(), |request| request).await.unwrap_err().detail()
+        };
+        assert_eq!(detail("127.0.0.1").await, "connection refused");
+        assert_eq!(detail("acme.xmatters.com").await, "the host is not in allowed_hosts");
     }
 }

@@ -106,10 +106,10 @@ impl<C: Clock> Shared<C> {
         let (body, trace) = (render(alert, &self.settings), alert.trace);
         match &self.tokens {
             Some(tokens) => self.attempt_with_token(tokens, body, trace).await,
-            None => match self.route.post() {
-                Ok(request) => self.exchange(traced(request.body(body), trace), &self.secrets).await,
-                Err(refused) => refused,
-            },
+            None => {
+                let fill = |request: RequestBuilder| traced(request.body(body), trace);
+                self.exchange(self.route.end(), fill, &self.secrets).await
+            }
         }
     }
 
@@ -121,7 +121,7 @@ impl<C: Clock> Shared<C> {
         body: Vec<u8>,
         trace: Option<TraceParent>,
     ) -> Outcome {
-        let end = Instant::now() + self.settings.timeout;
+        let end = self.route.end();
         let first = match self.token(tokens, end, None).await {
             Ok(token) => token,
             Err(outcome) => return outcome,
@@ -161,21 +161,21 @@ impl<C: Clock> Shared<C> {
         trace: Option<TraceParent>,
         end: Instant,
     ) -> Outcome {
-        let left = end.saturating_duration_since(Instant::now());
-        match self.route.post() {
-            Ok(request) => {
-                let request = request.header(AUTHORIZATION, token.header.clone()).timeout(left).body(body);
-                self.exchange(traced(request, trace), &token.secrets).await
-            }
-            Err(refused) => refused,
-        }
+        let header = token.header.clone();
+        let fill = |request: RequestBuilder| traced(request.header(AUTHORIZATION, header).body(body), trace);
+        self.exchange(end, fill, &token.secrets).await
     }
 
     /// Sends a request and reads its answer.
-    async fn exchange(&self, request: RequestBuilder, secrets: &Secrets) -> Outcome {
-        let mut response = match request.send().await {
+    async fn exchange(
+        &self,
+        end: Instant,
+        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
+        secrets: &Secrets,
+    ) -> Outcome {
+        let mut response = match self.route.send(end, fill).await {
             Ok(response) => response,
-            Err(error) => return self.route.failed(&error),
+            Err(outcome) => return outcome,
         };
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).cloned();

@@ -5,6 +5,7 @@
 mod answers;
 mod common;
 mod golden;
+mod half_dead;
 mod oauth;
 mod proxies;
 mod setup;
