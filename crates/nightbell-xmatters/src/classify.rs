@@ -2,9 +2,9 @@
 
 use nightbell_core::outcome::Outcome;
 use nightbell_core::time::UnixMillis;
-use serde::Deserialize;
 
 use crate::excerpt::excerpt;
+use crate::lenient;
 use crate::retry_after;
 use crate::secrets::Secrets;
 
@@ -31,7 +31,7 @@ pub fn classify(answer: Answer<'_>, secrets: &Secrets, now: UnixMillis) -> Outco
     let Answer { status, retry_after, body } = answer;
     let retry_after = || retry_after.and_then(|value| retry_after::read(value, now));
     match status {
-        200..=299 => Outcome::Accepted { request_id: request_id(body) },
+        200..=299 => Outcome::Accepted { request_id: request_id(body, secrets) },
         // 407 is a proxy's, which does not take our credentials.
         401 | 403 | 404 | 407 => Outcome::Unauthorized { status },
         429 => Outcome::Throttled { retry_after: retry_after() },
@@ -45,16 +45,12 @@ pub fn classify(answer: Answer<'_>, secrets: &Secrets, now: UnixMillis) -> Outco
 }
 
 /// The `requestId` of an answer: printable ASCII, and not too long to be kept.
-fn request_id(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Accepted {
-        request_id: String,
-    }
-
-    let Accepted { request_id } = serde_json::from_slice(body).ok()?;
-    let fits = (1..=REQUEST_ID_BYTES_MAX).contains(&request_id.len());
-    (fits && request_id.bytes().all(|byte| byte.is_ascii_graphic())).then_some(request_id)
+fn request_id(body: &[u8], secrets: &Secrets) -> Option<String> {
+    let id = lenient::text(lenient::get(&lenient::object(body)?, "requestid")?)?;
+    let fits =
+        (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    // A server that repeats what it was sent could put anything there.
+    fits.then(|| secrets.mask(&id))
 }
 
 #[cfg(test)]
@@ -128,9 +124,22 @@ mod tests {
         let longest = "x".repeat(REQUEST_ID_BYTES_MAX);
         check(&format!("{{\"requestId\":\"{longest}\"}}"), Some(&longest));
         check(&format!("{{\"requestId\":\"{longest}x\"}}"), None);
-        for body in
-            ["", "OK", "{}", "[]", "{\"requestId\":7}", "{\"requestId\":\"\"}", "{\"requestId\":\"a b\"}"]
-        {
+        check("{\"requestId\":7}", Some("7"));
+        check("{\"requestId\":[\"r-1\",\"r-2\"]}", Some("r-1"));
+        check("{\"request_id\":\"r-1\"}", Some("r-1"));
+        check("\u{feff}[{\"requestID\":\" r-1\"}]", Some("r-1"));
+        check("{\"requestId\":\"r-hunter2\"}", Some("r-***"));
+        for body in [
+            "",
+            "OK",
+            "{}",
+            "[]",
+            "[[]]",
+            "{\"requestId\":null}",
+            "{\"requestId\":{}}",
+            "{\"requestId\":\"\"}",
+            "{\"requestId\":\"a b\"}",
+        ] {
             check(body, None);
         }
         check("{\"requestId\":\"a\\u001b[2J\"}", None);

@@ -15,6 +15,7 @@ mod excerpt;
 mod fault;
 mod form;
 mod hosts;
+mod lenient;
 mod link;
 mod network;
 mod oauth;

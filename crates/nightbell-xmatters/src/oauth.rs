@@ -9,13 +9,14 @@ use nightbell_core::outcome::Outcome;
 use nightbell_core::ports::Clock;
 use reqwest::header::{HeaderValue, RETRY_AFTER};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 use url::form_urlencoded::Serializer;
 
 use crate::classify::{Answer, classify};
 use crate::fault::unavailable;
+use crate::lenient;
 use crate::network::RESPONSE_BYTES_MAX;
 use crate::route::{Route, start_of_body};
 use crate::secrets::Secrets;
@@ -183,32 +184,35 @@ struct Given {
     life: Duration,
 }
 
-/// Reads an answer (RFC 6749 5.1); none: it has no bearer token that a header can carry.
+/// Reads an answer (RFC 6749 5.1), with the liberties that servers take; none: it has no bearer token that a header can
+/// carry.
 fn read(body: &[u8]) -> Option<Given> {
-    #[derive(Deserialize)]
-    struct Body {
-        access_token: String,
-        token_type: Option<String>,
-        expires_in: Option<serde_json::Number>,
-        refresh_token: Option<String>,
-    }
-
-    let Body { access_token, token_type, expires_in, refresh_token } = serde_json::from_slice(body).ok()?;
+    let answer = lenient::object(body)?;
+    let text = |name: &str| lenient::get(&answer, name).and_then(lenient::text);
     let fits = |token: &String| {
         (1..=TOKEN_BYTES_MAX).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
     };
-    let bearer = token_type.is_none_or(|word| word.eq_ignore_ascii_case("bearer"));
-    let mut header = HeaderValue::from_str(&format!("Bearer {access_token}"))
-        .ok()
-        .filter(|_| bearer && fits(&access_token))?;
+    // Only a text is a token: a number has perhaps lost digits on its way.
+    let token = |name: &str| text(name).filter(|_| lenient::get(&answer, name).is_some_and(Value::is_string));
+    let access = token("accesstoken").filter(fits)?;
+    // Some say `BearerToken`.
+    let is_bearer = |word: String| word.to_ascii_lowercase().starts_with("bearer");
+    if !text("tokentype").is_none_or(is_bearer) {
+        return None;
+    }
+    let mut header = HeaderValue::from_str(&format!("Bearer {access}")).ok()?;
     header.set_sensitive(true);
-    let seconds = expires_in.map(|number| number.as_f64().unwrap_or_default().max(0.0));
-    let whole =
-        seconds.map_or(USUAL_LIFE, |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(LIFE_MAX));
-    let whole = whole.min(LIFE_MAX);
-    let life = whole - MARGIN_MAX.min(whole / 10);
-    let refresh = refresh_token.filter(fits).map(SecretString::from);
-    Some(Given { header, access: access_token.into(), refresh, life })
+    let seconds = lenient::get(&answer, "expiresin").and_then(lenient::number);
+    let refresh = token("refreshtoken").filter(fits).map(SecretString::from);
+    Some(Given { header, access: access.into(), refresh, life: life(seconds) })
+}
+
+/// How long a token is to be used.
+fn life(seconds: Option<f64>) -> Duration {
+    let whole = seconds.map_or(USUAL_LIFE, |seconds| {
+        Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(LIFE_MAX).min(LIFE_MAX)
+    });
+    whole - MARGIN_MAX.min(whole / 10)
 }
 
 #[cfg(test)]
@@ -228,6 +232,38 @@ mod tests {
         check(r#"{"access_token":"t","expires_in":-5}"#, Some(0));
         check(r#"{"access_token":"t","expires_in":1e300}"#, Some(24 * 60 * 60 - 30));
         check(r#"{"access_token":"t"}"#, Some(270));
+    }
+
+    #[test]
+    fn expires_in_is_read_however_it_is_written() {
+        for (written, want) in [
+            (r#""3600""#, 3_570),
+            (r#"" 3600 ""#, 3_570),
+            (r#""3600.5""#, 3_570),
+            ("3600.9", 3_570),
+            ("3.6e3", 3_570),
+            ("[3600]", 3_570),
+            ("null", 270),
+            ("{}", 270),
+            ("true", 270),
+            (r#""soon""#, 270),
+            (r#""NaN""#, 270),
+            (r#""-1""#, 0),
+            ("-0.5", 0),
+            ("99999999999999999999999999", 24 * 60 * 60 - 30),
+            (r#""1e400""#, 24 * 60 * 60 - 30),
+        ] {
+            check(&format!(r#"{{"access_token":"t","expires_in":{written}}}"#), Some(want));
+        }
+    }
+
+    #[test]
+    fn a_token_is_found_in_other_spellings() {
+        check(r#"{"access_token":"t","token_type":"BEARER"}"#, Some(270));
+        check(r#"{"access_token":"t","token_type":"BearerToken"}"#, Some(270));
+        check(r#"{"access_token":"t","token_type":null,"refresh_token":7}"#, Some(270));
+        check(r#"{"accessToken":" t\n","expiresIn":"10"}"#, Some(9));
+        check("\u{feff}[{\"access_token\":\"t\"}]", Some(270));
     }
 
     #[test]
