@@ -153,7 +153,7 @@ pub struct Alert {
     pub alert_key: Fingerprint,
     /// The event's id as the producer knows it, or the body's fingerprint.
     pub event_id: String,
-    /// The event.
+    /// The event. Where its producer does not say when it occurred, the owner says when it was accepted.
     pub event: Arc<Event>,
     /// The number of this attempt, from 1.
     pub attempt: u32,

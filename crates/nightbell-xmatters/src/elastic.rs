@@ -5,7 +5,7 @@
 //! | `alertActionGroupName` | the alert's action group; `Recovered` when it is over | `Failed`, `Error`, `Recovered` |
 //! | `signalId` | rule and alert, the same every time that this alert fires | the alert key |
 //! | `ruleName` | the rule's name | `PROJECT / TEST` |
-//! | `date` | when it fired | when the event occurred; left out if nobody said so |
+//! | `date` | when it fired | when the event occurred, else when it was accepted |
 //! | `severity` | `critical`, `high`, `medium`, `low`, `minimal` | the same words |
 //! | `spaceId` | Kibana's space | the environment, else the project |
 //! | `tags` | the rule's tags in one text, with commas between | the event's tags |

@@ -1,8 +1,10 @@
 //! What the owner sends, records and publishes for a delivery.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alert::alert_id;
+use crate::event::{Event, When};
 use crate::fingerprint::Fingerprint;
 use crate::journey::Death;
 use crate::message::{EventId, Message};
@@ -25,7 +27,7 @@ impl Owner {
             alert_id: self.alert_id(held),
             alert_key: held.alert_key,
             event_id: own_id.cloned().unwrap_or_else(|| held.event_id.fingerprint().to_string()),
-            event: event.clone(),
+            event: dated(event, held.journey.since.unwrap_or(held.since)),
             attempt: held.journey.attempts.saturating_add(1),
             // Asked anew for each attempt: after a reload the new overrides hold for what waits in hand, too.
             overrides: self.settings.routing.overrides(&self.settings.connector, event),
@@ -114,6 +116,14 @@ impl Owner {
         });
         let message = copy(held);
         steps.push(Step::Publish { tag, to: Destination::Dead, message });
+    }
+}
+
+/// The event with a time, because flows read one: if nobody says when it occurred, that of its acceptance.
+fn dated(event: &Arc<Event>, accepted_at: UnixMillis) -> Arc<Event> {
+    match event.occurred_at {
+        Some(_) => Arc::clone(event),
+        None => Arc::new(Event { occurred_at: Some(When(accepted_at)), ..(**event).clone() }),
     }
 }
 

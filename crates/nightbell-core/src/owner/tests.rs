@@ -125,6 +125,26 @@ impl Rig {
     }
 }
 
+#[test]
+fn an_event_without_a_time_is_sent_with_that_of_its_acceptance() {
+    let time = |own: &str, journey: &Journey| {
+        let body = format!(r#"{{"project":"p","test":"t"{own}}}"#);
+        let mut rig = Rig::new();
+        rig.pass_time(5);
+        let message = Message { body: body.into(), ..message("a", "t") };
+        let (tag, _) = rig.receive(with_journey(message, journey));
+        let steps = rig.looked(tag, Looked::default());
+        let [Step::Attempt { alert, .. }] = &steps[..] else { panic!("{steps:?}") };
+        alert.event.occurred_at.map(|when| when.0)
+    };
+    assert_eq!(time("", &Journey::default()), Some(UnixMillis(NOW.0 + 5_000)));
+    let accepted_at = UnixMillis(NOW.0 - 7_000);
+    let tried = Journey { since: Some(accepted_at), attempts: 1, ..Journey::default() };
+    assert_eq!(time("", &tried), Some(accepted_at), "the same at each attempt");
+    let own = r#","occurred_at":1514558191000"#;
+    assert_eq!(time(own, &tried), Some(UnixMillis(1_514_558_191_000)));
+}
+
 fn accepted() -> Outcome {
     Outcome::Accepted { request_id: Some("r".into()) }
 }

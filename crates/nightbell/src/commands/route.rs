@@ -7,8 +7,10 @@ use std::io::Read as _;
 use std::path::Path;
 
 use bytes::Bytes;
-use nightbell_core::event;
+use nightbell_core::event::{self, When};
 use nightbell_core::limits::EVENT_BYTES_MAX;
+use nightbell_core::ports::Clock as _;
+use nightbell_worker::SystemClock;
 
 use self::decision::{Condition, Decision, Post, decide};
 use crate::cli::Route;
@@ -27,10 +29,12 @@ const LINE_CHARS_MAX: usize = 300;
 pub fn route(config: &Config, flags: &Route) -> Result<(), Failure> {
     let body = read(&flags.file)?;
     let shown = flags.file.display();
-    let event = event::read(&body).map_err(|bad| Failure {
+    let mut event = event::read(&body).map_err(|bad| Failure {
         code: Code::Data,
         error: anyhow::Error::new(bad).context(format!("{shown}")),
     })?;
+    // As when it is accepted now.
+    event.occurred_at.get_or_insert_with(|| When(SystemClock.now()));
     let routing = wiring::routing(config)?;
     let decision = decide(config, &routing, event, body);
     if flags.as_json.json { print_json(&decision) } else { print(&text(&decision)) }
