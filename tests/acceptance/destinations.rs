@@ -278,8 +278,47 @@ pub(crate) async fn each_payload_profile_arrives_as_its_workflow_expects(_: Stri
         let body: serde_json::Value = serde_json::from_slice(&site.fake.requests()[sent].body)?;
         let got: Vec<_> = body.as_object().context("an object")?.keys().collect();
         ensure!(keys.iter().all(|key| got.iter().any(|own| own == key)), "{payload}: {body:#}");
+
+        // An event without a time has all the same keys; its time is that of its acceptance.
+        site.publish(&ids(&format!("bare-{sent}"), 1)).await?;
+        wait::until("the request", || async { (site.fake.requests().len() > sent + 1).then_some(()) })
+            .await?;
+        let bare: serde_json::Value = serde_json::from_slice(&site.fake.requests()[sent + 1].body)?;
+        let own: Vec<_> = bare.as_object().context("an object")?.keys().collect();
+        ensure!(own == got, "{payload}: {bare:#}");
         ensure!(worker.terminate().await?.success());
     }
+    Ok(())
+}
+
+pub(crate) async fn an_acceptance_without_a_request_id_is_delivered_counted_and_warned_of_once(
+    _: String,
+) -> Result<()> {
+    let site = Site::new(EMBEDDED).await?;
+    let series = "nightbell_accepted_without_request_id_total{connector=\"sre\"}";
+    let warned = |log: &str| log.matches("the answer has no requestId").count();
+    let worker = site.worker().await?;
+    ensure!(site.get("/metrics").await?.1.contains(&format!("{series} 0\n")));
+    let portal = || Answer::html_error(200);
+    let wrong_trigger = || Answer::status(200).text("{\"status\":\"ok\"}");
+    let empty = || Answer::status(204).text("");
+    // Two spells of them, with a proper answer between.
+    for (round, answers) in
+        [vec![portal(), wrong_trigger(), empty()], vec![Answer::accepted(), portal()]].into_iter().enumerate()
+    {
+        let ids = ids(&format!("round-{round}"), answers.len());
+        for (id, answer) in ids.iter().zip(answers) {
+            site.fake.script([answer]);
+            site.publish(std::slice::from_ref(id)).await?;
+            site.all_accepted(std::slice::from_ref(id)).await?;
+        }
+        site.conserves(&ids, 0).await?;
+    }
+    ensure!(site.get("/metrics").await?.1.contains(&format!("{series} 4\n")));
+    let told = || async { worker.log().is_ok_and(|log| warned(&log) > 1).then_some(()) };
+    wait::until("the second warning", told).await?;
+    ensure!(warned(&worker.log()?) == 2, "{}", worker.log()?);
+    ensure!(worker.terminate().await?.success());
     Ok(())
 }
 

@@ -124,6 +124,7 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         destinations::connectors_test_says_what_happened_and_what_it_means,
         destinations::no_secret_shows_behind_tls_proxy_and_tokens,
         destinations::each_payload_profile_arrives_as_its_workflow_expects,
+        destinations::an_acceptance_without_a_request_id_is_delivered_counted_and_warned_of_once,
     ]
     .into_iter()
     .chain(as_it_is_shipped())

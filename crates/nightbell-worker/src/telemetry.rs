@@ -1,6 +1,7 @@
 //! Every metric of the worker, and the log lines that go with them. One function per fact emits both, so that they
 //! can't drift apart.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metrics::{
@@ -40,6 +41,10 @@ pub fn describe() {
     );
     describe_counter!("nightbell_alerts_settled_total", "Deliveries that were settled, by how they ended");
     describe_counter!("nightbell_attempts_total", "POSTs to xMatters, by what they came to");
+    describe_counter!(
+        "nightbell_accepted_without_request_id_total",
+        "POSTs that were answered with 2xx but without a requestId, as xMatters gives one: perhaps it was not xMatters"
+    );
     describe_histogram!(
         "nightbell_attempt_duration_seconds",
         Unit::Seconds,
@@ -160,6 +165,9 @@ pub(crate) struct Meters {
     filtered: Counter,
     dead: Counter,
     attempts: [Counter; OutcomeKind::ALL.len()],
+    without_id: Counter,
+    /// Whether the last acceptance had no `requestId`.
+    is_without_id: AtomicBool,
     died: [Counter; Reason::ALL.len()],
     attempt_duration: Histogram,
     delivery_latency: Histogram,
@@ -199,6 +207,8 @@ impl Meters {
             attempts: OutcomeKind::ALL.map(|outcome| {
                 counter!("nightbell_attempts_total", "connector" => name(), "outcome" => outcome.as_str())
             }),
+            without_id: counter!("nightbell_accepted_without_request_id_total", "connector" => name()),
+            is_without_id: AtomicBool::new(false),
             died: Reason::ALL.map(|reason| {
                 counter!("nightbell_dead_letters_total", "connector" => name(), "reason" => reason.as_str())
             }),
@@ -214,8 +224,15 @@ impl Meters {
 
     /// Naming a counter or a histogram is not enough for a counter to be shown.
     fn begin(&self) {
-        let single =
-            [&self.received, &self.retried, &self.delivered, &self.duplicate, &self.filtered, &self.dead];
+        let single = [
+            &self.received,
+            &self.retried,
+            &self.delivered,
+            &self.duplicate,
+            &self.filtered,
+            &self.dead,
+            &self.without_id,
+        ];
         single.into_iter().chain(&self.attempts).chain(&self.died).for_each(|counter| counter.increment(0));
         [&self.queue_oldest, &self.in_flight, &self.breaker_open, &self.stopped]
             .into_iter()
@@ -234,6 +251,25 @@ impl Meters {
         self.attempts[kind as usize].increment(1);
         self.attempt_duration.record(attempted.took.as_secs_f64());
         self.say_attempted(kind, attempted);
+        if let Outcome::Accepted { request_id } = attempted.outcome {
+            self.accepted(request_id.is_some());
+        }
+    }
+
+    /// Warns when acceptances begin to lack the `requestId`, and again only after one that had it.
+    fn accepted(&self, has_request_id: bool) {
+        let was_without = self.is_without_id.swap(!has_request_id, Ordering::Relaxed);
+        if has_request_id {
+            return;
+        }
+        self.without_id.increment(1);
+        if !was_without {
+            warn!(
+                connector = %self.connector,
+                "an alert was taken, but the answer has no requestId, as xMatters gives one: see that `trigger_url` is \
+                 that of an HTTP trigger, and that no proxy or login page answers in its place; it counts as delivered"
+            );
+        }
     }
 
     /// The wide line. Its fields are borrowed, since there is one for each attempt.

@@ -55,8 +55,9 @@ pub(super) fn meaning(outcome: &Outcome) -> Meaning {
         },
         Outcome::Accepted { request_id: None } => Meaning {
             code: None,
-            text: "it was taken, but the answer has no requestId, as xMatters gives one: see that `trigger_url` is \
-                   that of an HTTP trigger",
+            text: "it was taken, but the answer has no requestId, as xMatters gives one, so that perhaps nobody is \
+                   notified: see that `trigger_url` is that of an HTTP trigger, and that no proxy or login page answers \
+                   in its place",
         },
         Outcome::Throttled { .. } => failed(
             Code::TempFail,
