@@ -14,10 +14,15 @@ const LINE_CHARS: usize = 64;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What lacks to so many days, so that after none it has ended already.
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// A certificate authority of one's own.
 #[derive(Debug)]
 pub struct Authority {
     certificate: Vec<u8>,
+    /// What has to be sent with a certificate of its own, so that it leads to an authority that is known.
+    sent: Vec<Vec<u8>>,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -25,6 +30,8 @@ pub struct Authority {
 #[derive(Debug, Clone)]
 pub struct Identity {
     certificate: Vec<u8>,
+    /// The certificates that are sent behind it.
+    sent: Vec<Vec<u8>>,
     key: Vec<u8>,
 }
 
@@ -40,13 +47,23 @@ impl Authority {
     /// [`CertificateError`]: no key could be made.
     pub fn new() -> Result<Self, CertificateError> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::default();
         // Two of one name would be taken for each other, and told apart only by their signatures.
-        params.distinguished_name = name(&format!("private authority {:016x}", rand::random::<u64>()));
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let params = authority(&format!("private authority {:016x}", rand::random::<u64>()));
         let certificate = params.self_signed(&key)?.der().to_vec();
-        Ok(Self { certificate, issuer: Issuer::new(params, key) })
+        Ok(Self { certificate, sent: Vec::new(), issuer: Issuer::new(params, key) })
+    }
+
+    /// An authority below this one, valid from a day ago and for so many days from now on. What it signs is sent with its
+    /// own certificate.
+    ///
+    /// # Errors
+    /// [`CertificateError`]: no key could be made.
+    pub fn intermediate(&self, common: &str, days: u32) -> Result<Self, CertificateError> {
+        let key = KeyPair::generate()?;
+        let params = valid(authority(common), days);
+        let certificate = params.signed_by(&key, &self.issuer)?.der().to_vec();
+        let sent = std::iter::once(&certificate).chain(&self.sent).cloned().collect();
+        Ok(Self { certificate, sent, issuer: Issuer::new(params, key) })
     }
 
     /// The authority's own certificate in PEM: what a caller has to trust.
@@ -82,16 +99,8 @@ impl Authority {
     ///
     /// # Errors
     /// [`CertificateError`]: a name is no ASCII, or no key could be made.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a certificate's days are counted by the clock that its readers have"
-    )]
     pub fn server_until(&self, hosts: &[&str], days: u32) -> Result<Identity, CertificateError> {
-        let mut params = server(hosts)?;
-        let now = SystemTime::now();
-        params.not_before = (now - DAY).into();
-        params.not_after = (now + DAY * days).into();
-        self.sign(params, KeyPair::generate()?)
+        self.sign(valid(server(hosts)?, days), KeyPair::generate()?)
     }
 
     /// A caller's certificate.
@@ -115,11 +124,28 @@ impl Authority {
 
     fn sign(&self, params: CertificateParams, key: KeyPair) -> Result<Identity, CertificateError> {
         let certificate = params.signed_by(&key, &self.issuer)?.der().to_vec();
-        Ok(Identity { certificate, key: key.serialize_der() })
+        Ok(Identity { certificate, sent: self.sent.clone(), key: key.serialize_der() })
     }
 }
 
 impl Identity {
+    /// One made elsewhere: a certificate and its key, in DER.
+    #[must_use]
+    pub fn new(certificate: Vec<u8>, key: Vec<u8>) -> Self {
+        Self { certificate, sent: Vec::new(), key }
+    }
+
+    /// The same without the certificates that belong behind it, as a server is set up that lacks them.
+    #[must_use]
+    pub fn alone(&self) -> Self {
+        Self { sent: Vec::new(), ..self.clone() }
+    }
+
+    /// What is sent, in DER: the certificate, and those that lead to an authority that is known.
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(&self.certificate).chain(&self.sent).map(Vec::as_slice)
+    }
+
     /// The certificate, then the key, in PEM.
     #[must_use]
     pub fn pem(&self) -> String {
@@ -164,6 +190,25 @@ fn server(hosts: &[&str]) -> Result<CertificateParams, CertificateError> {
     params.distinguished_name = name("a server");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     Ok(params)
+}
+
+fn authority(common: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name(common);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a certificate's days are counted by the clock that its readers have"
+)]
+fn valid(mut params: CertificateParams, days: u32) -> CertificateParams {
+    let now = SystemTime::now();
+    params.not_before = (now - DAY).into();
+    params.not_after = (now + DAY * days - MINUTE).into();
+    params
 }
 
 fn name(common: &str) -> DistinguishedName {

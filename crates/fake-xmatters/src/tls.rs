@@ -77,7 +77,7 @@ impl Tls {
 }
 
 fn chain(identity: &Identity) -> Vec<CertificateDer<'static>> {
-    vec![CertificateDer::from(identity.certificate_der().to_vec())]
+    identity.chain().map(|der| CertificateDer::from(der.to_vec())).collect()
 }
 
 fn private_key(identity: &Identity) -> PrivateKeyDer<'static> {

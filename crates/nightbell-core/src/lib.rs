@@ -25,4 +25,5 @@ pub mod routing;
 pub mod rung;
 pub mod sparing;
 pub mod time;
+pub mod tls;
 pub mod trace;

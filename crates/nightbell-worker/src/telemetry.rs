@@ -31,6 +31,9 @@ pub const LATENCY_BUCKETS: [f64; 17] = [
     86_400.0,
 ];
 
+/// A certificate that ends sooner is warned of.
+pub const CERTIFICATE_LEFT_MIN: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
 const CERTIFICATE_EXPIRY: &str = "nightbell_tls_certificate_expiry_timestamp_seconds";
 
 /// Describes every metric, so that each has its help text and unit.
@@ -75,7 +78,8 @@ pub fn describe() {
     describe_gauge!(
         CERTIFICATE_EXPIRY,
         Unit::Seconds,
-        "When the first of the destination's certificates expires, in seconds since 1970; 0 while none was seen"
+        "When the first of the certificates that the destination shows expires, its issuers' among them, in seconds since \
+         1970; 0 while none was seen"
     );
     describe_gauge!("nightbell_ledger_entries", "Records in the ledger");
     describe_histogram!(
@@ -145,14 +149,17 @@ pub fn tls_verification(
     }
 }
 
-/// When the first of the certificates of a connector's destination expires.
-pub fn certificate_expiry(connector: &Connector, until: UnixMillis) {
+/// When the first of the certificates of a connector's destination expires, and whose it is.
+pub fn certificate_expiry(connector: &Connector, until: UnixMillis, subject: &str, now: UnixMillis) {
     #[expect(
         clippy::cast_precision_loss,
         reason = "whole seconds are exact until long after all certificates"
     )]
     let seconds = (until.0 / 1_000) as f64;
     gauge!(CERTIFICATE_EXPIRY, "connector" => connector.as_str().to_owned()).set(seconds);
+    if until < now.after(CERTIFICATE_LEFT_MIN) {
+        warn!(%connector, subject, %until, "a certificate of the destination, or one that it is issued by, ends soon");
+    }
 }
 
 /// The series of one connector, looked up once.

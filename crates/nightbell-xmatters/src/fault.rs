@@ -5,8 +5,9 @@ use std::error::Error;
 use std::io::{self, ErrorKind};
 
 use nightbell_core::outcome::Outcome;
+use nightbell_core::tls::TlsFault;
 use rustls::pki_types::InvalidDnsNameError;
-use rustls::{AlertDescription, CertificateError};
+use rustls::{AlertDescription, CertificateError, OtherError, PeerIncompatible};
 
 /// RFC 9110 15.5.8.
 const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
@@ -130,14 +131,22 @@ fn io(error: &io::Error) -> Option<Cow<'static, str>> {
 
 fn tls(error: &rustls::Error) -> Cow<'static, str> {
     if let rustls::Error::InvalidCertificate(error) = error {
-        Cow::Owned(format!("certificate not trusted: {}", certificate(error)))
+        Cow::Borrowed(certificate(error).words())
     } else if let rustls::Error::AlertReceived(alert) = error {
         alerted(*alert)
     } else if matches!(error, rustls::Error::InvalidMessage(_)) {
-        Cow::Borrowed("TLS failed: the server does not speak TLS")
+        Cow::Borrowed(TlsFault::NoTls.words())
+    } else if matches!(error, rustls::Error::PeerIncompatible(reason) if is_old(reason)) {
+        Cow::Borrowed(TlsFault::OldTls.words())
     } else {
         Cow::Borrowed("TLS failed")
     }
+}
+
+fn is_old(reason: &PeerIncompatible) -> bool {
+    use PeerIncompatible as P;
+
+    matches!(reason, P::ServerDoesNotSupportTls12Or13 | P::ServerTlsVersionIsDisabledByOurConfig)
 }
 
 /// What the server complains about. It sends most of these about our certificate.
@@ -145,7 +154,9 @@ fn alerted(alert: AlertDescription) -> Cow<'static, str> {
     use AlertDescription as A;
 
     if matches!(alert, A::CertificateRequired) {
-        Cow::Borrowed("TLS failed: the server asks for a client certificate")
+        Cow::Borrowed(TlsFault::ClientCertificateWanted.words())
+    } else if matches!(alert, A::ProtocolVersion) {
+        Cow::Borrowed(TlsFault::OldTls.words())
     } else if matches!(alert, A::UnknownCA | A::BadCertificate | A::CertificateUnknown | A::DecryptError) {
         Cow::Owned(format!("TLS failed: the server does not trust our client certificate ({alert:?})"))
     } else if matches!(alert, A::CertificateExpired | A::CertificateRevoked | A::UnsupportedCertificate) {
@@ -155,24 +166,41 @@ fn alerted(alert: AlertDescription) -> Cow<'static, str> {
     }
 }
 
-/// What is wrong with a certificate. rustls' own words may name hosts.
-fn certificate(error: &CertificateError) -> &'static str {
+/// What is wrong with a certificate, as [`crate::tls`] found it. rustls' own words may name hosts.
+pub(crate) fn certificate(error: &CertificateError) -> TlsFault {
     use CertificateError as E;
 
-    if matches!(error, E::UnknownIssuer) {
-        "its issuer is not known"
+    if let E::Other(OtherError(other)) = error
+        && let Some(Distrusted(fault)) = other.downcast_ref()
+    {
+        *fault
+    } else if matches!(error, E::UnknownIssuer) {
+        TlsFault::UnknownIssuer
     } else if matches!(error, E::Expired | E::ExpiredContext { .. }) {
-        "it has expired"
+        TlsFault::Expired
     } else if matches!(error, E::NotValidYet | E::NotValidYetContext { .. }) {
-        "it is not valid yet"
+        TlsFault::NotYetValid
     } else if matches!(error, E::NotValidForName | E::NotValidForNameContext { .. }) {
-        "it is made out to another name"
+        TlsFault::OtherName
+    } else if matches!(error, E::InvalidPurpose | E::InvalidPurposeContext { .. }) {
+        TlsFault::OtherUse
+    } else if matches!(
+        error,
+        E::UnsupportedSignatureAlgorithmContext { .. }
+            | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+    ) {
+        TlsFault::OldSignature
     } else if matches!(error, E::Revoked) {
-        "it was revoked"
+        TlsFault::Revoked
     } else {
-        "it is not valid"
+        TlsFault::Invalid
     }
 }
+
+/// What is wrong with a certificate, within an error of rustls.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.words())]
+pub(crate) struct Distrusted(pub(crate) TlsFault);
 
 #[cfg(test)]
 mod tests {

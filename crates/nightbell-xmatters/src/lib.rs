@@ -36,7 +36,7 @@ mod view;
 pub use self::classify::{Answer, REQUEST_ID_BYTES_MAX, classify};
 pub use self::excerpt::EXCERPT_CHARS_MAX;
 pub use self::network::{BadVerification, Network, Pem, Proxy, RESPONSE_BYTES_MAX, Verification};
-pub use self::probe::{Endpoint, Obstacle, Probe, Step, TwoClocks, Validity, certificate_end, probe};
+pub use self::probe::{Endpoint, Obstacle, Probe, Shown, Step, TwoClocks, Validity, certificate_end, probe};
 pub use self::render::{BODY_BYTES_MAX, render};
 pub use self::secrets::Secrets;
 pub use self::send::{POOL_IDLE_TIMEOUT, Xmatters};

@@ -7,22 +7,23 @@ use std::time::Duration;
 
 use nightbell_core::ports::Clock;
 use nightbell_core::time::UnixMillis;
-use rustls::CertificateError;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::fault;
 use crate::proxy::Via;
 use crate::send::from_environment;
 use crate::settings::{DestinationSettings, SetupError};
+use crate::tls::Sight;
 use crate::{target, tls};
 
+mod shown;
 mod talk;
 
+pub use self::shown::{Shown, Validity};
 use self::talk::Duplex;
 
 /// The longest wait for the head of an answer, which only tells the time there.
@@ -41,8 +42,8 @@ pub struct Probe {
     pub addresses: usize,
     /// How long name, connection, tunnel and TLS took; none if that did not come about.
     pub took: Option<Duration>,
-    /// When the server's certificate is valid, as far as it was seen.
-    pub certificate: Option<Validity>,
+    /// The certificate that ends first, or has not begun, of those that the server showed.
+    pub certificate: Option<Shown>,
     /// What time it is there and here; none if no answer told.
     pub time: Option<TwoClocks>,
     /// What stands in the way.
@@ -56,15 +57,6 @@ pub enum Endpoint {
     Trigger,
     /// It gives tokens.
     Token,
-}
-
-/// From when to when a certificate is valid. An end that was not seen is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Validity {
-    /// Its first moment.
-    pub from: Option<UnixMillis>,
-    /// Its last moment.
-    pub until: Option<UnixMillis>,
 }
 
 /// One moment by two clocks.
@@ -145,7 +137,7 @@ pub async fn probe(settings: &DestinationSettings, clock: &impl Clock) -> Result
     let ways = ways(settings)?;
     let mut probes = Vec::with_capacity(ways.len());
     for (endpoint, way) in ways {
-        let (mut probe, stream) = way.walk(endpoint, settings.connect_timeout).await;
+        let (mut probe, stream) = way.walk(endpoint, settings.connect_timeout, clock).await;
         if let Some(mut stream) = stream {
             let head = talk::ask_head(&mut *stream, &way.url, way.via.as_ref());
             let theirs = timeout(HEAD_WAIT_MAX, head).await.ok().flatten();
@@ -156,18 +148,21 @@ pub async fn probe(settings: &DestinationSettings, clock: &impl Clock) -> Result
     Ok(probes)
 }
 
-/// When the first of a destination's certificates expires, as handshakes show it, also one that fails because it has
-/// expired. None: it has none, or none was reached. Nothing is asked beyond the handshake.
+/// Which of a destination's certificates expires first, of all that its servers show in handshakes, also in one that
+/// fails because of it. None: it has none, or none was reached. Nothing is asked beyond the handshake.
 ///
 /// # Errors
 /// [`SetupError`] says which setting is wrong.
-pub async fn certificate_end(settings: &DestinationSettings) -> Result<Option<UnixMillis>, SetupError> {
-    let mut first = None;
+pub async fn certificate_end(
+    settings: &DestinationSettings,
+    clock: &impl Clock,
+) -> Result<Option<Shown>, SetupError> {
+    let mut first: Option<Shown> = None;
     for (endpoint, way) in ways(settings)? {
         if way.url.scheme() == "https" {
-            let (probe, _) = way.walk(endpoint, settings.connect_timeout).await;
-            let until = probe.certificate.and_then(|seen| seen.until);
-            first = [first, until].into_iter().flatten().min();
+            let (probe, _) = way.walk(endpoint, settings.connect_timeout, clock).await;
+            let both = [first, probe.certificate].into_iter().flatten();
+            first = both.min_by_key(|shown| shown.validity.until);
         }
     }
     Ok(first)
@@ -185,9 +180,10 @@ fn ways(settings: &DestinationSettings) -> Result<Vec<(Endpoint, Way)>, SetupErr
         let via = Via::of(&settings.network, &url, from_environment)?;
         let is_tls = [Some(&url), via.as_ref().map(|via| &via.url)];
         let is_tls = is_tls.into_iter().flatten().any(|url| url.scheme() == "https");
-        let mut config = tls::config(&settings.network, is_tls)?;
+        let sight = Sight::open();
+        let mut config = tls::config(&settings.network, is_tls, &sight)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        ways.push((endpoint, Way { url, via, tls: TlsConnector::from(Arc::new(config)) }));
+        ways.push((endpoint, Way { url, via, tls: TlsConnector::from(Arc::new(config)), sight }));
     }
     Ok(ways)
 }
@@ -197,11 +193,17 @@ struct Way {
     url: Url,
     via: Option<Via>,
     tls: TlsConnector,
+    sight: Sight,
 }
 
 impl Way {
     /// What is seen on the way, and the connection if it came about.
-    async fn walk(&self, endpoint: Endpoint, limit: Duration) -> (Probe, Option<Box<dyn Duplex>>) {
+    async fn walk(
+        &self,
+        endpoint: Endpoint,
+        limit: Duration,
+        clock: &impl Clock,
+    ) -> (Probe, Option<Box<dyn Duplex>>) {
         let mut probe = Probe {
             endpoint,
             place: place(&self.url),
@@ -219,10 +221,15 @@ impl Way {
                 let place = place.unwrap_or_else(|| probe.place.clone());
                 probe.obstacle = Some(Obstacle::TimedOut { place, step, limit });
             }
-            Ok(Err(obstacle)) => probe.obstacle = Some(obstacle),
-            Ok(Ok(stream)) => {
-                probe.took = Some(start.elapsed());
-                return (probe, Some(stream));
+            Ok(reached) => {
+                probe.certificate = shown::first(&self.sight.take(), reached.is_ok(), clock.now());
+                match reached {
+                    Err(obstacle) => probe.obstacle = Some(obstacle),
+                    Ok(stream) => {
+                        probe.took = Some(start.elapsed());
+                        return (probe, Some(stream));
+                    }
+                }
             }
         }
         (probe, None)
@@ -234,8 +241,10 @@ impl Way {
         if let Some(via) = &self.via {
             if via.url.scheme() == "https" {
                 *step = Step::Tls;
+                let encrypted = self.encrypt(stream, &via.url).await;
                 // The proxy's own certificate is not the destination's.
-                stream = self.encrypt(stream, &via.url, &mut None).await?;
+                self.sight.take();
+                stream = encrypted?;
             }
             if self.url.scheme() == "https" {
                 *step = Step::Tunnel;
@@ -245,31 +254,19 @@ impl Way {
         }
         if self.url.scheme() == "https" {
             *step = Step::Tls;
-            stream = self.encrypt(stream, &self.url, &mut probe.certificate).await?;
+            stream = self.encrypt(stream, &self.url).await?;
         }
         Ok(stream)
     }
 
-    /// The same connection with TLS on it; what was seen of the certificate is noted even if it is not trusted.
-    async fn encrypt(
-        &self,
-        stream: Box<dyn Duplex>,
-        url: &Url,
-        seen: &mut Option<Validity>,
-    ) -> Result<Box<dyn Duplex>, Obstacle> {
+    /// The same connection with TLS on it.
+    async fn encrypt(&self, stream: Box<dyn Duplex>, url: &Url) -> Result<Box<dyn Duplex>, Obstacle> {
         let failed = |words: String| Obstacle::Tls { place: place(url), words };
         let name = host(url);
         let name = ServerName::try_from(name).map_err(|_| failed("no certificate has such a name".into()))?;
         match self.tls.connect(name, stream).await {
-            Ok(stream) => {
-                let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-                *seen = chain.first().and_then(validity);
-                Ok(Box::new(stream))
-            }
-            Err(error) => {
-                *seen = overstepped(&error);
-                Err(failed(fault::words(&error)))
-            }
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(failed(fault::words(&error))),
         }
     }
 }
@@ -281,31 +278,6 @@ async fn dial(url: &Url, probe: &mut Probe, step: &mut Step) -> Result<TcpStream
     *step = Step::Connect;
     let connected = TcpStream::connect(addresses.as_slice()).await;
     connected.map_err(|error| Obstacle::Connect { place: place(url), words: fault::words(&error) })
-}
-
-fn validity(certificate: &CertificateDer<'_>) -> Option<Validity> {
-    let (_, read) = X509Certificate::from_der(certificate).ok()?;
-    // One that began before 1970 began long enough ago.
-    let moment = |seconds: i64| UnixMillis(u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000));
-    let validity = read.validity();
-    Some(Validity {
-        from: Some(moment(validity.not_before.timestamp())),
-        until: Some(moment(validity.not_after.timestamp())),
-    })
-}
-
-/// The end of a certificate's validity that a failed handshake tells.
-fn overstepped(error: &io::Error) -> Option<Validity> {
-    let error: &rustls::Error = error.get_ref()?.downcast_ref()?;
-    let rustls::Error::InvalidCertificate(error) = error else { return None };
-    let millis = |seconds: u64| Some(UnixMillis(seconds.saturating_mul(1_000)));
-    if let CertificateError::ExpiredContext { not_after, .. } = error {
-        Some(Validity { from: None, until: millis(not_after.as_secs()) })
-    } else if let CertificateError::NotValidYetContext { not_before, .. } = error {
-        Some(Validity { from: millis(not_before.as_secs()), until: None })
-    } else {
-        None
-    }
 }
 
 /// The host as a look-up and a certificate take it: an IPv6 address without its brackets.

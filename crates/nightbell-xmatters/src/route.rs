@@ -191,7 +191,7 @@ mod tests {
         let settings = DestinationSettings::new("http://127.0.0.1:1/", Auth::Url);
         let names: Vec<_> = allowed.iter().map(|&name| name.to_owned()).collect();
         let allowed = AllowedHosts::read(Some(&names)).unwrap();
-        let tls = tls::config(&settings.network, false).unwrap();
+        let tls = tls::config(&settings.network, false, &tls::Sight::default()).unwrap();
         let url = "http://127.0.0.1:1/".parse().unwrap();
         Route::new(&settings, url, allowed, (tls, None, HeaderMap::new())).unwrap()
     }

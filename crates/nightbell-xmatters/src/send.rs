@@ -22,6 +22,7 @@ use crate::render::render;
 use crate::route::{Route, start_of_body};
 use crate::secrets::Secrets;
 use crate::settings::{Auth, DestinationSettings, SetupError};
+use crate::tls::Sight;
 use crate::{target, tls};
 
 /// How long an unused connection is kept: less than servers usually keep theirs, so that we rarely send on one that is
@@ -67,7 +68,8 @@ impl<C: Clock> Xmatters<C> {
             token_url.map_or(Ok(None), |url| Via::of(&settings.network, url, from_environment))?;
         let vias = || [&via, &token_via].into_iter().flatten();
         let urls = [Some(&url), token_url].into_iter().flatten().chain(vias().map(|via| &via.url));
-        let tls = tls::config(&settings.network, urls.into_iter().any(|url| url.scheme() == "https"))?;
+        let is_tls = urls.into_iter().any(|url| url.scheme() == "https");
+        let tls = tls::config(&settings.network, is_tls, &Sight::default())?;
         let secrets = Secrets::of(&settings).and_headers(vias());
         let tokens = match oauth2 {
             None => None,

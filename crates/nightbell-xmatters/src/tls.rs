@@ -1,15 +1,21 @@
 //! TLS: whom we trust, and what we show.
 
-use std::sync::Arc;
+use std::iter;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use nightbell_core::tls::TlsFault;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+};
+use x509_parser::prelude::{FromDer as _, X509Certificate, X509Version};
 
+use crate::fault::{self, Distrusted};
 use crate::network::{Network, Pem, Verification};
 use crate::settings::SetupError;
 
@@ -17,24 +23,18 @@ use crate::settings::SetupError;
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// What a client needs for TLS. Files are read through in any case; the system's certificates, of which a small
-/// container may have none, only where TLS is `needed` at all.
-pub(crate) fn config(network: &Network, needed: bool) -> Result<ClientConfig, SetupError> {
+/// container may have none, only where TLS is `needed` at all. What servers show is noted in `sight`.
+pub(crate) fn config(network: &Network, needed: bool, sight: &Sight) -> Result<ClientConfig, SetupError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let algorithms = provider.signature_verification_algorithms;
-    let roots = roots(network, needed)?;
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
-    let builder = builder.with_safe_default_protocol_versions().expect("the provider has all versions");
-    let builder = match network.verification {
-        Verification::Full => builder.with_root_certificates(roots),
-        Verification::Certificate => {
-            let verifier = Unchecked { roots: Some(roots), algorithms };
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
-        }
-        Verification::None => {
-            let verifier = Unchecked { roots: None, algorithms };
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
-        }
+    let verifier = Verifier {
+        verification: network.verification,
+        roots: roots(network, needed)?,
+        algorithms: provider.signature_verification_algorithms,
+        sight: sight.clone(),
     };
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().expect("the provider has all versions");
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match &network.client_certificate {
         None => builder.with_no_client_auth(),
         Some(pem) => {
@@ -93,28 +93,74 @@ fn bad_key(pem: &Pem, source: Error) -> SetupError {
     }
 }
 
-/// Checks less than should be checked, as the settings ask for. The handshake's signatures are checked all the same.
-#[derive(Debug)]
-struct Unchecked {
-    /// Whom the certificate's chain has to lead to; none: not even that is checked.
-    roots: Option<RootCertStore>,
-    algorithms: WebPkiSupportedAlgorithms,
+/// The certificates that a server showed last, its own first. The clones share them; without [`Sight::open`], nothing is
+/// noted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sight(Option<Arc<Mutex<Vec<CertificateDer<'static>>>>>);
+
+impl Sight {
+    /// One that notes.
+    pub(crate) fn open() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// What was noted since the last time.
+    pub(crate) fn take(&self) -> Vec<CertificateDer<'static>> {
+        let Self(Some(shown)) = self else { return Vec::new() };
+        std::mem::take(&mut *shown.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note(&self, own: &CertificateDer<'_>, others: &[CertificateDer<'_>]) {
+        if let Self(Some(shown)) = self {
+            let all = iter::once(own).chain(others).map(|one| one.clone().into_owned());
+            *shown.lock().unwrap_or_else(PoisonError::into_inner) = all.collect();
+        }
+    }
 }
 
-impl ServerCertVerifier for Unchecked {
+/// Checks as much as the settings ask for; the handshake's signatures in any case. What is wrong with a certificate is
+/// said as a [`TlsFault`].
+#[derive(Debug)]
+struct Verifier {
+    verification: Verification,
+    /// Whom the certificate's chain has to lead to.
+    roots: RootCertStore,
+    algorithms: WebPkiSupportedAlgorithms,
+    sight: Sight,
+}
+
+impl Verifier {
+    fn check(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let is_name_asked = match self.verification {
+            Verification::Full => true,
+            Verification::Certificate => false,
+            Verification::None => return Ok(()),
+        };
+        let certificate = ParsedCertificate::try_from(certificate)?;
+        let algorithms = self.algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, algorithms)?;
+        if is_name_asked { verify_server_name(&certificate, name) } else { Ok(()) }
+    }
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
+        server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let Some(roots) = &self.roots {
-            let certificate = ParsedCertificate::try_from(end_entity)?;
-            let algorithms = self.algorithms.all;
-            verify_server_cert_signed_by_trust_anchor(&certificate, roots, intermediates, now, algorithms)?;
-        }
+        self.sight.note(end_entity, intermediates);
+        let checked = self.check(end_entity, intermediates, server_name, now);
+        checked.map_err(|error| diagnosed(error, end_entity))?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -124,7 +170,8 @@ impl ServerCertVerifier for Unchecked {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.algorithms)
+        let checked = verify_tls12_signature(message, certificate, signed, &self.algorithms);
+        checked.map_err(|error| diagnosed(error, certificate))
     }
 
     fn verify_tls13_signature(
@@ -133,10 +180,24 @@ impl ServerCertVerifier for Unchecked {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+        let checked = verify_tls13_signature(message, certificate, signed, &self.algorithms);
+        checked.map_err(|error| diagnosed(error, certificate))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
+}
+
+/// The error with what its certificate itself tells of the fault.
+fn diagnosed(error: Error, certificate: &CertificateDer<'_>) -> Error {
+    let Error::InvalidCertificate(reason) = &error else { return error };
+    let read = X509Certificate::from_der(certificate).ok().map(|(_, read)| read);
+    let fault = match (fault::certificate(reason), read) {
+        (_, Some(read)) if read.version() != X509Version::V3 => TlsFault::OldVersion,
+        (TlsFault::Invalid | TlsFault::UnknownIssuer, Some(read)) if read.is_ca() => TlsFault::AuthoritysOwn,
+        (TlsFault::UnknownIssuer, Some(read)) if read.issuer() == read.subject() => TlsFault::SelfSigned,
+        (fault, _) => fault,
+    };
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Distrusted(fault)))))
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use nightbell_core::connector::Connector;
-use nightbell_worker::telemetry;
+use nightbell_core::ports::Clock as _;
+use nightbell_worker::{SystemClock, telemetry};
 use nightbell_xmatters::{DestinationSettings, certificate_end};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
@@ -40,8 +41,11 @@ async fn look(destinations: Vec<(Connector, DestinationSettings)>) {
     loop {
         looks.tick().await;
         for (connector, destination) in &destinations {
-            match certificate_end(destination).await {
-                Ok(Some(until)) => telemetry::certificate_expiry(connector, until),
+            match certificate_end(destination, &SystemClock).await {
+                Ok(Some(shown)) => {
+                    let until = shown.validity.until;
+                    telemetry::certificate_expiry(connector, until, &shown.subject, SystemClock.now());
+                }
                 Ok(None) => debug!(%connector, "no certificate was seen"),
                 // A sender was made of the same settings, so this takes a file that was changed since.
                 Err(error) => debug!(%connector, %error, "no certificate was looked at"),

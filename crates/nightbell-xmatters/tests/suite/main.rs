@@ -4,6 +4,7 @@
 
 mod answers;
 mod common;
+mod cures;
 mod golden;
 mod half_dead;
 mod oauth;

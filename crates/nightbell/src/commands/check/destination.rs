@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use nightbell_core::ports::Clock as _;
 use nightbell_core::time::UnixMillis;
+use nightbell_core::tls::TlsFault;
 use nightbell_worker::SystemClock;
-use nightbell_xmatters::{Endpoint, Obstacle, Probe, TwoClocks, Validity, probe};
+use nightbell_worker::telemetry::CERTIFICATE_LEFT_MIN;
+use nightbell_xmatters::{Endpoint, Obstacle, Probe, Shown, TwoClocks, Validity, probe};
 
 use super::finding::{Fault, Finding};
 use crate::config::{Config, ConnectorConfig};
@@ -13,8 +15,6 @@ use crate::exit::{Code, Failure, OrFail as _};
 use crate::wiring;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// A certificate that ends sooner is warned of.
-const CERTIFICATE_LEFT_MIN: Duration = DAY.saturating_mul(14);
 /// A clock that is further off is warned of.
 const CLOCK_OFF_MAX: Duration = Duration::from_secs(5 * 60);
 
@@ -27,7 +27,8 @@ pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
     for connector in &config.connectors {
         let settings = wiring::destination(config, connector);
         for probe in probe(&settings, &SystemClock).await.or_fail(Code::Config)? {
-            clocks.push((probe.place.clone(), probe.time, probe.certificate));
+            let validity = probe.certificate.as_ref().map(|shown| shown.validity);
+            clocks.push((probe.place.clone(), probe.time, validity));
             findings.extend(judge(connector, &probe, SystemClock.now()));
         }
     }
@@ -41,9 +42,8 @@ fn judge(connector: &ConnectorConfig, probe: &Probe, now: UnixMillis) -> Vec<Fin
         Endpoint::Token => format!("token endpoint of {}", connector.name),
     };
     let mut findings = vec![way(&whose, probe)];
-    findings.extend(
-        probe.certificate.map(|seen| certificate(&format!("certificate of {}", probe.place), seen, now)),
-    );
+    let what = format!("certificate of {}", probe.place);
+    findings.extend(probe.certificate.as_ref().map(|shown| certificate(&what, shown, now)));
     findings
 }
 
@@ -61,10 +61,8 @@ fn way(whose: &str, probe: &Probe) -> Finding {
             "see that the server is up, and that firewall and `proxy` let this machine reach it"
         }
         Obstacle::Tunnel { .. } => "correct `proxy`, or let it pass connections to this host",
-        Obstacle::Tls { .. } => {
-            "name a private authority in `ca_file`; show a certificate with `client_certificate` if the server asks \
-             for one; an expired one must be renewed there"
-        }
+        Obstacle::Tls { words, .. } => TlsFault::told_in(words)
+            .map_or("see that the port speaks TLS, and `client_certificate`", TlsFault::cure),
     };
     let text = match obstacle {
         Obstacle::Name { source, .. } => format!("{obstacle}: {source}"),
@@ -76,20 +74,24 @@ fn way(whose: &str, probe: &Probe) -> Finding {
     Finding::fail(Fault::Unavailable, whose, format!("{text}{through}"), cure)
 }
 
-fn certificate(what: &str, seen: Validity, now: UnixMillis) -> Finding {
-    if let Some(from) = seen.from.filter(|from| now < *from) {
+fn certificate(what: &str, shown: &Shown, now: UnixMillis) -> Finding {
+    let Shown { subject, is_own, validity: Validity { from, until } } = shown;
+    let it = if *is_own { "it".to_owned() } else { format!("`{subject}`, which it is issued by,") };
+    if now < *from {
         let cure = "set this machine's clock, or wait; it is of use from then on";
-        let said = format!("it is valid only from {}", date(from));
-        return Finding::fail(Fault::Unavailable, what, said, cure);
+        return Finding::fail(
+            Fault::Unavailable,
+            what,
+            format!("{it} is valid only from {}", date(*from)),
+            cure,
+        );
     }
-    let Some(until) = seen.until else { return Finding::ok(what, "it is valid") };
     let renew = "have it renewed by whoever runs the server";
-    if until < now {
-        let said = format!("it expired on {}", date(until));
-        return Finding::fail(Fault::Unavailable, what, said, renew);
+    if *until < now {
+        return Finding::fail(Fault::Unavailable, what, format!("{it} expired on {}", date(*until)), renew);
     }
-    let left = now.until(until);
-    let said = format!("it is valid until {}, {} days more", date(until), left.as_secs() / DAY.as_secs());
+    let left = now.until(*until);
+    let said = format!("{it} is valid until {}, {} days more", date(*until), left.as_secs() / DAY.as_secs());
     if left < CERTIFICATE_LEFT_MIN { Finding::warn(what, said, renew) } else { Finding::ok(what, said) }
 }
 
@@ -119,9 +121,7 @@ fn clock(seen: &[(String, Option<TwoClocks>, Option<Validity>)], now: UnixMillis
             "set this machine's clock, as by NTP: ages and expiry are read from it",
         );
     }
-    let valid = |validity: &Validity| {
-        validity.from.is_some_and(|from| from <= now) && validity.until.is_some_and(|until| now <= until)
-    };
+    let valid = |validity: &Validity| (validity.from..=validity.until).contains(&now);
     match seen.iter().find(|(_, _, validity)| validity.as_ref().is_some_and(valid)) {
         Some((place, ..)) => {
             let said =
@@ -143,9 +143,11 @@ mod tests {
 
     #[test]
     fn certificates_are_judged_by_their_ends() {
-        let until = |until: UnixMillis| {
-            certificate("c", Validity { from: Some(UnixMillis(0)), until: Some(until) }, NOW)
+        let with = |from: UnixMillis, until: UnixMillis, is_own: bool| {
+            let shown = Shown { subject: "Authority 7".into(), is_own, validity: Validity { from, until } };
+            certificate("c", &shown, NOW)
         };
+        let until = |until: UnixMillis| with(UnixMillis(0), until, true);
         check(&until(UnixMillis(NOW.0 - 1)), "FAIL  c: it expired on 2027-01-15");
         check(&until(NOW), "warn  c: it is valid until 2027-01-15, 0 days more");
         check(
@@ -153,10 +155,14 @@ mod tests {
             "warn  c: it is valid until 2027-01-29, 13 days",
         );
         check(&until(NOW.after(DAY * 14)), "ok    c: it is valid until 2027-01-29, 14 days more");
-        let early = Validity { from: Some(NOW.after(DAY)), until: None };
-        check(&certificate("c", early, NOW), "FAIL  c: it is valid only from 2027-01-16");
-        let far = Validity { from: None, until: Some(UnixMillis(u64::MAX)) };
-        check(&certificate("c", far, NOW), "ok    c: it is valid until a day beyond all calendars");
+        let between = with(UnixMillis(0), NOW, false);
+        check(
+            &between,
+            "warn  c: `Authority 7`, which it is issued by, is valid until 2027-01-15, 0 days more",
+        );
+        let early = with(NOW.after(DAY), NOW.after(DAY * 2), true);
+        check(&early, "FAIL  c: it is valid only from 2027-01-16");
+        check(&until(UnixMillis(u64::MAX)), "ok    c: it is valid until a day beyond all calendars");
     }
 
     fn told(theirs: u64) -> (String, Option<TwoClocks>, Option<Validity>) {
@@ -178,7 +184,7 @@ mod tests {
     #[test]
     fn without_a_date_the_certificates_must_do() {
         let with = |from: u64, until: u64| {
-            let validity = Validity { from: Some(UnixMillis(from)), until: Some(UnixMillis(until)) };
+            let validity = Validity { from: UnixMillis(from), until: UnixMillis(until) };
             [("a:1".to_owned(), None, Some(validity))]
         };
         check(&clock(&with(0, NOW.0), NOW), "ok    clock: no answer had a `Date`");

@@ -1,6 +1,7 @@
 //! What an outcome usually means in xMatters, and what to do about it.
 
 use nightbell_core::outcome::Outcome;
+use nightbell_core::tls::TlsFault;
 
 use crate::exit::Code;
 
@@ -16,11 +17,6 @@ pub(super) struct Meaning {
 /// Failures without an answer, by the words that their details begin with or contain.
 const TROUBLES: [(&str, &str); 9] = [
     (
-        "certificate not trusted",
-        "the server's certificate is not trusted: if a private authority issued it, name its certificate as `ca_file`; \
-         if a proxy opens TLS, name the proxy's authority",
-    ),
-    (
         "proxy",
         "the proxy did not let it through: see `proxy.url`, its user and password, and whether it allows this host",
     ),
@@ -34,6 +30,7 @@ const TROUBLES: [(&str, &str); 9] = [
         "connecting took too long",
         "nothing answered within `connect_timeout`: a firewall drops it as a rule, or a `proxy` is needed",
     ),
+    ("no HTTP", "what answers speaks no HTTP: if the port speaks TLS, write `https://`"),
     ("connection refused", "nothing listens there: see host and port in `trigger_url`, or in `proxy.url`"),
     (
         "connection",
@@ -117,6 +114,9 @@ fn unavailable(detail: &str) -> &'static str {
     if detail.starts_with("HTTP ") {
         return "the server is in trouble or overloaded, xMatters or a proxy before it; the worker would try again";
     }
+    if let Some(fault) = TlsFault::told_in(detail) {
+        return fault.cure();
+    }
     let known = TROUBLES.iter().find(|(words, _)| detail.contains(words));
     known.map_or("it could not be reached; the worker would try again", |(_, text)| text)
 }
@@ -166,6 +166,8 @@ mod tests {
         check_detail("HTTP 503: connection", "in trouble or overloaded");
         check_detail("certificate not trusted: its issuer is not known", "ca_file");
         check_detail("TLS failed: the server does not speak TLS", "speaks TLS");
+        check_detail("through the proxy: certificate not trusted: it has expired", "must renew it");
+        check_detail("the answer is no HTTP", "write `https://`");
         check_detail("host name not found", "DNS");
         check_detail("connecting took too long", "connect_timeout");
         check_detail("connection refused", "nothing listens");
