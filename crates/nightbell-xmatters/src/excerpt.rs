@@ -1,6 +1,6 @@
 //! The start of an answer's body, fit for a person, a log and a header.
 
-use crate::secrets::Secrets;
+use crate::secrets::{DECODED_BYTES_MAX, Secrets};
 use crate::text::cut_to;
 
 /// The longest excerpt, in characters.
@@ -11,8 +11,9 @@ pub(crate) fn excerpt(body: &[u8], secrets: &Secrets) -> String {
     // Masked before anything is taken away, so that what is left cannot be half a secret.
     let text = secrets.mask(&String::from_utf8_lossy(body));
     let folded = fold(&without_tags(&text));
-    // And again: taking away could have put two halves together.
-    cut_to(&secrets.mask(&folded), EXCERPT_CHARS_MAX).into_owned()
+    // And again: taking away could have put two halves together, and the start of a long body is searched more deeply.
+    let start = &folded[..folded.floor_char_boundary(DECODED_BYTES_MAX)];
+    cut_to(&secrets.mask(start), EXCERPT_CHARS_MAX).into_owned()
 }
 
 /// Takes HTML tags away, roughly, with what scripts and styles contain. A `<` before anything but a letter, `/`, `!` or
@@ -110,7 +111,7 @@ mod tests {
     fn secrets_do_not_show_however_they_are_broken_up() {
         check("password hunter2 is wrong", "password *** is wrong");
         check("<p>hunter2</p>", "***");
-        check("<p>hunt<b>er2", "hunt er2");
+        check("<p>hunt<b>er2", "***");
         check("it ends with hunte", "it ends with ***");
     }
 

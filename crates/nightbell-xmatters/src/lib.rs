@@ -31,6 +31,7 @@ mod target;
 mod template;
 mod text;
 mod tls;
+mod undo;
 mod view;
 
 pub use self::classify::{Answer, REQUEST_ID_BYTES_MAX, classify};
