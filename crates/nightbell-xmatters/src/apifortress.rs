@@ -48,8 +48,11 @@ fn message(view: &View<'_>) -> String {
     let event = view.event();
     let word = ended(event.status);
     let kind = if event.labels.contains_key("company_id") { "API Fortress test" } else { "test" };
-    let link = view.report_url.as_deref().map(|link| format!(" click here to see the {word}: {link}"));
-    let link = link.unwrap_or_default();
+    let link = match (&view.report_url, view.report_left_out) {
+        (Some(link), _) => format!(" click here to see the {word}: {link}"),
+        (None, Some(reason)) => format!(" (no link: {reason})"),
+        (None, None) => String::new(),
+    };
     let begin = format!("This is an automated notification caused by the {word} of the {kind} '");
     let taken = begin.chars().count() + 1 + link.chars().count();
     let test = cut_to(&event.test, TEXT_CHARS_MAX.saturating_sub(taken).max(NAME_CHARS_MIN));
@@ -92,6 +95,6 @@ mod tests {
     #[test]
     fn the_tests_name_is_shortened_rather_than_the_link() {
         check("https://r.example.com/7", "ä…' click here to see the failure: https://r.example.com/7");
-        check(&"u".repeat(5_000), "uu…");
+        check(&format!("https://r.example.com/{}", "u".repeat(5_000)), "uu…");
     }
 }

@@ -9,7 +9,7 @@ use crate::text::{TEXT_CHARS_MAX, cut, start};
 use crate::view::View;
 
 /// The properties that we set ourselves. A label of such a name becomes `label_NAME`.
-const PROPERTIES: [&str; 15] = [
+const PROPERTIES: [&str; 16] = [
     "summary",
     "message",
     "project",
@@ -19,6 +19,7 @@ const PROPERTIES: [&str; 15] = [
     "status",
     "severity",
     "report_url",
+    REPORT_LEFT_OUT,
     "occurred_at",
     "alert_id",
     "event_id",
@@ -29,6 +30,9 @@ const PROPERTIES: [&str; 15] = [
 
 /// How many labels found no room; only there if any did not.
 const LEFT_OUT: &str = "labels_left_out";
+
+/// Why there is no link; only there if the event has one that is not passed on.
+const REPORT_LEFT_OUT: &str = "report_url_left_out";
 
 /// The whole body.
 pub(crate) struct Form<'a>(pub(crate) &'a View<'a>);
@@ -67,6 +71,9 @@ impl Serialize for Properties<'_> {
         map.serialize_entry("severity", event.severity.as_str())?;
         if let Some(link) = &view.report_url {
             map.serialize_entry("report_url", &cut(link))?;
+        }
+        if let Some(reason) = view.report_left_out {
+            map.serialize_entry(REPORT_LEFT_OUT, reason)?;
         }
         if let Some(when) = &event.occurred_at {
             map.serialize_entry("occurred_at", when)?;

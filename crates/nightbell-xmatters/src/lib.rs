@@ -36,6 +36,7 @@ mod view;
 
 pub use self::classify::{Answer, REQUEST_ID_BYTES_MAX, classify};
 pub use self::excerpt::EXCERPT_CHARS_MAX;
+pub use self::link::report_left_out;
 pub use self::network::{BadVerification, Network, Pem, Proxy, RESPONSE_BYTES_MAX, Verification};
 pub use self::probe::{Endpoint, Obstacle, Probe, Shown, Step, TwoClocks, Validity, certificate_end, probe};
 pub use self::render::{BODY_BYTES_MAX, render};

@@ -12,7 +12,7 @@ const TOKEN_PATH: &str = "/api/xm/1/oauth2/token";
 
 /// Reads the trigger URL, with all that must hold for it and for its authentication.
 pub(crate) fn trigger(settings: &DestinationSettings) -> Result<Url, SetupError> {
-    let url = parse(settings.trigger_url.expose_secret())?;
+    let url = web(settings.trigger_url.expose_secret())?;
     let host = url.host().ok_or(SetupError::NoHost)?;
     if has_credentials(&url) {
         return Err(SetupError::Credentials);
@@ -54,7 +54,7 @@ pub(crate) fn token(
     }
     let url = match &oauth2.token_url {
         None => trigger.join(TOKEN_PATH).map_err(|_| SetupError::TokenUrl)?,
-        Some(url) => parse(url.expose_secret()).map_err(|_| SetupError::TokenUrl)?,
+        Some(url) => web(url.expose_secret()).map_err(|_| SetupError::TokenUrl)?,
     };
     let host = url.host().ok_or(SetupError::TokenUrl)?;
     if has_credentials(&url) || url.fragment().is_some() {
@@ -68,7 +68,7 @@ pub(crate) fn token(
 
 /// Checks the report base URL.
 pub(crate) fn report_base(base: &str) -> Result<(), SetupError> {
-    let url = parse(base).map_err(|_| SetupError::ReportBaseUrl)?;
+    let url = web(base).map_err(|_| SetupError::ReportBaseUrl)?;
     let bare = url.query().is_none() && url.fragment().is_none() && !has_credentials(&url);
     if url.host().is_some() && bare { Ok(()) } else { Err(SetupError::ReportBaseUrl) }
 }
@@ -83,7 +83,8 @@ pub(crate) fn is_api_key(name: &str) -> bool {
     name.eq_ignore_ascii_case("apiKey")
 }
 
-fn parse(text: &str) -> Result<Url, SetupError> {
+/// Reads a URL of the web that names its host.
+pub(crate) fn web(text: &str) -> Result<Url, SetupError> {
     let url = Url::parse(text).map_err(|source| {
         if source == url::ParseError::EmptyHost { SetupError::NoHost } else { SetupError::NotAUrl { source } }
     })?;
@@ -98,7 +99,7 @@ fn parse(text: &str) -> Result<Url, SetupError> {
     Ok(url)
 }
 
-fn has_credentials(url: &Url) -> bool {
+pub(crate) fn has_credentials(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
 }
 

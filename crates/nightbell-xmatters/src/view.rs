@@ -21,17 +21,21 @@ pub(crate) struct View<'a> {
     pub(crate) recipients: &'a [String],
     pub(crate) priority: Priority,
     pub(crate) report_url: Option<Cow<'a, str>>,
+    /// Why there is no `report_url` although the event has one.
+    pub(crate) report_left_out: Option<&'static str>,
 }
 
 impl<'a> View<'a> {
     /// What the alert itself asks for comes before the destination's settings.
     pub(crate) fn of(alert: &'a Alert, settings: &'a DestinationSettings) -> Self {
         let overrides = &alert.overrides;
+        let link = link::report(&alert.event, settings.report_base_url.as_deref());
         Self {
             alert,
             recipients: overrides.recipients.as_deref().unwrap_or(&settings.recipients),
             priority: overrides.priority.unwrap_or_else(|| settings.priorities.of(alert.event.severity)),
-            report_url: link::report(&alert.event, settings.report_base_url.as_deref()),
+            report_left_out: link.as_ref().err().map(|bad| bad.words()),
+            report_url: link.unwrap_or_default(),
         }
     }
 

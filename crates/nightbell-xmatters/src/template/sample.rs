@@ -66,6 +66,7 @@ impl Sample {
             recipients: &self.recipients,
             priority: Priorities::default().of(self.alert.event.severity),
             report_url: self.report_url.map(Cow::Borrowed),
+            report_left_out: None,
         }
     }
 }

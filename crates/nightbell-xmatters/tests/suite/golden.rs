@@ -67,7 +67,7 @@ fn long() -> Event {
         details: long('ä'),
         suite: long('s'),
         environment: long('🔔'),
-        report_url: long('u'),
+        report_url: long('u').map(|rest| format!("https://r.example.com/{rest}")),
         tags: vec!["x".repeat(TEXT_CHARS_MAX), "y".into()],
         labels: [("team".to_owned(), "l".repeat(TEXT_CHARS_MAX + 1))].into(),
         id: long('i'),

@@ -92,7 +92,7 @@ fn text(decision: &Decision) -> String {
 }
 
 fn post_text(connector: &str, post: &Post) -> String {
-    let Post { alert_id, payload, recipients, priority, body } = post;
+    let Post { alert_id, payload, recipients, priority, report_left_out, body } = post;
     let mut overrides = Vec::new();
     overrides.extend(recipients.as_ref().map(|list| format!("recipients [{}]", list.join(", "))));
     overrides.extend(priority.map(|priority| format!("priority {priority}")));
@@ -100,8 +100,10 @@ fn post_text(connector: &str, post: &Post) -> String {
     let body = format!("{body:#}");
     // JSON escapes the control characters of ASCII, and no others.
     let body = body.replace(|letter: char| letter.is_control() && letter != '\n', " ");
+    let left_out = report_left_out.map(|reason| format!("left out   the report's link: {reason}\n"));
+    let left_out = left_out.unwrap_or_default();
     format!(
-        "\npost to    {connector}, payload {payload}\nalert id   {alert_id}\noverrides  {}\n{body}\n",
+        "\npost to    {connector}, payload {payload}\nalert id   {alert_id}\noverrides  {}\n{left_out}{body}\n",
         one_line(&overrides, LINE_CHARS_MAX)
     )
 }

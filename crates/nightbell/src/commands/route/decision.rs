@@ -9,8 +9,10 @@ use nightbell_core::message::{EventId, Message};
 use nightbell_core::ports::Alert;
 use nightbell_core::priority::Priority;
 use nightbell_core::routing::{AlertGroup, Decider, Pattern, Routing, default_statuses};
+use nightbell_xmatters::report_left_out;
 use serde::Serialize;
 use serde_json::Value;
+use url::Url;
 
 use crate::commands::connectors::{masked_body, payload};
 use crate::config::{Config, ConnectorConfig};
@@ -64,6 +66,9 @@ pub(super) struct Post {
     pub(super) recipients: Option<Vec<String>>,
     /// What the deciding group has instead of the severity's priority.
     pub(super) priority: Option<Priority>,
+    /// Why the event's link to its report is not in the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) report_left_out: Option<&'static str>,
     pub(super) body: Value,
 }
 
@@ -122,6 +127,7 @@ fn target(
         payload: payload(connector),
         recipients: alert.overrides.recipients.as_deref().map(<[String]>::to_vec),
         priority: alert.overrides.priority,
+        report_left_out: report_left_out(&alert.event, config.report_base_url.as_ref().map(Url::as_str)),
         body: masked_body(config, connector, alert),
     });
     Target { name: connector.name.to_string(), goes: post.is_some(), reason, post }
