@@ -1,11 +1,12 @@
 //! The `template` payload: the user's own JSON.
 //!
 //! A template is checked when it is read, by rendering samples in all statuses and severities. It sees the values of
-//! [`NAMES`] and nothing else: no file, no environment variable, no other template. Its loops and its output are
-//! bounded.
+//! [`NAMES`] and nothing else: no file, no environment variable, no other template. Its loops, its values and its output
+//! are bounded.
 
 mod context;
 mod error;
+mod growth;
 pub(crate) mod sample;
 
 use std::fmt;
@@ -83,6 +84,7 @@ impl Template {
             .map_err(|error| TemplateError::syntax(name, &error))?;
         let template = Self(Arc::new(Compiled { name: name.into(), environment }));
         template.check_names(source)?;
+        growth::check(source).map_err(|growth| TemplateError::growth(name, &growth))?;
         Sample::all().try_for_each(|sample| template.check_sample(&sample))?;
         Ok(template)
     }

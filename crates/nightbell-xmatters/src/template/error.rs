@@ -5,6 +5,7 @@ use std::fmt;
 use minijinja::ErrorKind;
 
 use super::context::NAMES;
+use super::growth::Growth;
 use super::sample::Sample;
 use super::{STEPS_MAX, TEMPLATE_BYTES_MAX};
 use crate::render::BODY_BYTES_MAX;
@@ -44,6 +45,16 @@ pub enum TemplateError {
         /// The name that is not known.
         variable: String,
     },
+    /// It could take more memory than a template may.
+    #[error("the template `{name}` could take too much memory: {problem} (line {line})")]
+    Growth {
+        /// The file's name.
+        name: String,
+        /// The line, from 1.
+        line: usize,
+        /// What could grow.
+        problem: &'static str,
+    },
     /// It can't be rendered for one of the samples.
     #[error("the template `{name}` fails for {sample}: {problem}")]
     Sample {
@@ -67,6 +78,10 @@ impl TemplateError {
         let has = |line: &str| line.split(|character| !is_part(character)).any(|word| word == variable);
         let line = source.lines().position(has).map_or(1, |at| at + 1);
         Self::UnknownName { name: name.into(), line, variable }
+    }
+
+    pub(super) fn growth(name: &str, growth: &Growth) -> Self {
+        Self::Growth { name: name.into(), line: growth.line, problem: growth.problem }
     }
 
     pub(super) fn of_sample(name: &str, sample: &Sample, fault: &Fault) -> Self {
