@@ -244,7 +244,7 @@ impl Owner {
     #[must_use]
     pub fn new(settings: Settings, now: UnixMillis) -> Self {
         Self {
-            gate: Gate::new(&settings, now),
+            gate: Gate::new(&settings),
             settings,
             held: HashMap::new(),
             by_event: HashMap::new(),
@@ -281,7 +281,7 @@ impl Owner {
             Input::ClockSet(jump) => self.clock_set(jump, now),
             Input::Stop => self.stop(&mut steps),
             Input::Configured(settings) => {
-                self.gate.configure(&settings, now);
+                self.gate.configure(&settings);
                 self.settings = *settings;
             }
         }

@@ -25,7 +25,7 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn new(settings: &Settings, now: UnixMillis) -> Self {
+    pub(super) fn new(settings: &Settings) -> Self {
         Self {
             breaker: Breaker::default(),
             paused_until: None,
@@ -33,17 +33,17 @@ impl Gate {
             unrecorded: 0,
             in_flight_max: settings.in_flight_max,
             rate: settings.rate,
-            pace: settings.rate.map(|rate| Pace::new(rate, now)),
+            pace: settings.rate.map(Pace::new),
             paced_until: None,
         }
     }
 
     /// Takes over new settings. Breaker and pause stay, and so does a pace that did not change.
-    pub(super) fn configure(&mut self, settings: &Settings, now: UnixMillis) {
+    pub(super) fn configure(&mut self, settings: &Settings) {
         self.in_flight_max = settings.in_flight_max;
         if self.rate != settings.rate {
             self.rate = settings.rate;
-            self.pace = settings.rate.map(|rate| Pace::new(rate, now));
+            self.pace = settings.rate.map(Pace::new);
             self.paced_until = None;
         }
     }
@@ -71,7 +71,7 @@ impl Gate {
             Passage::Free | Passage::Probe => {}
         }
         if let Some(Err(until)) = self.pace.as_mut().map(|pace| pace.take(now)) {
-            self.paced_until = Some(until);
+            self.paced_until = until;
             return false;
         }
         if passage == Passage::Probe {
@@ -86,6 +86,9 @@ impl Gate {
         self.attempting = self.attempting.saturating_sub(1);
         self.unrecorded += usize::from(matches!(outcome, Outcome::Accepted { .. }));
         self.breaker.heard(outcome.kind(), now);
+        if let Some(pace) = &mut self.pace {
+            pace.answered(now);
+        }
     }
 
     /// An accepted alert's record is durable.

@@ -14,19 +14,33 @@ fn attempts(steps: &[Step]) -> usize {
     steps.iter().filter(|step| matches!(step, Step::Attempt { .. })).count()
 }
 
+fn attempted(steps: &[Step]) -> Option<Tag> {
+    steps.iter().find_map(|step| if let Step::Attempt { tag, .. } = step { Some(*tag) } else { None })
+}
+
 #[test]
-fn a_backlog_leaves_at_the_rate_and_not_in_a_burst() {
+fn a_backlog_leaves_at_the_rate_one_at_a_time_and_the_rate_counts_from_the_answer() {
     let mut rig = Rig::with(four_a_minute());
-    let mut sent = 0;
+    let (mut sent, mut on_its_way) = (0, None);
     for id in ["a", "b", "c", "d", "e"] {
         let (tag, _) = rig.receive(message(id, id));
-        sent += attempts(&rig.looked(tag, Looked::default()));
+        let steps = rig.looked(tag, Looked::default());
+        sent += attempts(&steps);
+        on_its_way = on_its_way.or(attempted(&steps));
     }
     assert_eq!(sent, 1, "slots are free, but the rate is not");
-    for (wait, want) in [(14, 0), (2, 1), (14, 0), (2, 1), (16, 1)] {
-        assert_eq!(attempts(&rig.pass_time(wait)), want, "after {wait} s more");
+    assert_eq!(attempts(&rig.pass_time(14)), 0);
+    assert_eq!(attempts(&rig.pass_time(6)), 0, "the first has no answer yet");
+    for (wait, want) in [(15, 0), (1, 1)] {
+        if let Some(tag) = on_its_way.take() {
+            rig.attempted(tag, accepted());
+        }
+        let steps = rig.pass_time(wait);
+        assert_eq!(attempts(&steps), want, "after {wait} s more");
+        on_its_way = attempted(&steps);
     }
-    assert_eq!(rig.owner.wake_at().map(|at| rig.now.until(at) <= Duration::from_secs(15)), Some(true));
+    rig.attempted(on_its_way.expect("the second is on its way"), accepted());
+    assert_eq!(rig.owner.wake_at().map(|at| rig.now.until(at) <= Duration::from_secs(16)), Some(true));
 }
 
 #[test]
