@@ -12,6 +12,7 @@ mod destinations;
 mod doctor;
 mod embedded;
 mod examples;
+mod first_run;
 mod ingest;
 mod monitoring;
 mod operators;
@@ -143,6 +144,9 @@ fn as_it_is_shipped() -> Vec<(&'static str, Test)> {
         deployment::the_program_needs_no_library_that_its_image_lacks,
         composed::what_compose_runs_delivers_with_the_least_privileges,
         composed::every_query_of_the_dashboard_and_every_rule_finds_its_data,
+        first_run::init_check_and_run_deliver_with_one_variable_and_no_rabbitmq,
+        first_run::a_variable_that_is_not_set_is_one_clear_error,
+        first_run::init_full_has_every_key_and_is_for_its_owner_alone,
         embedded::a_second_worker_says_that_the_queue_is_in_use,
         embedded::publishing_needs_no_worker_and_goes_through_one_that_runs,
         embedded::nothing_is_given_to_the_worker_of_another_queue,

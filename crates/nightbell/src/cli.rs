@@ -69,7 +69,7 @@ pub enum Command {
     Run,
     /// Show it all on this machine, with a stand-in for xMatters; nobody is alerted and nothing is left behind.
     Demo(Demo),
-    /// Write a commented starter configuration.
+    /// Write a configuration to begin with.
     Init(Init),
     /// Validate the configuration and print it as resolved, secrets masked.
     Check(Check),
@@ -134,6 +134,9 @@ pub struct Health {
 /// `nightbell init`.
 #[derive(Debug, Args)]
 pub struct Init {
+    /// Write one that has every key, commented, with RabbitMQ and alert groups; else the smallest that runs.
+    #[arg(long)]
+    pub full: bool,
     /// Overwrite a file that is there.
     #[arg(long)]
     pub force: bool,

@@ -42,7 +42,10 @@ use self::document::Document;
 /// The configuration file that is read when none is named.
 pub const FILE: &str = "nightbell.toml";
 
-/// A commented configuration to begin with; `nightbell init` writes it.
+/// The smallest configuration that runs; `nightbell init` writes it.
+pub const SMALLEST: &str = include_str!("config/smallest.toml");
+
+/// A configuration with every key, commented; `nightbell init --full` writes it.
 pub const STARTER: &str = include_str!("config/starter.toml");
 
 /// The longest configuration file that is read, in bytes.

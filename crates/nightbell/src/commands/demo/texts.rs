@@ -169,7 +169,7 @@ pub(super) fn farewell() -> String {
     let title = style("Next, with your own xMatters:").bold();
     format!(
         "\nThe demo has removed all that it made on this machine.\n\n{title}\n\n  \
-         nightbell init     writes nightbell.toml, where every key is explained\n  \
+         nightbell init     writes nightbell.toml; it needs one variable to be set\n  \
          nightbell check    says what is wrong with it\n  \
          nightbell run      runs the worker; RabbitMQ may come later\n  \
          nightbell publish  publishes one event, or the failures of a report{place}",

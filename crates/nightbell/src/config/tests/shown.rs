@@ -5,8 +5,8 @@ use std::path::Path;
 
 use insta::assert_snapshot;
 
-use super::super::{Config, STARTER};
-use super::{CONNECTOR, Generous, sound};
+use super::super::{Config, SMALLEST, STARTER};
+use super::{CONNECTOR, Generous, sound, wrong};
 
 #[test]
 fn the_masked_view_has_every_default() {
@@ -313,4 +313,16 @@ fn what_the_starter_has_commented_out_is_known() {
         keys += 1;
     }
     assert_eq!(keys, 13, "client_key and the like");
+}
+
+#[test]
+fn the_smallest_configuration_needs_one_variable() {
+    let said = wrong(SMALLEST);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(
+        said.contains("connectors[0].trigger_url: the environment variable `NIGHTBELL_TRIGGER_URL`"),
+        "{said}"
+    );
+    let config = sound(&SMALLEST.replace("${NIGHTBELL_TRIGGER_URL}", "https://acme.xmatters.com/x?apiKey=k"));
+    assert!(config.queue.is_none() && config.default_connectors.len() == 1);
 }
