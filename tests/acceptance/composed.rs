@@ -76,6 +76,7 @@ impl Composed {
                 ("0.0.0.0:9464", &format!("127.0.0.1:{http}")),
                 ("http://xmatters:8480", &format!("https://127.0.0.1:{xmatters_port}")),
                 ("allow_insecure = true", "ca_file = \"ca.pem\""),
+                ("recipients = [\"on-call\"]", "recipients = [\"on-call\"]\nrate_limit = \"none\""),
             ],
         )?;
         std::fs::write(folder.path().join("nightbell.toml"), text)?;

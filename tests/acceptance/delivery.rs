@@ -186,7 +186,7 @@ pub(crate) async fn an_alert_goes_to_every_connector_that_wants_it(url: String) 
     let trigger = site.fake.url("second");
     site.configure_more(&format!(
         "[[connectors]]\nname = \"web\"\ntrigger_url = \"{trigger}\"\nusername = \"{}\"\npassword = \"{}\"\n\
-         recipients = [\"web\"]\n\
+         recipients = [\"web\"]\nrate_limit = \"none\"\n\
          [[alert_groups]]\nname = \"all\"\nconnectors = [\"{CONNECTOR}\", \"web\"]\nprojects = [\"shop-*\"]\n\
          [[alert_groups]]\nname = \"web\"\nconnectors = [\"web\"]\nprojects = [\"web\"]\n",
         nightbell_tests::site::USER,

@@ -120,7 +120,7 @@ pub(crate) async fn a_drain_keeps_what_waits_for_a_connector_that_is_gone_as_dea
     let trigger = site.fake.url("gone");
     site.configure_more(&format!(
         "[[connectors]]\nname = \"aaa\"\ntrigger_url = \"{trigger}\"\nusername = \"{USER}\"\n\
-         password = \"{PASSWORD}\"\nrecipients = [\"gone\"]\n\
+         password = \"{PASSWORD}\"\nrecipients = [\"gone\"]\nrate_limit = \"none\"\n\
          [[alert_groups]]\nname = \"all\"\nconnectors = [\"{CONNECTOR}\", \"aaa\"]\nprojects = [\"shop\"]\n",
     ))?;
     let waiting = ids("waiting", 40);

@@ -257,7 +257,7 @@ pub(crate) async fn an_alert_whose_group_moved_while_it_was_retried_is_replayed_
     let given_to = |connector: &str| {
         site.configure_more(&format!(
             "[[connectors]]\nname = \"second\"\ntrigger_url = \"{trigger}\"\nusername = \"{USER}\"\n\
-             password = \"{PASSWORD}\"\nrecipients = [\"web\"]\n\
+             password = \"{PASSWORD}\"\nrecipients = [\"web\"]\nrate_limit = \"none\"\n\
              [[alert_groups]]\nname = \"g\"\nprojects = [\"*\"]\nconnectors = [\"{connector}\"]"
         ))
     };

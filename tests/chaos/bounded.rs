@@ -81,7 +81,7 @@ pub(crate) async fn a_connector_that_never_answers_leaves_its_neighbour_alone(ur
     let trigger = site.fake.url("silent");
     site.configure_more(&format!(
         "[[connectors]]\nname = \"silent\"\ntrigger_url = \"{trigger}\"\nusername = \"{USER}\"\n\
-         password = \"{PASSWORD}\"\nrecipients = [\"web\"]\ntimeout = \"60s\"\n\
+         password = \"{PASSWORD}\"\nrecipients = [\"web\"]\nrate_limit = \"none\"\ntimeout = \"60s\"\n\
          [[alert_groups]]\nname = \"all\"\nconnectors = [\"{CONNECTOR}\", \"silent\"]\nprojects = [\"*\"]\n"
     ))?;
     let worker = site.worker().await?;

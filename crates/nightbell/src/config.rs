@@ -162,7 +162,7 @@ pub struct ConnectorConfig {
     pub priorities: Priorities,
     /// How many attempts may be in flight, 1 to 1000 and never more than the queue's `prefetch`.
     pub max_in_flight: u16,
-    /// The most attempts in a time; none for no limit.
+    /// The most attempts in a time; none for no limit, which the file has to say.
     pub rate_limit: Option<RateLimit>,
     /// Whether plain http to a public address is allowed.
     pub allow_insecure: bool,

@@ -22,7 +22,7 @@ use crate::wiring;
 struct Document<'a> {
     /// The configuration as resolved, in TOML, secrets masked.
     configuration: &'a str,
-    /// What was found; empty unless it was looked for.
+    /// What was found; without `--online`, only what asks for trouble.
     findings: &'a [Finding],
 }
 
@@ -35,12 +35,12 @@ pub async fn check(config: &Config, flags: &Check) -> Result<(), Failure> {
     for connector in &config.connectors {
         wiring::sender(config, connector)?;
     }
-    let findings = if flags.online { look(config).await? } else { Vec::new() };
+    let findings = if flags.online { look(config).await? } else { without_a_look(config) };
     if flags.json {
         print_json(&Document { configuration: config.masked(), findings: &findings })?;
     } else {
         print(config.masked())?;
-        if flags.online {
+        if !findings.is_empty() {
             print_line("")?;
         }
         for finding in &findings {
@@ -52,6 +52,11 @@ pub async fn check(config: &Config, flags: &Check) -> Result<(), Failure> {
         None => Ok(()),
         Some(fault) => Err(Failure::new(fault.code(), format!("{} failed", count(failed, "check")))),
     }
+}
+
+/// What asks for trouble as it stands in the file.
+fn without_a_look(config: &Config) -> Vec<Finding> {
+    settings::judge(config).into_iter().filter(Finding::asks_for_trouble).collect()
 }
 
 /// Looks at everything; nothing is declared, published or posted.

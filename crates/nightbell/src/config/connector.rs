@@ -18,6 +18,8 @@ use super::{AlertGroupConfig, ConnectorConfig};
 const IN_FLIGHT: RangeInclusive<u16> = 1..=1_000;
 const IN_FLIGHT_DEFAULT: u16 = 16;
 
+/// What xMatters takes for one trigger and the same recipients by its own default; what goes beyond it drops, and answers 202.
+const RATE_LIMIT_DEFAULT: &str = "4/min";
 /// The words for severities, the gravest first.
 const SEVERITIES: [(&str, Severity); 5] = [
     ("critical", Severity::Critical),
@@ -69,7 +71,7 @@ pub(super) fn connector(table: &mut Table<'_, '_>, prefetch: Option<u16>, base: 
     let payload = payload::payload(table);
     let priorities = payload::priorities(table);
     let max_in_flight = max_in_flight(table, prefetch);
-    let rate_limit = table.text_or("rate_limit", "none", values::rate_limit);
+    let rate_limit = table.text_or("rate_limit", RATE_LIMIT_DEFAULT, values::rate_limit);
     let network = network::network(table, base);
     if let Some(url) = &trigger_url {
         network::check_host(table, "trigger_url", url, &network);

@@ -106,7 +106,9 @@ fn one_connector_is_enough() {
     assert!(matches!(connector.payload, Payload::Form));
     assert_eq!(connector.max_in_flight, 16);
     assert_eq!((connector.network.timeout.as_secs(), connector.network.connect_timeout.as_secs()), (15, 5));
-    assert!(connector.rate_limit.is_none() && !connector.allow_insecure);
+    assert_eq!(connector.rate_limit, Some(RateLimit { count: 4, per: Duration::from_secs(60) }));
+    assert!(!connector.allow_insecure);
+    assert_eq!(sound(&format!("{CONNECTOR}rate_limit = \"none\"")).connectors[0].rate_limit, None);
 }
 
 #[test]

@@ -68,6 +68,13 @@ impl Finding {
         Self { level: Level::Fail(fault), cure: Some(cure.into()), ..Self::ok(what, finding) }
     }
 
+    pub(super) fn asks_for_trouble(&self) -> bool {
+        match self.level {
+            Level::Warn | Level::Fail(_) => true,
+            Level::Ok | Level::Note => false,
+        }
+    }
+
     pub(super) fn fault(&self) -> Option<Fault> {
         match self.level {
             Level::Fail(fault) => Some(fault),

@@ -1,8 +1,10 @@
 //! What is allowed in a configuration, and asks for trouble all the same.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use nightbell_xmatters::{Auth, Payload};
+use secrecy::ExposeSecret as _;
 
 use super::finding::{Fault, Finding};
 use crate::config::{Config, ConnectorConfig, HttpConfig, RateLimit};
@@ -15,6 +17,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Judges what needs no look at the world.
 pub(super) fn judge(config: &Config) -> Vec<Finding> {
     let mut findings = vec![listener(&config.http)];
+    findings.extend(shared(&config.connectors));
     for connector in &config.connectors {
         findings.extend(
             [recipients(connector), verification(connector), encryption(connector)].into_iter().flatten(),
@@ -73,10 +76,33 @@ fn encryption(connector: &ConnectorConfig) -> Option<Finding> {
     })
 }
 
+/// xMatters counts by trigger and recipients, and each connector has a pace of its own.
+fn shared(connectors: &[ConnectorConfig]) -> Option<Finding> {
+    let target = |connector: &ConnectorConfig| {
+        let url = connector.trigger_url.expose_secret();
+        let trigger = url.split_once(['?', '#']).map_or(url, |(trigger, _)| trigger).to_owned();
+        let recipients: BTreeSet<_> = connector.recipients.iter().map(|name| name.to_lowercase()).collect();
+        (trigger, recipients)
+    };
+    let mut names: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for connector in connectors.iter().filter(|connector| connector.rate_limit.is_some()) {
+        names.entry(target(connector)).or_default().push(connector.name.as_str());
+    }
+    let twins: Vec<_> = names.into_values().filter(|names| names.len() > 1).collect();
+    let said = twins.iter().map(|names| names.join(" and ")).collect::<Vec<_>>().join("; ");
+    (!twins.is_empty()).then(|| {
+        Finding::warn(
+            "pace",
+            format!("{said} share a trigger and its recipients, and xMatters counts what they send together"),
+            "make them one connector, or divide what xMatters takes among their `rate_limit`s",
+        )
+    })
+}
+
 fn pace(connector: &str, limit: Option<RateLimit>) -> Option<Finding> {
     let what = format!("pace of {connector}");
     let cure = format!(
-        "set `rate_limit = \"{FLOOD_PER_MINUTE}/min\"`, or raise the limit in xMatters under flood control"
+        "leave `rate_limit` at \"{FLOOD_PER_MINUTE}/min\", or raise the limit in xMatters under flood control"
     );
     let drops = format!(
         "xMatters' flood control silently drops more than {FLOOD_PER_MINUTE} alerts a minute for the same recipients \
@@ -88,7 +114,13 @@ fn pace(connector: &str, limit: Option<RateLimit>) -> Option<Finding> {
             let per = humantime::format_duration(limit.per);
             Some(Finding::warn(what, format!("{} in {per}; {drops}", limit.count), cure))
         }
-        Some(_) => None,
+        Some(limit) => {
+            let per = humantime::format_duration(limit.per);
+            Some(Finding::ok(
+                what,
+                format!("at most {} in {per}; more waits durably, and goes when it may", limit.count),
+            ))
+        }
     }
 }
 
@@ -159,6 +191,19 @@ mod tests {
         check("rate_limit = \"241/h\"", "", &["warn  pace of sre"]);
         check("rate_limit = \"240/h\"", "", &[]);
         check("rate_limit = \"none\"", "", &["note  pace of sre: not limited"]);
+    }
+
+    #[test]
+    fn connectors_that_share_a_trigger_and_recipients_are_warned_of() {
+        let other = |name: &str, recipients: &str| {
+            format!(
+                "[[connectors]]\nname = \"{name}\"\nauth = \"url\"\nrecipients = [{recipients}]\nrate_limit = \"2/min\"\n\
+                 trigger_url = \"https://acme.xmatters.com/api/integration/1/functions/a/triggers?apiKey=k\"\n"
+            )
+        };
+        let with = |more: String| format!("recipients = [\"a\", \"b\"]\nrate_limit = \"4/min\"\n{more}");
+        check(&with(other("web", "\"B\", \"a\"")), "", &["warn  pace: sre and web share a trigger"]);
+        check(&with(other("web", "\"b\"")), "", &[]);
     }
 
     #[test]

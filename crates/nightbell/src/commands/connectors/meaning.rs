@@ -58,7 +58,7 @@ pub(super) fn meaning(outcome: &Outcome) -> Meaning {
         },
         Outcome::Throttled { .. } => failed(
             Code::TempFail,
-            "over the plan's requests per minute: wait, and set `rate_limit` below what the plan allows",
+            "over the plan's requests per minute: wait, and lower `rate_limit` below what the plan allows",
         ),
         Outcome::TimedOut => failed(
             Code::Unavailable,

@@ -121,12 +121,14 @@ name = "{SHOP}"
 trigger_url = "{shop}"
 auth = "url"
 recipients = ["shop-on-call"]
+rate_limit = "none"
 
 [[connectors]]
 name = "{SRE}"
 trigger_url = "{sre}"
 auth = "url"
 recipients = ["sre-on-call"]
+rate_limit = "none"
 
 [[alert_groups]]
 name = "shop"

@@ -66,7 +66,7 @@ fn the_masked_view_has_every_default() {
     # template is not set
     priorities = { critical = "high", high = "high", medium = "medium", low = "low", minimal = "low" }
     max_in_flight = 16
-    rate_limit = "none"
+    rate_limit = "4/min"
     timeout = "15s"
     connect_timeout = "5s"
     response_bytes_max = 65536
@@ -148,7 +148,7 @@ fn the_starter_is_sound_and_masks_its_secrets() {
     # template is not set
     priorities = { critical = "high", high = "high", medium = "medium", low = "low", minimal = "low" }
     max_in_flight = 16
-    rate_limit = "none"
+    rate_limit = "4/min"
     timeout = "15s"
     connect_timeout = "5s"
     response_bytes_max = 65536
@@ -244,7 +244,7 @@ fn the_masked_view_of_every_key_is_toml_that_reads_as_itself() {
     template = "alert.j2"
     priorities = { critical = "high", high = "high", medium = "medium", low = "low", minimal = "low" }
     max_in_flight = 16
-    rate_limit = "none"
+    rate_limit = "4/min"
     timeout = "15s"
     connect_timeout = "5s"
     response_bytes_max = 65536

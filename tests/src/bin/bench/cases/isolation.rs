@@ -61,7 +61,7 @@ fn two_connectors(site: &Site) -> Result<()> {
     let trigger = site.fake.url(HUNG);
     site.configure_more(&format!(
         "[[connectors]]\nname = \"{HUNG}\"\ntrigger_url = \"{trigger}\"\nusername = \"{USER}\"\n\
-         password = \"{PASSWORD}\"\nrecipients = [\"on-call\"]\ntimeout = \"2s\"\n\
+         password = \"{PASSWORD}\"\nrecipients = [\"on-call\"]\nrate_limit = \"none\"\ntimeout = \"2s\"\n\
          [[alert_groups]]\nname = \"all\"\nconnectors = [\"{CONNECTOR}\", \"{HUNG}\"]\nprojects = [\"*\"]\n"
     ))
 }
