@@ -20,6 +20,7 @@ mod producers;
 mod recipes;
 mod systemd;
 mod telemetry;
+mod terminal;
 mod workers;
 
 use std::process::ExitCode;
@@ -154,6 +155,8 @@ fn as_it_is_shipped() -> Vec<(&'static str, Test)> {
         embedded::a_drain_keeps_what_waits_for_a_connector_that_is_gone_as_dead_letters,
         embedded::status_and_check_say_what_is_in_the_file,
         embedded::a_full_disk_refuses_what_it_can_not_keep,
+        terminal::hostile_texts_do_not_reach_the_terminal_by_any_command,
+        terminal::a_foreign_listener_does_not_reach_the_terminal,
         systemd::systemd_is_told_ready_reloading_and_stopping,
         systemd::a_worker_without_its_broker_is_ready_for_systemd_and_says_what_is_missing,
         systemd::a_worker_whose_owner_stands_still_stops_its_pings,

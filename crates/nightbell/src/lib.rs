@@ -18,4 +18,5 @@ pub mod queue;
 pub mod state;
 pub mod systemd;
 pub mod wiring;
+pub mod terminal;
 pub mod worker;

@@ -1,5 +1,6 @@
 //! Log lines on standard error.
 
+mod fitted;
 mod writer;
 
 use std::io::{self, IsTerminal as _};
@@ -8,6 +9,7 @@ use nightbell_worker::telemetry;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use self::fitted::Fitted;
 use self::writer::LastLines;
 use crate::cli::{Cli, Command, LogFormat};
 use crate::exit::{Code, Failure, OrFail as _};
@@ -46,7 +48,7 @@ where
 {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(writer)
+        .with_writer(Fitted { writer, format })
         .with_ansi(io::stderr().is_terminal());
     match format {
         LogFormat::Human => lines.with_target(false).init(),

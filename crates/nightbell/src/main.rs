@@ -1,6 +1,5 @@
 //! The `nightbell` program: reads the command line, runs one command, and ends with a sysexits code.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -14,6 +13,8 @@ use nightbell::commands::{
 use nightbell::config::Config;
 use nightbell::exit::{Code, Failure, OrFail as _};
 use nightbell::logging;
+use nightbell::output::complain;
+use nightbell::terminal::fit;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("nightbell: start the runtime: {error}");
+            complain(&format!("nightbell: start the runtime: {error}"));
             return Code::Software.into();
         }
     };
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) if fails_open => pass(&failure.to_string()),
         Err(failure) => {
-            eprintln!("nightbell: {failure}");
+            complain(&format!("nightbell: {failure}"));
             failure.code.into()
         }
     }
@@ -54,14 +55,20 @@ fn usage(error: &clap::Error) -> ExitCode {
         let said = error.to_string();
         return pass(said.lines().next().unwrap_or_default().trim_start_matches("error: "));
     }
-    drop(error.print());
+    let said = error.to_string();
+    // It quotes the command line, which a script may have made of anything.
+    if is_result || fit(&said) == said {
+        drop(error.print())
+    } else {
+        complain(said.trim_end())
+    }
     if is_result { ExitCode::SUCCESS } else { Code::Usage.into() }
 }
 
 /// Lets a failure pass, with one line. That it can't be written is no failure either.
 fn pass(failure: &str) -> ExitCode {
     let failure = failure.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    drop(writeln!(io::stderr(), "nightbell: warning: {failure}; --fail-open lets this pass"));
+    complain(&format!("nightbell: warning: {failure}; --fail-open lets this pass"));
     ExitCode::SUCCESS
 }
 

@@ -7,17 +7,32 @@ use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use comfy_table::{ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::exit::{Code, Failure};
+use crate::terminal::{fit, fit_json};
 
 /// A terminal with fewer columns, or one that says it has none, gets the table as a pipe does.
 const COLUMNS_MIN: u16 = 60;
 
-/// Prints a text. A reader that went away, as `head` does, is no failure.
+/// Prints a text for people, fit for a terminal. A reader that went away, as `head` does, is no failure.
 ///
 /// # Errors
 /// Standard output can't be written to for any other reason.
 pub fn print(text: &str) -> Result<(), Failure> {
+    print_as_it_is(&fit(text))
+}
+
+/// Says something on standard error, fit for a terminal. That it can't be written is no failure.
+pub fn complain(text: &str) {
+    drop(writeln!(io::stderr(), "{}", fit(text)));
+}
+
+/// Prints a text of our own for a program, byte for byte.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_as_it_is(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure {
@@ -43,7 +58,15 @@ pub fn print_line(text: &str) -> Result<(), Failure> {
 pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure { code: Code::Software, error: anyhow::Error::new(error) })?;
-    print_line(&text)
+    print_as_it_is(&format!("{}\n", fit_json(&text)))
+}
+
+/// Prints one JSON document on a line of its own.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_json_line(value: &Value) -> Result<(), Failure> {
+    print_as_it_is(&format!("{}\n", fit_json(&value.to_string())))
 }
 
 /// A count on standard error, on a terminal only, that shows when the work takes long.
@@ -84,13 +107,14 @@ pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{end}")
 }
 
-/// Text from outside as one safe line: control characters, which could drive a terminal, become spaces.
+/// Text from outside as one line that is fit for a terminal: control characters become spaces.
 #[must_use]
 pub fn one_line(text: &str, chars_max: usize) -> String {
     let clean = text.chars().map(|character| if character.is_control() { ' ' } else { character });
     let folded = clean.collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ");
+    let folded = fit(&folded);
     if folded.chars().count() <= chars_max {
-        return folded;
+        return folded.into_owned();
     }
     folded.chars().take(chars_max.saturating_sub(1)).chain(['…']).collect()
 }
@@ -103,6 +127,7 @@ mod tests {
     fn text_from_outside_becomes_one_safe_line() {
         assert_eq!(one_line("a\u{1b}[31m\n\tb", 20), "a [31m b");
         assert_eq!(one_line("abcdef", 4), "abc…");
+        assert_eq!(one_line("a\u{2028}b\u{202e}c\u{9b}d", 20), "a b\u{fffd}c d");
     }
 
     #[test]

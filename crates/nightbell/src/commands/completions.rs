@@ -5,14 +5,14 @@ use clap_complete::{Shell, generate};
 
 use crate::cli::Cli;
 use crate::exit::Failure;
-use crate::output::print;
+use crate::output::print_as_it_is;
 
 /// Prints the script by which a shell completes this program's command line.
 ///
 /// # Errors
 /// Standard output can't be written to.
 pub fn completions(shell: Shell) -> Result<(), Failure> {
-    print(&script(shell))
+    print_as_it_is(&script(shell))
 }
 
 fn script(shell: Shell) -> String {

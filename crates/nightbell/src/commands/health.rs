@@ -3,7 +3,10 @@
 use crate::cli::Health;
 use crate::config::Config;
 use crate::exit::{Code, Failure, OrFail as _};
-use crate::output::print_line;
+use crate::output::{one_line, print_line};
+
+/// How much is told of what is missing, in characters.
+const MISSING_CHARS_MAX: usize = 2_000;
 
 /// Succeeds if the worker of this configuration lives or, where that is asked, is ready.
 ///
@@ -12,6 +15,9 @@ use crate::output::print_line;
 pub async fn health(config: &Config, flags: Health) -> Result<(), Failure> {
     match nightbell_http::health(config.http.listen, flags.ready).await.or_fail(Code::Unavailable)? {
         None => print_line("ok"),
-        Some(missing) => Err(Failure::new(Code::Unavailable, format!("not ready: {missing}"))),
+        Some(missing) => Err(Failure::new(
+            Code::Unavailable,
+            format!("not ready: {}", one_line(&missing, MISSING_CHARS_MAX)),
+        )),
     }
 }

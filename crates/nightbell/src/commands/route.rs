@@ -17,6 +17,7 @@ use crate::cli::Route;
 use crate::config::Config;
 use crate::exit::{Code, Failure};
 use crate::output::{one_line, print, print_json};
+use crate::terminal::fit_json;
 use crate::wiring;
 
 /// How much of one line of the answer is shown, in characters.
@@ -98,8 +99,7 @@ fn post_text(connector: &str, post: &Post) -> String {
     overrides.extend(priority.map(|priority| format!("priority {priority}")));
     let overrides = if overrides.is_empty() { "none".to_owned() } else { overrides.join(", ") };
     let body = format!("{body:#}");
-    // JSON escapes the control characters of ASCII, and no others.
-    let body = body.replace(|letter: char| letter.is_control() && letter != '\n', " ");
+    let body = fit_json(&body);
     let left_out = report_left_out.map(|reason| format!("left out   the report's link: {reason}\n"));
     let left_out = left_out.unwrap_or_default();
     format!(

@@ -7,9 +7,12 @@ use serde_json::json;
 use crate::cli::AsJson;
 use crate::config::Config;
 use crate::exit::{Code, Failure, OrFail as _};
-use crate::output::{print_json, print_line, print_table, table};
+use crate::output::{one_line, print_json, print_line, print_table, table};
 use crate::queue::Queue;
 use crate::wiring;
+
+/// How much of one text of a listener is shown: it may be anyone's.
+const CHARS_MAX: usize = 500;
 
 /// Prints the running worker's state. Where no worker listens, prints the queues' and fails with 69.
 ///
@@ -36,14 +39,15 @@ fn show(status: &Status, flags: AsJson) -> Result<(), Failure> {
         return print_json(status);
     }
     let yes_no = |yes, word: &str| if yes { word.to_owned() } else { format!("not {word}") };
-    print_line(&format!("worker   {} ({})", yes_no(status.ready, "ready"), status.version))?;
+    let line = |text: &str| one_line(text, CHARS_MAX);
+    print_line(&format!("worker   {} ({})", yes_no(status.ready, "ready"), line(&status.version)))?;
     for missing in &status.missing {
-        print_line(&format!("missing  {missing}"))?;
+        print_line(&format!("missing  {}", line(missing)))?;
     }
     let dead = status.queue.dead_letters.map_or("unknown".to_owned(), |count| count.to_string());
     print_line(&format!(
         "queue    {}, {}; dead letters: {dead}",
-        status.queue.at,
+        line(&status.queue.at),
         yes_no(status.queue.connected, "connected")
     ))?;
     print_line(&format!("ledger   {} records", status.ledger.entries))?;
@@ -63,12 +67,12 @@ fn row(connector: &ConnectorStatus) -> [String; 7] {
         BreakerState::Probing => "probing",
     };
     [
-        connector.name.clone(),
+        one_line(&connector.name, CHARS_MAX),
         connector.depth.map_or("?".to_owned(), |depth| depth.to_string()),
         connector.in_hand.to_string(),
         connector.in_flight.to_string(),
         breaker.to_owned(),
-        connector.paused_until.clone().unwrap_or("-".to_owned()),
+        one_line(connector.paused_until.as_deref().unwrap_or("-"), CHARS_MAX),
         connector.oldest_seconds.map_or("-".to_owned(), |seconds| format!("{seconds} s")),
     ]
 }

@@ -15,6 +15,7 @@ use super::{Browse, Done, Verb, act};
 use crate::cli::Selector;
 use crate::config::Config;
 use crate::exit::{Code, Failure, OrFail as _};
+use crate::output::one_line;
 use crate::queue::{Queue, embedded_name};
 
 /// The path of the routes.
@@ -146,7 +147,7 @@ impl Access {
             while let Some(line) = lines.next().await.or_fail(Code::Unavailable)? {
                 match serde_json::from_slice(&line).or_fail(Code::Unavailable)? {
                     Line::Done { id, problem } => done(Done { id, problem }),
-                    Line::Broken { error } => return Err(Failure::new(Code::Unavailable, error)),
+                    Line::Broken { error } => return Err(broken(&error)),
                 }
             }
         }
@@ -196,11 +197,16 @@ fn portions(selector: &Selector) -> Vec<Selector> {
     selector.id.chunks(IDS_AT_ONCE).map(portion).collect()
 }
 
+/// Why a worker gives no more.
+fn broken(error: &str) -> Failure {
+    Failure::new(Code::Unavailable, one_line(error, 2_000))
+}
+
 /// A letter of a worker's answer.
 fn letter(line: &Bytes) -> Result<Value, Failure> {
     let letter: Value = serde_json::from_slice(line).or_fail(Code::Unavailable)?;
     match letter.get("error").and_then(Value::as_str) {
-        Some(error) => Err(Failure::new(Code::Unavailable, error.to_owned())),
+        Some(error) => Err(broken(error)),
         None => Ok(letter),
     }
 }

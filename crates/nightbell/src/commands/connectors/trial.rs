@@ -18,6 +18,7 @@ use super::{host, payload};
 use crate::config::{Config, ConnectorConfig};
 use crate::exit::Failure;
 use crate::output::one_line;
+use crate::terminal::fit_json;
 use crate::wiring;
 
 /// How much of an answer is shown, in characters.
@@ -98,11 +99,11 @@ pub(in crate::commands) fn masked_body(config: &Config, connector: &ConnectorCon
 pub(super) fn request_text(request: &Value) -> String {
     let word = |key: &str| request[key].as_str().unwrap_or_default();
     format!(
-        "nothing was sent; this would be the request of `{}`\n{} {} (the path is a secret)\n{:#}\n",
+        "nothing was sent; this would be the request of `{}`\n{} {} (the path is a secret)\n{}\n",
         word("connector"),
         word("method"),
         word("host"),
-        request["body"]
+        fit_json(&format!("{:#}", request["body"]))
     )
 }
 
@@ -119,7 +120,7 @@ pub(super) fn answer_text(answer: &Value) -> String {
     let status = answer["status"].as_u64().map_or_else(String::new, |status| format!(" (HTTP {status})"));
     line("outcome", &format!("{outcome}{status} after {} ms", answer["took_ms"]));
     if let Some(id) = answer["request_id"].as_str() {
-        line("requestId", id);
+        line("requestId", &one_line(id, DETAIL_CHARS_MAX));
     } else {
         line("detail", word("detail"));
     }

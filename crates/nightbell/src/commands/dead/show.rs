@@ -9,7 +9,8 @@ use crate::cli::{AsJson, Selector};
 use crate::exit::{Code, Failure};
 use crate::letter::{DETAIL_CHARS, HEAD, row, without_body};
 use crate::letters::access::Access;
-use crate::output::{count, one_line, print_json, print_line, print_table, table};
+use crate::output::{complain, count, one_line, print_json, print_json_line, print_line, print_table, table};
+use crate::terminal::fit_json;
 
 pub(super) async fn list(access: &Access, selector: &Selector, as_json: AsJson) -> Result<(), Failure> {
     let mut summaries = Vec::new();
@@ -118,7 +119,7 @@ fn text(letter: &Value) -> String {
             Value::Null => continue,
             Value::String(text) => one_line(text, 2_000),
             other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-                other.to_string()
+                one_line(&other.to_string(), 2_000)
             }
         };
         lines.push(format!("{:<13}{value}", field.replace('_', " ")));
@@ -129,7 +130,8 @@ fn text(letter: &Value) -> String {
     }
     match (letter["body"].as_str(), letter["body_base64"].as_str()) {
         (Some(body), _) => lines.push(match serde_json::from_str::<Value>(body) {
-            Ok(json) => format!("{json:#}"),
+            // It is JSON, so it has escapes of its own.
+            Ok(json) => fit_json(&format!("{json:#}")).into_owned(),
             Err(_) => one_line(body, 4_000),
         }),
         (None, Some(base64)) => lines.push(format!("{:<13}{base64}", "body, base64")),
@@ -143,9 +145,9 @@ pub(super) async fn export(access: &Access, selector: &Selector) -> Result<(), F
     let mut written = 0;
     browse(access, selector, |letter| {
         written += 1;
-        print_line(&letter.to_string())
+        print_json_line(&letter)
     })
     .await?;
-    eprintln!("exported {}; they stay where they are", count(written, "dead letter"));
+    complain(&format!("exported {}; they stay where they are", count(written, "dead letter")));
     Ok(())
 }

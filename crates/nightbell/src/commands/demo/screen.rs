@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::board::Fate;
 use crate::exit::{Code, Failure};
+use crate::terminal::fit_coloured;
 
 /// The screen.
 pub(super) struct Screen {
@@ -31,7 +32,7 @@ impl Screen {
     pub(super) fn say(&self, text: &str) -> Result<(), Failure> {
         self.bar.suspend(|| {
             let mut out = io::stdout().lock();
-            writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| Failure {
+            writeln!(out, "{}", fit_coloured(text)).and_then(|()| out.flush()).map_err(|error| Failure {
                 code: Code::Io,
                 error: anyhow::Error::new(error).context("write to standard output"),
             })

@@ -1,6 +1,6 @@
 //! What is read: reports, or lines on standard input. It runs on a thread of its own.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::inputs::inputs;
 use crate::exit::{Code, Failure};
 use crate::feed::Item;
 use crate::ndjson::Events;
-use crate::output::{count, one_line};
+use crate::output::{complain, count, one_line};
 
 /// How many files are named that are no reports.
 const PASSED_OVER_MAX: usize = 5;
@@ -159,5 +159,5 @@ fn passed_over(names: &[String]) -> Option<String> {
 
 /// Writes a line on standard error, or does not: what can't be told must not end the publishing.
 fn say(text: &str) {
-    drop(writeln!(io::stderr(), "{text}"));
+    complain(text);
 }
