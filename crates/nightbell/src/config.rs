@@ -6,6 +6,7 @@
 mod auth;
 mod connector;
 mod document;
+mod needs;
 mod network;
 mod payload;
 mod problem;
@@ -16,12 +17,12 @@ mod table;
 mod tests;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use nightbell_core::alert::KeyPart;
@@ -33,11 +34,12 @@ use secrecy::SecretString;
 use toml::de::DeTable;
 use url::Url;
 
+pub use self::needs::{Cause, Complaint, Needs, Unread};
 pub use self::network::{ClientCertificate, NetworkConfig};
 pub use self::problem::{ConfigError, Problem};
 pub use self::substitute::{Lookup, System};
 
-use self::document::Document;
+use self::document::{Document, Findings};
 
 /// The configuration file that is read when none is named.
 pub const FILE: &str = "nightbell.toml";
@@ -50,6 +52,9 @@ pub const STARTER: &str = include_str!("config/starter.toml");
 
 /// The longest configuration file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The longest that a pipe or a device may take: `<(sops -d …)` needs a moment, and one that nobody writes to is for ever.
+const PIPE_MAX: Duration = Duration::from_secs(5);
 
 /// A whole, checked configuration.
 #[derive(Debug, Clone)]
@@ -73,17 +78,28 @@ pub struct Config {
     pub worker: WorkerConfig,
     /// Where traces go.
     pub telemetry: TelemetryConfig,
-    /// The destinations, at least one, no two of one name.
+    /// The destinations, no two of one name. Those are missing of which something was not read, and as a rule there is
+    /// none then.
     pub connectors: Vec<ConnectorConfig>,
+    /// The names of all destinations, at least one.
+    pub names: BTreeSet<Connector>,
     /// Which events go where. Every connector named here and in `default_connectors` is one of `connectors`.
     pub alert_groups: Vec<AlertGroupConfig>,
+    /// What could not be read, where [`Needs::Whatever`] was asked for.
+    pub unread: Vec<Unread>,
+    /// The keys with a secret that stands in the file itself.
+    pub inline_secrets: Vec<String>,
+    /// The file.
+    pub file: PathBuf,
     masked: String,
+    /// What each key of the file comes to, a secret by its fingerprint.
+    effective: BTreeMap<String, String>,
 }
 
 /// `[queue]`: RabbitMQ.
 #[derive(Debug, Clone)]
 pub struct QueueConfig {
-    /// `amqp://…` or `amqps://…`, with a host.
+    /// `amqp://…` or `amqps://…`, with a host; empty if it was not read.
     pub url: SecretString,
     /// What all queue and exchange names begin with: 1 to 64 of `A-Z a-z 0-9 . _ -`.
     pub prefix: String,
@@ -204,12 +220,11 @@ pub struct AlertGroupConfig {
 }
 
 impl Config {
-    /// Reads the file at `path`, or [`FILE`], with the process's environment.
+    /// Reads the file at `path` with the process's environment, as far as it is needed.
     ///
     /// # Errors
     /// [`ConfigError`]: the file is not there, can't be read, or has problems.
-    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
-        let path = path.unwrap_or(Path::new(FILE));
+    pub fn load(path: &Path, needs: Needs) -> Result<Self, ConfigError> {
         let text = read_bounded(path, FILE_BYTES_MAX).map_err(|source| {
             let file = path.to_owned();
             if source.kind() == io::ErrorKind::NotFound {
@@ -218,7 +233,7 @@ impl Config {
                 ConfigError::Unreadable { file, source }
             }
         })?;
-        Self::parse(&text, path, &System)
+        Self::parse_for(&text, path, &System, needs)
     }
 
     /// Reads a configuration from its text. `file` is named in errors, and its folder is where relative
@@ -227,20 +242,34 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Invalid`] with every problem of the text.
     pub fn parse(text: &str, file: &Path, lookup: &dyn Lookup) -> Result<Self, ConfigError> {
-        let mut document = Document::new(text, file, lookup);
+        Self::parse_for(text, file, lookup, Needs::All)
+    }
+
+    /// The same, as far as it is needed.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    pub fn parse_for(
+        text: &str,
+        file: &Path,
+        lookup: &dyn Lookup,
+        needs: Needs,
+    ) -> Result<Self, ConfigError> {
+        let mut document = Document::new(text, file, lookup, needs);
         let (root, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
             errors.iter().for_each(|error| document.syntax_error(error));
             return Err(document.into_error());
         }
         let config = sections::root(&mut document, root.get_ref());
-        if document.is_sound() {
-            // By the file, so that a worker and a command of the same file mean the same folder wherever they run.
-            let folder = file.parent().unwrap_or(Path::new(""));
-            Ok(Self { masked: document.masked(), data_dir: folder.join(&config.data_dir), ..config })
-        } else {
-            Err(document.into_error())
+        if !document.is_sound() {
+            return Err(document.into_error());
         }
+        // By the file, so that a worker and a command of the same file mean the same folder wherever they run.
+        let data_dir = file.parent().unwrap_or(Path::new("")).join(&config.data_dir);
+        let masked = document.masked();
+        let Findings { unread, inline_secrets, effective } = document.into_findings();
+        Ok(Self { masked, data_dir, unread, inline_secrets, effective, file: file.to_owned(), ..config })
     }
 
     /// The effective configuration as TOML, with all defaults filled in and every secret replaced by `***`.
@@ -248,10 +277,31 @@ impl Config {
     pub fn masked(&self) -> &str {
         &self.masked
     }
+
+    /// The keys whose values are other ones in `new`, or are there in only one of the two.
+    #[must_use]
+    pub fn changed(&self, new: &Self) -> Vec<String> {
+        let keys: BTreeSet<_> = self.effective.keys().chain(new.effective.keys()).collect();
+        keys.into_iter().filter(|key| self.effective.get(*key) != new.effective.get(*key)).cloned().collect()
+    }
 }
 
-/// Reads a text file of at most `bytes_max` bytes.
+/// Reads a text file of at most `bytes_max` bytes. What is no file, as a pipe, must be at its end within [`PIPE_MAX`].
 fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<String> {
+    if path.metadata()?.is_file() {
+        return read_whole(path, bytes_max);
+    }
+    let (done, read) = mpsc::channel();
+    let own = path.to_owned();
+    // If it never ends, this thread is left behind.
+    std::thread::spawn(move || drop(done.send(read_whole(&own, bytes_max))));
+    read.recv_timeout(PIPE_MAX).unwrap_or_else(|_| {
+        let problem = format!("it is no file, and did not come to its end within {} s", PIPE_MAX.as_secs());
+        Err(io::Error::new(io::ErrorKind::TimedOut, problem))
+    })
+}
+
+fn read_whole(path: &Path, bytes_max: u64) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(bytes_max + 1).read_to_string(&mut text)?;
     if text.len() as u64 > bytes_max {

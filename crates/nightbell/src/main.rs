@@ -10,7 +10,7 @@ use nightbell::commands::{
     check, completions, connectors, dead, demo, health, init, man, publish, queue, route, run, schema,
     status, topology,
 };
-use nightbell::config::Config;
+use nightbell::config::{Config, Needs};
 use nightbell::exit::{Code, Failure, OrFail as _};
 use nightbell::logging;
 use nightbell::output::complain;
@@ -76,23 +76,23 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let _log = logging::begin(&cli)?;
     let is_logged = cli.log.is_some();
     let path = cli.config.clone();
-    let config = || Config::load(Some(&path)).or_fail(Code::Config);
+    let load = |needs| Config::load(&path, needs).or_fail(Code::Config);
     let done = match cli.command {
-        Command::Run => return run::run(&path, config()?).await,
+        Command::Run => return run::run(&path, load(Needs::All)?).await,
         Command::Demo(flags) => return demo::demo(flags, is_logged).await,
         Command::Init(flags) => init::init(&path, &flags),
-        Command::Check(flags) => check::check(&config()?, &flags).await,
+        Command::Check(flags) => check::check(&load(Needs::Whatever)?, &flags).await,
         Command::Publish(flags) => publish::publish(&path, *flags).await,
-        Command::Dead(verb) => dead::dead(&config()?, verb).await,
-        Command::Status(flags) => status::status(&config()?, flags).await,
-        Command::Health(flags) => health::health(&config()?, flags).await,
-        Command::Route(flags) => route::route(&config()?, &flags),
-        Command::Connectors(verb) => connectors::connectors(&config()?, verb).await,
-        Command::Topology(flags) => topology::topology(&config()?, &flags),
+        Command::Dead(verb) => dead::dead(&load(Needs::Queue)?, verb).await,
+        Command::Status(flags) => status::status(&load(Needs::Queue)?, flags).await,
+        Command::Health(flags) => health::health(&load(Needs::Listener)?, flags).await,
+        Command::Route(flags) => route::route(&load(Needs::Delivery)?, &flags),
+        Command::Connectors(verb) => connectors::connectors(&load(Needs::Delivery)?, verb).await,
+        Command::Topology(flags) => topology::topology(&load(Needs::Queue)?, &flags),
         Command::Schema => schema::schema(),
         Command::Completions { shell } => completions::completions(shell),
         Command::Man { folder } => man::man(folder.as_deref()),
-        Command::Queue(QueueVerb::Drain(flags)) => queue::drain(&config()?, &flags).await,
+        Command::Queue(QueueVerb::Drain(flags)) => queue::drain(&load(Needs::Queue)?, &flags).await,
     };
     done.map(|()| ExitCode::SUCCESS)
 }

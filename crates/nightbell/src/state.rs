@@ -10,12 +10,10 @@ use nightbell_http::{BreakerState, ConnectorStatus, LedgerStatus, QueueStatus, S
 use nightbell_ledger::LedgerStore;
 use nightbell_worker::{OwnerHandle, SystemClock};
 use nightbell_xmatters::Xmatters;
-use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
-use crate::config::{Config, QueueConfig};
+use crate::config::Config;
 use crate::queue::Queue;
-use crate::wiring;
 
 /// Puts the worker's state together, each time it is asked.
 #[must_use]
@@ -70,44 +68,20 @@ fn connector_status(name: &Connector, view: &View, depth: Option<u64>) -> Connec
     }
 }
 
-/// What differs between two configurations that a reload can't change, by key.
+/// The keys that differ between two configurations and that a reload can't change.
 #[must_use]
-pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let mut keys = Vec::new();
-    if old.data_dir != new.data_dir {
-        keys.push("data_dir");
-    }
-    if !same_queue(old.queue.as_ref(), new.queue.as_ref()) {
-        keys.push("[queue]");
-    }
-    let http = |config: &Config| {
-        let text =
-            |token: &Option<SecretString>| token.as_ref().map(|token| token.expose_secret().to_owned());
-        (config.http.listen, text(&config.http.admin_token), text(&config.http.ingest_token))
+pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
+    let is_fixed = |key: &String| {
+        let tables = ["queue.", "http.", "telemetry."];
+        key == "data_dir"
+            || tables.iter().any(|table| key.starts_with(table)) && key != "queue.management_url"
     };
-    if http(old) != http(new) {
-        keys.push("[http]");
+    let mut keys: Vec<_> = old.changed(new).into_iter().filter(is_fixed).collect();
+    if old.queue.is_some() != new.queue.is_some() && !keys.iter().any(|key| key.starts_with("queue.")) {
+        keys.push("[queue]".to_owned());
     }
-    let telemetry = |config: &Config| {
-        let endpoint = config.telemetry.otlp_endpoint.as_ref();
-        (endpoint.map(|url| url.expose_secret().to_owned()), config.telemetry.sample_percent)
-    };
-    if telemetry(old) != telemetry(new) {
-        keys.push("[telemetry]");
-    }
-    if wiring::connectors(old) != wiring::connectors(new) {
-        keys.push("the set of [[connectors]]");
+    if old.names != new.names {
+        keys.push("the set of [[connectors]]".to_owned());
     }
     keys
-}
-
-fn same_queue(old: Option<&QueueConfig>, new: Option<&QueueConfig>) -> bool {
-    match (old, new) {
-        (None, None) => true,
-        (Some(old), Some(new)) => {
-            old.url.expose_secret() == new.url.expose_secret()
-                && (&old.prefix, old.prefetch, old.declare) == (&new.prefix, new.prefetch, new.declare)
-        }
-        (Some(_), None) | (None, Some(_)) => false,
-    }
 }

@@ -53,7 +53,7 @@ impl Dice for SystemDice {
 /// The connectors' names.
 #[must_use]
 pub fn connectors(config: &Config) -> BTreeSet<Connector> {
-    config.connectors.iter().map(|connector| connector.name.clone()).collect()
+    config.names.clone()
 }
 
 /// Which events go where.

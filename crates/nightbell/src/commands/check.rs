@@ -6,7 +6,9 @@ mod finding;
 mod machine;
 mod policies;
 mod settings;
+mod unread;
 
+use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use self::finding::{Fault, Finding, worst};
@@ -50,20 +52,33 @@ pub async fn check(config: &Config, flags: &Check) -> Result<(), Failure> {
     let failed = findings.iter().filter(|finding| finding.fault().is_some()).count();
     match worst(&findings) {
         None => Ok(()),
-        Some(fault) => Err(Failure::new(fault.code(), format!("{} failed", count(failed, "check")))),
+        Some(fault) => {
+            let first = findings.iter().find(|finding| finding.fault() == Some(fault));
+            let first = first.map_or_else(String::new, Finding::in_short);
+            Err(Failure::new(fault.code(), format!("{} failed: {first}", count(failed, "check"))))
+        }
     }
 }
 
 /// What asks for trouble as it stands in the file.
 fn without_a_look(config: &Config) -> Vec<Finding> {
-    settings::judge(config).into_iter().filter(Finding::asks_for_trouble).collect()
+    as_it_stands(config).into_iter().filter(Finding::asks_for_trouble).collect()
+}
+
+/// What can be said of the file alone.
+fn as_it_stands(config: &Config) -> Vec<Finding> {
+    let mut findings = unread::tell(config);
+    findings.extend(settings::judge(config));
+    findings
 }
 
 /// Looks at everything; nothing is declared, published or posted.
 async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
-    let mut findings = settings::judge(config);
+    let mut findings = as_it_stands(config);
     findings.extend(machine::look(config));
     match &config.queue {
+        // That it was not read is said.
+        Some(queue) if queue.url.expose_secret().is_empty() => {}
         Some(_) => findings.extend(broker::look(config).await?),
         None => findings.push(embedded_finding(embedded(config).await)),
     }

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use self::session::{Session, Told};
 use self::source::{Reports, read_lines, read_reports};
 use crate::cli::{EventFlags, Publish};
-use crate::config::Config;
+use crate::config::{Config, Needs};
 use crate::door::Door;
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::feed::Item;
@@ -60,7 +60,7 @@ fn queue(config_path: &Path, flags: &Publish) -> Result<Queue, Failure> {
         let settings = wiring::broker_settings(url, &flags.prefix, 1, false)?;
         return Ok(Queue::Amqp(Broker::new(settings, Vec::new())));
     }
-    let config = Config::load(Some(config_path)).or_fail(Code::Config)?;
+    let config = Config::load(config_path, Needs::Queue).or_fail(Code::Config)?;
     if config.queue.is_none() {
         return Ok(Queue::Embedded(Door::new(config)));
     }

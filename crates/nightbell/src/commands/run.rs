@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::certificates::Lookout;
-use crate::config::Config;
+use crate::config::{Config, Needs};
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::worker::{Owner, StopSignals, Worker};
 use crate::{state, systemd, wiring};
@@ -83,7 +83,7 @@ async fn supervise(path: &Path, config: Config, signals: &mut Signals, owners: &
                 match reload(path, &config, owners).await {
                     Ok(new) => {
                         telemetry::config_reloaded(true);
-                        info!("the configuration was reloaded");
+                        tell_changes(&config.changed(&new));
                         config = new;
                         certificates.follow(&config);
                     }
@@ -114,9 +114,21 @@ async fn died(owners: &mut [Owner]) -> String {
     futures::future::select_all(ends).await.0
 }
 
+/// Says what a reload has changed, by key.
+fn tell_changes(changed: &[String]) {
+    if changed.is_empty() {
+        info!(
+            "the configuration was read again, and nothing in it has changed; if it was to change: a file that is \
+             mounted alone, and a unit's credentials, stay as they were at the start, so restart"
+        );
+    } else {
+        info!(changed = changed.join(", "), "the configuration was reloaded");
+    }
+}
+
 /// Reads the file again and hands it to the owners; nothing changes unless all of it can.
 async fn reload(path: &Path, old: &Config, owners: &[Owner]) -> Result<Config, Failure> {
-    let new = Config::load(Some(path)).or_fail(Code::Config)?;
+    let new = Config::load(path, Needs::All).or_fail(Code::Config)?;
     let fixed = state::needs_restart(old, &new);
     if !fixed.is_empty() {
         let text = format!("these changes need a restart: {}", fixed.join(", "));

@@ -1,5 +1,6 @@
 //! `[[connectors]]`, `[[alert_groups]]`, and the names that tie them together.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -17,9 +18,9 @@ use super::{AlertGroupConfig, ConnectorConfig};
 
 const IN_FLIGHT: RangeInclusive<u16> = 1..=1_000;
 const IN_FLIGHT_DEFAULT: u16 = 16;
-
 /// What xMatters takes for one trigger and the same recipients by its own default; what goes beyond it drops, and answers 202.
 const RATE_LIMIT_DEFAULT: &str = "4/min";
+
 /// The words for severities, the gravest first.
 const SEVERITIES: [(&str, Severity); 5] = [
     ("critical", Severity::Critical),
@@ -49,12 +50,15 @@ pub(super) struct GroupDraft {
 pub(super) struct Connectors {
     /// All names, also those of connectors that are not sound.
     names: Vec<Placed<Connector>>,
+    /// Whether some have no name that could be read.
+    has_nameless: bool,
     /// The sound ones.
     pub(super) sound: Vec<ConnectorConfig>,
 }
 
 /// Reads one of `[[connectors]]`. `prefetch` is the queue's, if there is one, and `base` is `[network]`.
 pub(super) fn connector(table: &mut Table<'_, '_>, prefetch: Option<u16>, base: &NetworkConfig) -> Draft {
+    let before = table.left();
     let name = table.text("name", values::connector);
     table.require("name", "write 1 to 32 of the characters a-z, 0-9 and -, like \"payments\"");
     let name = name.map(|value| Placed { value, place: table.place_of("name") });
@@ -93,7 +97,14 @@ pub(super) fn connector(table: &mut Table<'_, '_>, prefetch: Option<u16>, base: 
             network,
         },
     );
-    Draft { name, whole }
+    Draft { name, whole }.only_if(table.left() == before)
+}
+
+impl Draft {
+    /// The same, or the name alone: of a connector of which something was not read nobody may take the rest for all of it.
+    pub(super) fn only_if(self, is_whole: bool) -> Self {
+        Self { whole: self.whole.filter(|_| is_whole), ..self }
+    }
 }
 
 fn max_in_flight(table: &mut Table<'_, '_>, prefetch: Option<u16>) -> u16 {
@@ -112,7 +123,7 @@ fn max_in_flight(table: &mut Table<'_, '_>, prefetch: Option<u16>) -> u16 {
 pub(super) fn alert_group(table: &mut Table<'_, '_>) -> GroupDraft {
     let name = table.text("name", values::filled);
     table.require("name", "write a name that tells the groups apart");
-    let projects = table.texts_or("projects", &[], values::filled);
+    let projects = table.texts_or("projects", &[], values::pattern);
     let connectors = table.texts("connectors", values::connector).unwrap_or_default();
     let cure = "name the connectors that the group alerts, like [\"payments\"]";
     table.require("connectors", cure);
@@ -122,7 +133,7 @@ pub(super) fn alert_group(table: &mut Table<'_, '_>) -> GroupDraft {
     let severity_at_least = table.text("severity_at_least", |text| values::word(text, &SEVERITIES));
     let statuses = table.texts_or("statuses", &[], |text| values::word(text, &STATUSES));
     let tags = table.texts_or("tags", &[], values::filled);
-    let labels = table.map("labels", |text| Ok(text.to_owned()));
+    let labels = table.map("labels", values::plain);
     let recipients = table.texts_if("recipients", values::filled);
     let priority = table.text("priority", |text| values::word(text, &PRIORITIES));
     let group = AlertGroupConfig {
@@ -148,9 +159,15 @@ impl Connectors {
         }
         let (names, wholes): (Vec<_>, Vec<_>) =
             drafts.unwrap_or_default().into_iter().map(|draft| (draft.name, draft.whole)).unzip();
+        let has_nameless = names.iter().any(Option::is_none);
         let names: Vec<_> = names.into_iter().flatten().collect();
         refuse_twins(table, &names);
-        Self { names, sound: wholes.into_iter().flatten().collect() }
+        Self { names, has_nameless, sound: wholes.into_iter().flatten().collect() }
+    }
+
+    /// All names.
+    pub(super) fn names(&self) -> BTreeSet<Connector> {
+        self.names.iter().map(|name| name.value.clone()).collect()
     }
 
     /// The connectors for events that no group wants: those that the file names, else all if it has no
@@ -165,8 +182,7 @@ impl Connectors {
             self.check(table, &named);
             return named.into_iter().map(|placed| placed.value).collect();
         }
-        let all: Vec<_> =
-            self.sound.iter().map(|connector| connector.name.clone()).filter(|_| no_groups).collect();
+        let all: Vec<_> = self.names.iter().map(|name| name.value.clone()).filter(|_| no_groups).collect();
         let shown: Vec<_> = all.iter().map(|name| format!("\"{name}\"")).collect();
         table.show("default_connectors", &format!("[{}]", shown.join(", ")));
         all
@@ -185,6 +201,10 @@ impl Connectors {
     }
 
     fn check(&self, table: &mut Table<'_, '_>, named: &[Placed<Connector>]) {
+        if self.has_nameless {
+            // It may be the one that is meant, and its name is to be put right first.
+            return;
+        }
         for Placed { value, place } in named {
             if self.names.iter().any(|known| known.value == *value) {
                 continue;
@@ -195,7 +215,7 @@ impl Connectors {
                 None if self.names.is_empty() => "the file has none".to_owned(),
                 None => format!("the file has \"{}\"", known().collect::<Vec<_>>().join("\", \"")),
             };
-            table.problem_at(place, format!("there is no connector \"{value}\"; {cure}"));
+            table.problem_at(place, format!("there is no such connector; {cure}"));
         }
     }
 }

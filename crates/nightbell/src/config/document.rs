@@ -1,15 +1,15 @@
 //! One configuration text while it is read: its problems, and the effective values.
 
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::needs::{Cause, Complaint, Need, Needs, Unread};
 use super::problem::{ConfigError, Problem};
 use super::substitute::{Lookup, read_file, substitute};
-
-/// How much of a value is quoted in a problem, in characters.
-const QUOTED_CHARS_MAX: usize = 60;
 
 /// Where something stands, and what it is called.
 #[derive(Debug, Clone)]
@@ -32,8 +32,20 @@ pub(super) struct Document<'d> {
     text: &'d str,
     file: &'d Path,
     lookup: &'d dyn Lookup,
+    needs: Needs,
     problems: Vec<Problem>,
     sections: Vec<Section>,
+    /// The keys that were not read, since nobody needs them or they can't be.
+    left: Vec<String>,
+    found: Findings,
+}
+
+/// What else is known of a file that has no problems.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) unread: Vec<Unread>,
+    pub(super) inline_secrets: Vec<String>,
+    pub(super) effective: BTreeMap<String, String>,
 }
 
 /// A table of the effective configuration.
@@ -43,8 +55,9 @@ struct Section {
 }
 
 impl<'d> Document<'d> {
-    pub(super) fn new(text: &'d str, file: &'d Path, lookup: &'d dyn Lookup) -> Self {
-        Self { text, file, lookup, problems: Vec::new(), sections: Vec::new() }
+    pub(super) fn new(text: &'d str, file: &'d Path, lookup: &'d dyn Lookup, needs: Needs) -> Self {
+        let (problems, sections, left) = (Vec::new(), Vec::new(), Vec::new());
+        Self { text, file, lookup, needs, problems, sections, left, found: Findings::default() }
     }
 
     pub(super) fn problem(&mut self, place: &Place, message: impl Into<String>) {
@@ -70,8 +83,41 @@ impl<'d> Document<'d> {
         ConfigError::Invalid { problems: self.problems }
     }
 
-    /// Reads a text by `parse`, whose error is what follows the quoted value in a problem: `is no duration;
-    /// write …`. Gives the text as well, with all its `${…}` replaced.
+    /// What else was found.
+    pub(super) fn into_findings(self) -> Findings {
+        self.found
+    }
+
+    /// How many keys were not read so far.
+    pub(super) fn left(&self) -> usize {
+        self.left.len()
+    }
+
+    /// Whether a key is there and was not read.
+    pub(super) fn is_left(&self, key: &str) -> bool {
+        self.left.iter().any(|left| left == key)
+    }
+
+    /// Takes note of what a key comes to.
+    pub(super) fn comes_to(&mut self, key: String, value: &str) {
+        self.found.effective.insert(key, value.to_owned());
+    }
+
+    /// The same for a secret, or for the content of a file that a key names, of which a fingerprint is kept.
+    pub(super) fn comes_to_secret(&mut self, key: String, secret: &str) {
+        let mut hasher = DefaultHasher::new();
+        secret.hash(&mut hasher);
+        *self.found.effective.entry(key).or_default() += &format!("#{:x}", hasher.finish());
+    }
+
+    /// Takes note of a secret that stands in the file itself.
+    pub(super) fn inline_secret(&mut self, key: String) {
+        self.found.inline_secrets.push(key);
+    }
+
+    /// Reads a text by `parse`, whose error is what follows `the value` in a problem: `is no duration; write …`. The value
+    /// itself is quoted nowhere: any key may hold a secret by mistake. Gives the text as well, with all its `${…}`
+    /// replaced.
     pub(super) fn text<T>(
         &mut self,
         place: &Place,
@@ -81,28 +127,6 @@ impl<'d> Document<'d> {
         let DeValue::String(raw) = value.get_ref() else {
             let complaint = self.not_a_text(value, |text| parse(text).err());
             self.problem(place, complaint);
-            return None;
-        };
-        let text = self.substituted(place, raw)?;
-        match parse(&text) {
-            Ok(read) => Some((read, text)),
-            Err(complaint) => {
-                self.problem(place, format!("{} {complaint}", quoted(raw)));
-                None
-            }
-        }
-    }
-
-    /// Reads a secret by `parse`, whose error is what follows `the value` in a problem. The value is quoted
-    /// nowhere.
-    pub(super) fn secret<T>(
-        &mut self,
-        place: &Place,
-        value: &Spanned<DeValue<'_>>,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<(T, String)> {
-        let DeValue::String(raw) = value.get_ref() else {
-            self.problem(place, format!("the value is {}; write a text in quotes", kind(value.get_ref())));
             return None;
         };
         let text = self.substituted(place, raw)?;
@@ -140,9 +164,31 @@ impl<'d> Document<'d> {
         self.sections.iter().map(show).collect::<Vec<_>>().join("\n")
     }
 
-    /// The content of a file that a key names. The error says what is wrong, and then what would be right.
-    pub(super) fn file(&self, path: &str) -> Result<String, String> {
-        read_file(path, self.folder(), self.lookup)
+    /// The content of a file that a key names.
+    pub(super) fn file(&mut self, place: &Place, path: &str) -> Option<String> {
+        let need = self.needs.of(&place.key);
+        if need == Need::No {
+            self.left.push(place.key.clone());
+            return None;
+        }
+        let folder = self.folder();
+        let (cause, error) = match read_file(path, folder, self.lookup) {
+            Ok(text) => return Some(text),
+            Err(why) => why,
+        };
+        let hint = if path.contains("-----BEGIN") {
+            "write the path of a file, not what belongs into it"
+        } else {
+            "check its path and who may read it"
+        };
+        let shown = shown_path(path, folder);
+        // The system's text alone: others may quote the path.
+        let error = error
+            .raw_os_error()
+            .map_or_else(|| error.to_string(), |code| std::io::Error::from_raw_os_error(code).to_string());
+        let text = format!("can't read the file {shown}: {error}; {hint}");
+        self.unreadable(place, need, vec![Complaint { cause, text }]);
+        None
     }
 
     fn folder(&self) -> &'d Path {
@@ -150,11 +196,34 @@ impl<'d> Document<'d> {
     }
 
     fn substituted(&mut self, place: &Place, raw: &str) -> Option<String> {
+        let need = if raw.contains("${") { self.needs.of(&place.key) } else { Need::Must };
+        if need == Need::No {
+            self.left.push(place.key.clone());
+            return None;
+        }
         match substitute(raw, self.folder(), self.lookup) {
             Ok(text) => Some(text),
             Err(complaints) => {
-                complaints.into_iter().for_each(|complaint| self.problem(place, complaint));
+                self.unreadable(place, need, complaints);
                 None
+            }
+        }
+    }
+
+    /// Takes note of what could not be read: a problem, unless the command can do without.
+    fn unreadable(&mut self, place: &Place, need: Need, complaints: Vec<Complaint>) {
+        let (line, column) = self.position(place.at);
+        for complaint in complaints {
+            match (need, complaint.cause) {
+                (Need::Must, _) | (_, Cause::Wrong) => self.problem(place, complaint.text),
+                (Need::Tell, Cause::NotThere | Cause::Forbidden | Cause::Credential) => {
+                    let at = format!("{}:{line}:{column}", self.file.display());
+                    self.found.unread.push(Unread { key: place.key.clone(), place: at, complaint });
+                    self.left.push(place.key.clone());
+                }
+                (Need::May | Need::No, Cause::NotThere | Cause::Forbidden | Cause::Credential) => {
+                    self.left.push(place.key.clone());
+                }
             }
         }
     }
@@ -167,8 +236,8 @@ impl<'d> Document<'d> {
             DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
                 let bare = self.text.get(value.span()).unwrap_or_default();
                 match judge(bare) {
-                    Some(complaint) => format!("{bare} {complaint}"),
-                    None => format!("{bare} is {kind}; write it in quotes: \"{bare}\""),
+                    Some(complaint) => format!("the value {complaint}"),
+                    None => format!("the value is {kind}; write it in quotes"),
                 }
             }
             DeValue::String(_) | DeValue::Array(_) | DeValue::Table(_) => {
@@ -185,17 +254,18 @@ impl<'d> Document<'d> {
     }
 }
 
-/// The value as it stands in the file, unless it is a URL, which may hold a secret. So may what a `${…}`
-/// stands for, so that is not shown either.
-fn quoted(raw: &str) -> String {
-    if raw.contains("://") {
-        return "the value".to_owned();
-    }
-    let mut shown: String = raw.chars().take(QUOTED_CHARS_MAX).collect();
-    if shown.len() < raw.len() {
-        shown.push('…');
-    }
-    if raw.contains("${") { format!("the value of {shown:?}") } else { format!("{shown:?}") }
+/// The longest extension of a file, in bytes.
+const EXTENSION_BYTES_MAX: usize = 5;
+
+/// A path as far as it looks like one: people write there what belongs into the file.
+fn shown_path(path: &str, folder: &Path) -> String {
+    let letters =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"./_-".contains(&byte));
+    let extension = Path::new(path).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let is_path = letters(path)
+        && (1..=EXTENSION_BYTES_MAX).contains(&extension.len())
+        && extension.starts_with(|first: char| first.is_ascii_alphabetic());
+    if is_path { format!("`{}`", folder.join(path).display()) } else { "that it names".to_owned() }
 }
 
 /// What a value is, with its article.

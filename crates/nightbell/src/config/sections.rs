@@ -1,10 +1,12 @@
 //! The file as a whole, and its tables `[queue]`, `[http]`, `[dedup]`, `[retry]`, `[worker]` and
 //! `[telemetry]`.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use toml::de::DeTable;
 
 use super::connector::{Connectors, alert_group, connector};
@@ -43,9 +45,12 @@ pub(super) fn root<'d>(document: &mut Document<'d>, values: &'d DeTable<'d>) -> 
         let retry = table.table("retry", retry);
         let worker = table.table("worker", worker);
         let telemetry = table.table("telemetry", telemetry);
+        let before = table.left();
         let base = table.table("network", |table| network(table, &NetworkConfig::default()));
+        let is_whole = table.left() == before;
         let prefetch = queue.as_ref().map(|(prefetch, _)| *prefetch);
-        let connectors = table.tables("connectors", |table| connector(table, prefetch, &base));
+        let connectors =
+            table.tables("connectors", |table| connector(table, prefetch, &base).only_if(is_whole));
         let groups = table.tables("alert_groups", alert_group).unwrap_or_default();
         let connectors = Connectors::gather(table, connectors);
         Config {
@@ -59,8 +64,13 @@ pub(super) fn root<'d>(document: &mut Document<'d>, values: &'d DeTable<'d>) -> 
             worker,
             telemetry,
             alert_groups: connectors.resolve(table, groups),
+            names: connectors.names(),
             connectors: connectors.sound,
+            unread: Vec::new(),
+            inline_secrets: Vec::new(),
+            file: PathBuf::new(),
             masked: String::new(),
+            effective: BTreeMap::new(),
         }
     })
 }
@@ -75,6 +85,7 @@ fn queue(table: &mut Table<'_, '_>) -> (u16, Option<QueueConfig>) {
     let prefetch = table.number_or("prefetch", PREFETCH_DEFAULT, PREFETCH);
     let declare = table.flag_or("declare", true);
     let management_url = table.secret("management_url", values::management_url);
+    let url = url.or_else(|| table.is_left("url").then(SecretString::default));
     (prefetch, url.map(|url| QueueConfig { url, prefix, prefetch, declare, management_url }))
 }
 

@@ -4,6 +4,7 @@ use std::env::{self, VarError};
 use std::io;
 use std::path::Path;
 
+use super::needs::{Cause, Complaint};
 use super::read_bounded;
 
 /// The longest file that is read besides the configuration itself, in bytes: a bundle of all public authorities fits.
@@ -43,7 +44,7 @@ impl Lookup for System {
 ///
 /// The error lists what could not be replaced. It names variables and files, but quotes nothing else of
 /// `raw`, which may hold a secret.
-pub(super) fn substitute(raw: &str, folder: &Path, lookup: &dyn Lookup) -> Result<String, Vec<String>> {
+pub(super) fn substitute(raw: &str, folder: &Path, lookup: &dyn Lookup) -> Result<String, Vec<Complaint>> {
     let mut text = String::new();
     let mut complaints = Vec::new();
     let mut rest = raw;
@@ -55,7 +56,7 @@ pub(super) fn substitute(raw: &str, folder: &Path, lookup: &dyn Lookup) -> Resul
             rest = after;
         } else if let Some(after) = rest.strip_prefix('{') {
             let Some((inside, after)) = after.split_once('}') else {
-                complaints.push("a `${` has no `}`; write `$$` for a plain dollar".to_owned());
+                complaints.push(wrong("a `${` has no `}`; write `$$` for a plain dollar"));
                 break;
             };
             match value(inside, folder, lookup) {
@@ -72,34 +73,48 @@ pub(super) fn substitute(raw: &str, folder: &Path, lookup: &dyn Lookup) -> Resul
 }
 
 /// The content of the file at `path`, which begins in `folder` if it is relative.
-pub(super) fn read_file(path: &str, folder: &Path, lookup: &dyn Lookup) -> Result<String, String> {
+pub(super) fn read_file(
+    path: &str,
+    folder: &Path,
+    lookup: &dyn Lookup,
+) -> Result<String, (Cause, io::Error)> {
     let path = folder.join(path);
-    lookup.file(&path).map_err(|error| {
-        format!("can't read the file `{}`: {error}; check its path and who may read it", path.display())
-    })
+    lookup.file(&path).map_err(|error| (Cause::of(&error, &path), error))
+}
+
+fn wrong(text: &str) -> Complaint {
+    Complaint { cause: Cause::Wrong, text: text.to_owned() }
 }
 
 /// The value of what stands between `${` and `}`.
-fn value(inside: &str, folder: &Path, lookup: &dyn Lookup) -> Result<String, String> {
+fn value(inside: &str, folder: &Path, lookup: &dyn Lookup) -> Result<String, Complaint> {
     if let Some(path) = inside.strip_prefix("file:").filter(|path| !path.is_empty()) {
-        let content = read_file(path, folder, lookup)?;
+        let content = read_file(path, folder, lookup).map_err(|(cause, error)| {
+            let path = folder.join(path);
+            let text = format!(
+                "can't read the file `{}`: {error}; check its path and who may read it",
+                path.display()
+            );
+            Complaint { cause, text }
+        })?;
         let trimmed = content.strip_suffix("\r\n").or(content.strip_suffix('\n')).unwrap_or(&content);
         return Ok(trimmed.to_owned());
     }
     if !is_name(inside) {
-        return Err(
-            "a `${…}` holds neither a variable's name nor `file:PATH`; write `$$` for a plain dollar".into(),
-        );
+        return Err(wrong(
+            "a `${…}` holds neither a variable's name nor `file:PATH`; write `$$` for a plain dollar",
+        ));
     }
-    lookup.variable(inside).map_err(|error| match error {
-        VarError::NotPresent => {
-            format!(
+    lookup.variable(inside).map_err(|error| {
+        let text = match error {
+            VarError::NotPresent => format!(
                 "the environment variable `{inside}` is not set; set it, or take a file with `${{file:PATH}}`"
-            )
-        }
-        VarError::NotUnicode(_) => {
-            format!("the environment variable `{inside}` is not UTF-8; set it to a text")
-        }
+            ),
+            VarError::NotUnicode(_) => {
+                format!("the environment variable `{inside}` is not UTF-8; set it to a text")
+            }
+        };
+        Complaint { cause: Cause::NotThere, text }
     })
 }
 
@@ -132,7 +147,8 @@ mod tests {
 
     #[track_caller]
     fn check(raw: &str, want: Result<&str, &str>) {
-        let got = substitute(raw, Path::new("/etc/nightbell"), &Fixed).map_err(|all| all.join(" | "));
+        let got = substitute(raw, Path::new("/etc/nightbell"), &Fixed)
+            .map_err(|all| all.into_iter().map(|one| one.text).collect::<Vec<_>>().join(" | "));
         assert_eq!(got.as_deref().map_err(String::as_str), want);
     }
 

@@ -51,7 +51,10 @@ impl<'a, 'd> Table<'a, 'd> {
             self.show_unset(key);
             return None;
         };
-        let (read, text) = self.document.text(&self.place_of(key), value, parse)?;
+        let Some((read, text)) = self.document.text(&self.place_of(key), value, parse) else {
+            self.show_left(key);
+            return None;
+        };
         self.show(key, &literal(&text));
         Some(read)
     }
@@ -78,12 +81,35 @@ impl<'a, 'd> Table<'a, 'd> {
         key: &'static str,
         parse: impl Fn(&str) -> Result<String, String>,
     ) -> Option<SecretString> {
+        let secret = self.unshown(key, parse)?;
+        let raw = self.values.and_then(|values| values.get(key)).and_then(|value| value.get_ref().as_str());
+        if raw.is_some_and(|raw| holds_secret(key, raw)) {
+            self.document.inline_secret(self.path(key));
+        }
+        Some(secret)
+    }
+
+    fn unshown(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<String, String>,
+    ) -> Option<SecretString> {
         let Some(value) = self.value(key) else {
             self.show_unset(key);
             return None;
         };
-        let (shown, secret) = self.document.secret(&self.place_of(key), value, parse)?;
+        let place = self.place_of(key);
+        let DeValue::String(_) = value.get_ref() else {
+            let kind = kind(value.get_ref());
+            self.problem(key, format!("the value is {kind}; write a text in quotes"));
+            return None;
+        };
+        let Some((shown, secret)) = self.document.text(&place, value, parse) else {
+            self.show_left(key);
+            return None;
+        };
         self.show(key, &literal(&shown));
+        self.document.comes_to_secret(self.path(key), &secret);
         Some(SecretString::from(secret))
     }
 
@@ -93,7 +119,7 @@ impl<'a, 'd> Table<'a, 'd> {
         key: &'static str,
         parse: impl Fn(&str) -> Result<String, String>,
     ) -> Option<String> {
-        self.secret(key, parse).map(|text| text.expose_secret().to_owned())
+        self.unshown(key, parse).map(|text| text.expose_secret().to_owned())
     }
 
     /// A whole number, or the default.
@@ -217,7 +243,8 @@ impl<'a, 'd> Table<'a, 'd> {
         let mut shown = Vec::new();
         for (name, element) in entries {
             let name = name.get_ref();
-            let place = Place { at: element.span().start, key: format!("{}.{name}", self.path(key)) };
+            let said = if is_word(name) { name } else { "…" };
+            let place = Place { at: element.span().start, key: format!("{}.{said}", self.path(key)) };
             if let Some((value, text)) = self.document.text(&place, element, &parse) {
                 shown.push(format!("{} = {}", literal(name), literal(&text)));
                 map.insert(name.to_string(), value);
@@ -245,19 +272,26 @@ impl<'a, 'd> Table<'a, 'd> {
         let result = Table::read(self.document, values, place, String::new(), read);
         let lines = self.document.end_section();
         let set: Vec<_> = lines.into_iter().filter(|line| !line.starts_with('#')).collect();
-        self.show(key, &format!("{{ {} }}", set.join(", ")));
+        // Its own keys have said what they come to.
+        self.document.show(self.section, format!("{key} = {{ {} }}", set.join(", ")));
         result
     }
 
     /// The content of the file at a path that this key gave. A relative path begins in the configuration's folder.
     pub(super) fn file(&mut self, key: &str, path: &str) -> Option<String> {
-        match self.document.file(path) {
-            Ok(text) => Some(text),
-            Err(complaint) => {
-                self.problem(key, complaint);
-                None
-            }
-        }
+        let text = self.document.file(&self.place_of(key), path)?;
+        self.document.comes_to_secret(self.path(key), &text);
+        Some(text)
+    }
+
+    /// How many keys of the file were not read so far.
+    pub(super) fn left(&self) -> usize {
+        self.document.left()
+    }
+
+    /// Whether a key is there and was not read.
+    pub(super) fn is_left(&self, key: &str) -> bool {
+        self.document.is_left(&self.path(key))
     }
 
     /// A table inside this one, or none if the key is absent.
@@ -341,7 +375,16 @@ impl<'a, 'd> Table<'a, 'd> {
 
     /// Shows a value that the file does not have, where it is worked out.
     pub(super) fn show(&mut self, key: &str, value: &str) {
+        if self.has(key) {
+            self.document.comes_to(self.path(key), value);
+        }
         self.document.show(self.section, format!("{key} = {value}"));
+    }
+
+    fn show_left(&mut self, key: &str) {
+        if self.is_left(key) {
+            self.document.show(self.section, format!("# {key} is not read here"));
+        }
     }
 
     /// Shows the value that an absent key has from elsewhere, if it has one.
@@ -392,7 +435,10 @@ impl<'a, 'd> Table<'a, 'd> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known here are `{}`", self.known_keys().join("`, `")),
             };
-            self.document.problem(&place, format!("unknown key `{name}`; {cure}"));
+            // What looks like no key may be a value in the wrong place.
+            let shown = if is_word(name) { format!(" `{name}`") } else { String::new() };
+            let said = format!("unknown key{shown}; {cure}");
+            self.document.problem(&place, said);
         }
     }
 
@@ -402,4 +448,17 @@ impl<'a, 'd> Table<'a, 'd> {
         keys.dedup();
         keys
     }
+}
+
+/// The longest text that is taken for a key, in bytes.
+const WORD_BYTES_MAX: usize = 24;
+
+/// Whether a text looks like a key, and so can be quoted.
+fn is_word(text: &str) -> bool {
+    text.len() <= WORD_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+}
+
+/// Whether a secret stands in the file itself: any but a URL without credentials, of which only a trigger's is one.
+fn holds_secret(key: &str, raw: &str) -> bool {
+    !raw.contains("${") && (key == "trigger_url" || !raw.contains("://") || raw.contains('@'))
 }

@@ -1,6 +1,8 @@
 //! What a configuration says when it is wrong, and what it comes to when it is right.
 
+mod needs;
 mod problems;
+mod secrets;
 mod shown;
 mod ways;
 
@@ -15,7 +17,7 @@ use nightbell_xmatters::{Auth, Payload};
 use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
-use super::{Config, ConfigError, Lookup, RateLimit};
+use super::{Config, ConfigError, Lookup, Needs, RateLimit};
 
 /// Knows some variables and files.
 struct Fixed;
@@ -180,8 +182,8 @@ fn limits_reach_their_bounds() {
 fn a_file_that_is_not_there_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("none.toml");
-    assert!(matches!(Config::load(Some(&path)), Err(ConfigError::NotFound { file }) if file == path));
-    assert!(matches!(Config::load(Some(folder.path())), Err(ConfigError::Unreadable { .. })));
+    assert!(matches!(Config::load(&path, Needs::All), Err(ConfigError::NotFound { file }) if file == path));
+    assert!(matches!(Config::load(folder.path(), Needs::All), Err(ConfigError::Unreadable { .. })));
 }
 
 #[test]
@@ -190,7 +192,7 @@ fn a_file_is_read_with_its_neighbours() {
     let text = CONNECTOR.replace("${XM_PASSWORD}", "${file:password}");
     std::fs::write(folder.path().join("password"), "p$w\r\n").unwrap();
     std::fs::write(folder.path().join("nightbell.toml"), text).unwrap();
-    let config = Config::load(Some(&folder.path().join("nightbell.toml"))).unwrap();
+    let config = Config::load(&folder.path().join("nightbell.toml"), Needs::All).unwrap();
     assert!(
         matches!(&config.connectors[0].auth, Auth::Basic { password, .. } if password.expose_secret() == "p$w")
     );

@@ -1,4 +1,4 @@
-//! What the texts of a configuration must be. Each function's error follows the quoted value in a problem: it
+//! What the texts of a configuration must be. Each function's error follows `the value` in a problem: it
 //! says what is wrong with it, and then what would be right.
 
 use std::net::{IpAddr, SocketAddr};
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nightbell_core::alert::KeyPart;
 use nightbell_core::connector::Connector;
+use nightbell_core::routing::Pattern;
 use url::{Host, ParseError, Url};
 
 use super::RateLimit;
@@ -25,7 +26,40 @@ const PREFIX_CHARS_MAX: usize = 64;
 
 /// A text that is not empty.
 pub(super) fn filled(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err("is empty; write a text".into()) } else { Ok(text.to_owned()) }
+    not_empty(text)?;
+    plain(text)
+}
+
+fn not_empty(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() { Err("is empty; write a text".into()) } else { Ok(()) }
+}
+
+/// A text that is shown, and so must be no trigger URL, nor another with credentials.
+pub(super) fn plain(text: &str) -> Result<String, String> {
+    if text.contains("PRIVATE KEY-----") {
+        return Err(
+            "is a private key, which would be shown; write the path of its file where it belongs".into()
+        );
+    }
+    let is_secret = Url::parse(text).is_ok_and(|url| url.has_host() && (has_login(&url) || is_trigger(&url)));
+    if is_secret {
+        let wrong = "is a URL with a secret, which would be shown; write it where it belongs, as `trigger_url`, and \
+                     replace the secret if anybody has seen it";
+        return Err(wrong.into());
+    }
+    Ok(text.to_owned())
+}
+
+fn is_trigger(url: &Url) -> bool {
+    let has_key = url.query_pairs().any(|(name, _)| name.eq_ignore_ascii_case("apiKey"));
+    has_key || url.path().starts_with("/api/integration/")
+}
+
+/// A pattern of projects.
+pub(super) fn pattern(text: &str) -> Result<String, String> {
+    let wrong = "is no pattern; write a name with *, ?, [a-z] or {a,b}, like \"payments-*\"";
+    text.parse::<Pattern>().map_err(|_| wrong.to_owned())?;
+    filled(text)
 }
 
 pub(super) fn connector(text: &str) -> Result<Connector, String> {
@@ -136,7 +170,7 @@ pub(super) fn token(text: &str) -> Result<String, String> {
 
 /// A password, or a token that somebody else issued. Gives what may be shown of it.
 pub(super) fn password(text: &str) -> Result<String, String> {
-    filled(text)?;
+    not_empty(text)?;
     if text.contains(char::is_control) {
         return Err("has a line end or another control character; write it on one line, alone".into());
     }
@@ -248,6 +282,7 @@ pub(super) fn report_base_url(text: &str) -> Result<Url, String> {
     if has_login(&url) {
         return Err("has a user or a password, which every alert would show; write it without".into());
     }
+    plain(text)?;
     Ok(url)
 }
 

@@ -68,6 +68,12 @@ impl Finding {
         Self { level: Level::Fail(fault), cure: Some(cure.into()), ..Self::ok(what, finding) }
     }
 
+    /// Itself and its cure on one line.
+    pub(super) fn in_short(&self) -> String {
+        let cure = self.cure.as_ref().map_or_else(String::new, |cure| format!("; {cure}"));
+        format!("{}: {}{cure}", self.what, self.finding)
+    }
+
     pub(super) fn asks_for_trouble(&self) -> bool {
         match self.level {
             Level::Warn | Level::Fail(_) => true,
