@@ -16,6 +16,7 @@ mod first_run;
 mod ingest;
 mod monitoring;
 mod operators;
+mod private;
 mod producers;
 mod recipes;
 mod systemd;
@@ -53,6 +54,7 @@ fn over_both_queues() -> Vec<(&'static str, Test)> {
         operators::no_secret_shows_anywhere,
         operators::a_reload_changes_the_routing_and_a_bad_file_changes_nothing,
         operators::an_alert_whose_group_moved_while_it_was_retried_is_replayed_to_where_it_goes_now,
+        private::commands_read_only_what_they_need,
         producers::a_failing_pytest_rings_once,
         producers::ndjson_is_published_line_by_line_and_bad_lines_are_said,
         crashes::a_crash_after_receive_loses_nothing,
@@ -155,6 +157,10 @@ fn as_it_is_shipped() -> Vec<(&'static str, Test)> {
         embedded::a_drain_keeps_what_waits_for_a_connector_that_is_gone_as_dead_letters,
         embedded::status_and_check_say_what_is_in_the_file,
         embedded::a_full_disk_refuses_what_it_can_not_keep,
+        private::data_dir_and_all_in_it_are_for_their_owner_alone_whatever_the_umask,
+        private::a_wide_data_dir_and_a_readable_configuration_are_warned_of,
+        private::a_worker_and_its_commands_leave_no_core_dump,
+        private::a_reload_says_what_changed_and_what_needs_a_restart,
         terminal::hostile_texts_do_not_reach_the_terminal_by_any_command,
         terminal::a_foreign_listener_does_not_reach_the_terminal,
         systemd::systemd_is_told_ready_reloading_and_stopping,

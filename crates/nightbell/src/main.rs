@@ -14,6 +14,7 @@ use nightbell::config::{Config, Needs};
 use nightbell::exit::{Code, Failure, OrFail as _};
 use nightbell::logging;
 use nightbell::output::complain;
+use nightbell::private;
 use nightbell::terminal::fit;
 
 fn main() -> ExitCode {
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    private::set_up(&cli.command);
     if matches!(cli.command, Command::Run) {
         allocator::set_up();
     }

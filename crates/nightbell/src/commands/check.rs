@@ -5,6 +5,7 @@ mod destination;
 mod finding;
 mod machine;
 mod policies;
+mod readers;
 mod settings;
 mod unread;
 
@@ -65,10 +66,11 @@ fn without_a_look(config: &Config) -> Vec<Finding> {
     as_it_stands(config).into_iter().filter(Finding::asks_for_trouble).collect()
 }
 
-/// What can be said of the file alone.
+/// What can be said of the file alone, and of the folder that it names.
 fn as_it_stands(config: &Config) -> Vec<Finding> {
     let mut findings = unread::tell(config);
     findings.extend(settings::judge(config));
+    findings.extend(readers::look(config));
     findings
 }
 

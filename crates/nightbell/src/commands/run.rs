@@ -9,11 +9,12 @@ use nightbell_worker::{Control, telemetry};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::certificates::Lookout;
 use crate::config::{Config, Needs};
 use crate::exit::{Code, Failure, OrFail as _};
+use crate::private::wide;
 use crate::worker::{Owner, StopSignals, Worker};
 use crate::{state, systemd, wiring};
 
@@ -25,6 +26,7 @@ use crate::{state, systemd, wiring};
 pub async fn run(path: &Path, config: Config) -> Result<ExitCode, Failure> {
     nightbell_worker::arm_fail_points();
     let mut signals = Signals::new()?;
+    tell_readers(&config);
     let listener = listen(&config).await?;
     let mut worker = Worker::start(&config, listener).await?;
     let names: Vec<_> = config.connectors.iter().map(|connector| connector.name.as_str()).collect();
@@ -49,6 +51,15 @@ pub async fn run(path: &Path, config: Config) -> Result<ExitCode, Failure> {
     };
     worker.close().await?;
     Ok(if ended { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Warns once of a `data_dir` that everybody may look into. One that this program makes is private.
+fn tell_readers(config: &Config) {
+    if let Some((mode, said)) = wide(&config.data_dir)
+        && mode & 0o007 != 0
+    {
+        warn!(data_dir = %config.data_dir.display(), "{said}; `chmod -R go=` makes it private");
+    }
 }
 
 async fn listen(config: &Config) -> Result<TcpListener, Failure> {
