@@ -78,6 +78,10 @@ pub(crate) async fn the_definitions_are_what_the_topology_command_prints(_: Stri
 pub(crate) async fn the_unit_is_sound_and_hardened(_: String) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let unit = std::fs::read_to_string(shipped("deploy/systemd/nightbell.service"))?;
+    // A wrong configuration is not tried for ever, a reload needs no procps, and a crash leaves no memory with secrets.
+    for line in ["RestartPreventExitStatus=78", "ExecReload=/bin/sh -c 'kill -HUP $MAINPID'", "LimitCORE=0"] {
+        ensure!(unit.lines().any(|own| own == line), "{line} is missing");
+    }
     let installed = "ExecStart=/usr/bin/nightbell ";
     ensure!(unit.contains(installed), "{unit}");
     let built = format!("ExecStart={} ", program::path("nightbell")?.display());

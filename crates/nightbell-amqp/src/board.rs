@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use nightbell_core::connector::Connector;
 use tokio::sync::watch;
@@ -35,6 +36,7 @@ pub(crate) struct Board {
     facts: Mutex<Facts>,
     state: watch::Sender<BrokerState>,
     depths: watch::Sender<Depths>,
+    asked: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -60,7 +62,12 @@ impl Board {
             subscriptions: BTreeMap::new(),
         };
         let state = watch::Sender::new(facts.state());
-        let board = Self { facts: Mutex::new(facts), state, depths: watch::Sender::default() };
+        let board = Self {
+            facts: Mutex::new(facts),
+            state,
+            depths: watch::Sender::default(),
+            asked: Mutex::default(),
+        };
         board.change(|_| ());
         board
     }
@@ -89,7 +96,13 @@ impl Board {
         if let Some(dead) = depths.dead {
             metrics::gauge!(DEAD_LETTERS).set(f64::from(dead));
         }
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.depths.send_replace(depths);
+    }
+
+    /// How long ago the depths were told; none: never.
+    pub(crate) fn asked_ago(&self) -> Option<Duration> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).map(|asked| asked.elapsed())
     }
 
     pub(crate) fn watch_state(&self) -> watch::Receiver<BrokerState> {

@@ -1,6 +1,7 @@
 //! The broker as the rest of Nightbell knows it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use nightbell_core::connector::Connector;
 use tokio::sync::watch;
@@ -71,6 +72,12 @@ impl Broker {
     #[must_use]
     pub fn state(&self) -> watch::Receiver<BrokerState> {
         self.inner.board.watch_state()
+    }
+
+    /// How long ago [`Broker::depths`] were asked for; none: never.
+    #[must_use]
+    pub fn depths_age(&self) -> Option<Duration> {
+        self.inner.board.asked_ago()
     }
 
     /// How many messages wait in each queue, as last asked by the consuming connection, every 30 s.

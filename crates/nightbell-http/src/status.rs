@@ -30,6 +30,9 @@ pub struct QueueStatus {
     pub connected: bool,
     /// Dead letters that wait for an operator; none while unknown.
     pub dead_letters: Option<u64>,
+    /// How many seconds ago it and the connectors' depths were counted; none while they are unknown.
+    #[serde(default)]
+    pub counted_seconds_ago: Option<u64>,
 }
 
 /// The ledger's state.
@@ -82,7 +85,12 @@ impl Status {
             version: "1".into(),
             ready,
             missing: if ready { vec![] } else { vec!["queue: connection refused".into()] },
-            queue: QueueStatus { at: "here".into(), connected: ready, dead_letters: None },
+            queue: QueueStatus {
+                at: "here".into(),
+                connected: ready,
+                dead_letters: None,
+                counted_seconds_ago: None,
+            },
             ledger: LedgerStatus { entries: 0, failure: None },
             connectors: vec![],
         }

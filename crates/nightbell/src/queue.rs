@@ -56,6 +56,8 @@ pub struct QueueView {
     pub publishing: Result<(), String>,
     /// Dead letters, if they could be counted.
     pub dead: Option<u64>,
+    /// How long ago all was counted: RabbitMQ is asked at times; none: never.
+    pub counted_ago: Option<Duration>,
     depths: Vec<(Connector, u64)>,
 }
 
@@ -150,10 +152,10 @@ impl Queue {
     /// How it stands. It does not wait.
     #[must_use]
     pub fn view(&self) -> QueueView {
-        let (consuming, publishing, dead, depths) = match self {
+        let (consuming, publishing, dead, depths, counted_ago) = match self {
             Self::Amqp { broker, .. } => {
                 let (state, depths) = (broker.state().borrow().clone(), broker.depths());
-                (state.consuming, state.publishing, depths.dead, depths.connectors)
+                (state.consuming, state.publishing, depths.dead, depths.connectors, broker.depths_age())
             }
             Self::Embedded { queue, .. } => {
                 let (state, mut depths) = (queue.state(), queue.depths());
@@ -161,11 +163,11 @@ impl Queue {
                 for (connector, delayed) in depths.delayed {
                     *depths.connectors.entry(connector).or_default() += delayed;
                 }
-                (state.consuming, state.publishing, depths.dead, depths.connectors)
+                (state.consuming, state.publishing, depths.dead, depths.connectors, Some(Duration::ZERO))
             }
         };
         let depths = depths.into_iter().map(|(connector, depth)| (connector, u64::from(depth))).collect();
-        QueueView { consuming, publishing, dead: dead.map(u64::from), depths }
+        QueueView { consuming, publishing, dead: dead.map(u64::from), counted_ago, depths }
     }
 
     /// Says farewell. What the embedded queue has taken in is durable either way.

@@ -43,7 +43,12 @@ pub fn source(
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready: missing.is_empty(),
             missing,
-            queue: QueueStatus { at: at.clone(), connected: seen.consuming.is_ok(), dead_letters: seen.dead },
+            queue: QueueStatus {
+                at: at.clone(),
+                connected: seen.consuming.is_ok(),
+                dead_letters: seen.dead,
+                counted_seconds_ago: seen.counted_ago.map(|ago| ago.as_secs()),
+            },
             ledger: LedgerStatus { entries: ledger.entries(), failure },
             connectors,
         }

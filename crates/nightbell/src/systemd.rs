@@ -226,7 +226,12 @@ mod tests {
             version: String::new(),
             ready: missing.is_empty(),
             missing: missing.iter().map(|&text| text.to_owned()).collect(),
-            queue: QueueStatus { at: String::new(), connected: true, dead_letters },
+            queue: QueueStatus {
+                at: String::new(),
+                connected: true,
+                dead_letters,
+                counted_seconds_ago: None,
+            },
             ledger: LedgerStatus { entries: 0, failure: None },
             connectors: vec![connector],
         }

@@ -45,8 +45,13 @@ fn show(status: &Status, flags: AsJson) -> Result<(), Failure> {
         print_line(&format!("missing  {}", line(missing)))?;
     }
     let dead = status.queue.dead_letters.map_or("unknown".to_owned(), |count| count.to_string());
+    // RabbitMQ is asked now and then.
+    let counted = match status.queue.counted_seconds_ago {
+        None | Some(0) => String::new(),
+        Some(ago) => format!("; this and what waits was counted {ago} s ago"),
+    };
     print_line(&format!(
-        "queue    {}, {}; dead letters: {dead}",
+        "queue    {}, {}; dead letters: {dead}{counted}",
         line(&status.queue.at),
         yes_no(status.queue.connected, "connected")
     ))?;
