@@ -38,6 +38,8 @@ pub(crate) async fn what_compose_runs_delivers_with_the_least_privileges(_: Stri
     let checked = composed.nightbell(&["check", "--online"]).await?;
     ensure!(checked.code == Some(0), "the worker's user has what it needs: {checked:?}");
     composed.replay_as_operator().await?;
+    composed.discard_as_operator().await?;
+    composed.everybody_is_examined().await?;
     composed.nobody_may_more().await?;
     let Composed { worker, .. } = composed;
     ensure!(worker.terminate().await?.success());
@@ -127,14 +129,54 @@ impl Composed {
     }
 
     async fn replay_as_operator(&self) -> Result<()> {
-        let path = self.folder.path().join("nightbell.toml");
-        let text = std::fs::read_to_string(&path)?;
-        let text =
-            text.replace("nightbell-worker", "nightbell-operator").replace("amqp-worker", "amqp-operator");
-        std::fs::write(self.folder.path().join("operator.toml"), text)?;
+        self.configure_for("operator")?;
+        let listed = self.nightbell(&["--config", "operator.toml", "dead", "list"]).await?.success()?;
+        ensure!(listed.contains("refunds"), "{listed}");
         let replay = self.nightbell(&["--config", "operator.toml", "dead", "replay"]).await?;
         replay.success()?;
         self.settled("delivered", 3.0).await
+    }
+
+    /// The configuration with another of the shipped users.
+    fn configure_for(&self, user: &str) -> Result<()> {
+        let text = std::fs::read_to_string(self.folder.path().join("nightbell.toml"))?;
+        let text = text.replace("nightbell-worker", &format!("nightbell-{user}"));
+        let text = text.replace("amqp-worker", &format!("amqp-{user}"));
+        Ok(std::fs::write(self.folder.path().join(format!("{user}.toml")), text)?)
+    }
+
+    /// What is no event becomes a dead letter, which the operator sees and discards.
+    async fn discard_as_operator(&self) -> Result<()> {
+        let url = self.url_for("nightbell-publisher", "amqp-publisher")?;
+        let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        let sent = channel.basic_publish("nightbell.events".into(), "x".into(), options, b"{", properties);
+        sent.await?.await?;
+        self.settled("dead", 2.0).await?;
+        let discard = ["--config", "operator.toml", "dead", "discard", "--yes"];
+        let discarded = self.nightbell(&discard).await?.success()?;
+        ensure!(discarded.contains("discarded 1"), "{discarded}");
+        Ok(())
+    }
+
+    /// `check --online` answers every user, and says what it may do.
+    async fn everybody_is_examined(&self) -> Result<()> {
+        for (user, said) in [
+            (
+                "operator",
+                "note  user: it may publish events, and list, replay and discard dead letters, and not",
+            ),
+            ("publisher", "note  user: it may publish events, and not do the worker's part"),
+        ] {
+            self.configure_for(user)?;
+            let checked = self.nightbell(&["--config", &format!("{user}.toml"), "check", "--online"]).await?;
+            ensure!(checked.code == Some(77) && checked.stdout.contains(said), "{user}: {checked:?}");
+            let refused = "FAIL  permission to read: refused on ";
+            ensure!(checked.stdout.contains(refused), "{user}: {checked:?}");
+        }
+        Ok(())
     }
 
     /// What the users of `definitions.json` must not do.

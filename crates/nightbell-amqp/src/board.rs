@@ -1,6 +1,7 @@
 //! What is known of the broker's state, for `/readyz`, the metrics and `status`.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,11 @@ use tokio::sync::watch;
 
 const CONNECTED: &str = "nightbell_broker_connected";
 const QUEUE_DEPTH: &str = "nightbell_queue_depth";
+const UNAVAILABLE: &str = "nightbell_queue_unavailable";
 const DEAD_LETTERS: &str = "nightbell_dead_letters";
+
+/// The most queues that are named at once as not consumed.
+const REASONS_MAX: usize = 5;
 
 /// Whether the broker can be used; an `Err` says what is missing, in one line without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +39,7 @@ pub struct Depths {
 #[derive(Debug)]
 pub(crate) struct Board {
     facts: Mutex<Facts>,
+    subscribed: AtomicBool,
     state: watch::Sender<BrokerState>,
     depths: watch::Sender<Depths>,
     asked: Mutex<Option<Instant>>,
@@ -51,9 +57,12 @@ impl Board {
     pub(crate) fn new(connectors: &[Connector]) -> Self {
         metrics::describe_gauge!(CONNECTED, "1 when the broker can be consumed from and published to");
         metrics::describe_gauge!(QUEUE_DEPTH, "Messages that wait in a connector's queue");
+        let unavailable = "1 while the connector's own queue can't be consumed: it is missing, forbidden or declared otherwise";
+        metrics::describe_gauge!(UNAVAILABLE, unavailable);
         metrics::describe_gauge!(DEAD_LETTERS, "Dead letters in the broker");
         for connector in connectors {
             metrics::gauge!(QUEUE_DEPTH, "connector" => connector.to_string()).set(0);
+            metrics::gauge!(UNAVAILABLE, "connector" => connector.to_string()).set(0);
         }
         metrics::gauge!(DEAD_LETTERS).set(0);
         let facts = Facts {
@@ -62,12 +71,8 @@ impl Board {
             subscriptions: BTreeMap::new(),
         };
         let state = watch::Sender::new(facts.state());
-        let board = Self {
-            facts: Mutex::new(facts),
-            state,
-            depths: watch::Sender::default(),
-            asked: Mutex::default(),
-        };
+        let (subscribed, depths) = (AtomicBool::new(false), watch::Sender::default());
+        let board = Self { facts: Mutex::new(facts), subscribed, state, depths, asked: Mutex::default() };
         board.change(|_| ());
         board
     }
@@ -80,7 +85,21 @@ impl Board {
         self.change(|facts| facts.publisher = state);
     }
 
+    /// Whether there is any subscription, which sees to its own queue and says what is wrong with it.
+    pub(crate) fn is_subscribed(&self) -> bool {
+        self.subscribed.load(Ordering::Relaxed)
+    }
+
+    /// Something is wrong with a connector's queue itself, while the connection is up.
+    pub(crate) fn unavailable(&self, connector: &Connector) {
+        metrics::gauge!(UNAVAILABLE, "connector" => connector.to_string()).set(1);
+    }
+
     pub(crate) fn subscription(&self, connector: &Connector, state: Result<(), String>) {
+        if state.is_ok() {
+            metrics::gauge!(UNAVAILABLE, "connector" => connector.to_string()).set(0);
+        }
+        self.subscribed.store(true, Ordering::Relaxed);
         self.change(|facts| {
             match state {
                 Ok(()) => facts.subscriptions.remove(connector),
@@ -117,7 +136,7 @@ impl Board {
         let mut facts = self.lock();
         change(&mut facts);
         let state = facts.state();
-        let connected = state.consuming.is_ok() && state.publishing.is_ok();
+        let connected = facts.consumer.is_ok() && facts.publisher.is_ok();
         metrics::gauge!(CONNECTED).set(f64::from(u8::from(connected)));
         self.state.send_if_modified(|known| {
             let news = *known != state;
@@ -133,11 +152,15 @@ impl Board {
 
 impl Facts {
     fn state(&self) -> BrokerState {
-        let subscription = || match self.subscriptions.values().next() {
-            Some(reason) => Err(reason.clone()),
-            None => Ok(()),
+        let subscriptions = || {
+            let mut reasons: Vec<_> = self.subscriptions.values().take(REASONS_MAX).cloned().collect();
+            match self.subscriptions.len() - reasons.len() {
+                0 => {}
+                more => reasons.push(format!("and {more} more queues")),
+            }
+            if reasons.is_empty() { Ok(()) } else { Err(reasons.join("; ")) }
         };
-        let consuming = self.consumer.clone().and_then(|()| subscription());
+        let consuming = self.consumer.clone().and_then(|()| subscriptions());
         BrokerState { consuming, publishing: self.publisher.clone() }
     }
 }
@@ -156,6 +179,14 @@ mod tests {
         assert_eq!(state.borrow().consuming, Ok(()));
         board.subscription(&sre, Err("no queue".into()));
         assert_eq!(state.borrow().consuming, Err("no queue".into()));
+        for number in 0..6 {
+            board.subscription(&format!("a{number}").parse().unwrap(), Err(format!("no {number}")));
+        }
+        let all = "no 0; no 1; no 2; no 3; no 4; and 2 more queues";
+        assert_eq!(state.borrow().consuming, Err(all.into()));
+        for number in 0..6 {
+            board.subscription(&format!("a{number}").parse().unwrap(), Ok(()));
+        }
         board.consumer(Err("down".into()));
         assert_eq!(state.borrow().consuming, Err("down".into()));
         board.consumer(Ok(()));

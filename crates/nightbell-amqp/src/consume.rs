@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use crate::backoff::Backoff;
 use crate::board::{Board, Depths};
 use crate::broker::BrokerSettings;
-use crate::declare::ensure;
+use crate::declare::{ensure_queue_of, met};
 use crate::error::{AmqpError, in_full};
 use crate::limits::{CLOSE_WAIT_MAX, STEADY_MIN};
 use crate::link::{Link, Live};
@@ -26,7 +26,6 @@ use crate::message::read;
 use crate::names::Names;
 use crate::outage::{Gravity, Outage};
 use crate::settle::{AmqpSettler, Desk};
-use crate::topology::Topology;
 use crate::watchdog::{Finding, Watchdog};
 
 /// A connector's queue as its owner consumes it.
@@ -231,9 +230,14 @@ impl Builder {
             self.backoff.reset();
         }
         let Loss::Failed(reason) = loss else { return };
-        // A lost connection is reported by its link.
-        if session.live.is_up() {
-            self.outage.failed(Gravity::Passing, reason, Instant::now());
+        self.away(&session.live, Gravity::Passing, reason);
+    }
+
+    /// Notes why the queue is not consumed. A lost connection is reported by its link.
+    fn away(&mut self, live: &Live, gravity: Gravity, reason: &str) {
+        if live.is_up() {
+            self.outage.failed(gravity, reason, Instant::now());
+            self.board.unavailable(&self.connector);
         }
         self.board.subscription(&self.connector, Err(format!("the queue of {}: {reason}", self.connector)));
     }
@@ -255,7 +259,7 @@ impl Builder {
                     return Box::new(Built { builder: self, session });
                 }
                 Err(error) => {
-                    self.failed(&live, &error);
+                    self.failed(&live, &error).await;
                     sleep(self.backoff.wait(Gravity::of(&error))).await;
                 }
             }
@@ -265,30 +269,28 @@ impl Builder {
     async fn open(&self, live: &Arc<Live>) -> Result<Session, AmqpError> {
         let wired = &live.wired;
         // Again, although the connection did it: the queue may have been deleted since.
-        let topology = Topology::connector(&self.names, &self.connector);
-        ensure(&wired.connection, &topology, self.declare).await?;
+        ensure_queue_of(&wired.connection, &self.names, &self.connector, self.declare).await?;
         let channel = wired.channel().await?;
         let prefetch = self.link.prefetch();
         wired.step("set the prefetch", channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
         let queue = self.names.connector_queue(&self.connector);
         let tag = format!("{queue}@{}", std::process::id());
-        let (queue, tag) = (queue.as_str().into(), tag.as_str().into());
-        let answer = channel.basic_consume(queue, tag, BasicConsumeOptions::default(), FieldTable::default());
-        let consumer = wired.step("consume", answer).await?;
+        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+        let answer = channel.basic_consume(queue.as_str().into(), tag.as_str().into(), options, none);
+        let consumer = wired.step("consume", answer).await;
+        let consumer = consumer.map_err(|error| met(error, "consume from", &queue))?;
         let desk = Desk::open(&channel, prefetch);
         let (live, link, connector) = (Arc::clone(live), Arc::clone(&self.link), self.connector.clone());
         Ok(Session { live, channel, consumer, connector, link, prefetch, desk, began: Instant::now() })
     }
 
-    fn failed(&mut self, live: &Live, error: &AmqpError) {
+    async fn failed(&mut self, live: &Live, error: &AmqpError) {
         let reason = in_full(error);
-        if error.is_time_out() {
+        // One queue may be silent, for want of a leader, and the others sound.
+        if error.is_time_out() && !live.answers().await {
             live.give_up(reason.clone());
         }
-        if live.is_up() {
-            self.outage.failed(Gravity::of(error), &reason, Instant::now());
-        }
-        self.board.subscription(&self.connector, Err(reason));
+        self.away(live, Gravity::of(error), &reason);
     }
 }
 

@@ -15,12 +15,15 @@ use crate::broker::BrokerSettings;
 use crate::connect::Wired;
 use crate::death::death;
 use crate::declare::ensure;
-use crate::error::{AmqpError, is_unreadable, soft_error};
+use crate::error::{AmqpError, is_refused, is_unreadable, soft_error};
 use crate::limits::ACK_WAIT_MAX;
 use crate::link::ready_count;
 use crate::message::read;
 use crate::names::Names;
 use crate::topology::Topology;
+
+/// The number of letters that RabbitMQ 4.2.6 and 4.3.0 do not tell to who may only read them.
+const UNCOUNTED: u32 = u32::MAX;
 
 /// The dead letters that were there when it was opened, in the queue's order. Only one process browses at a
 /// time.
@@ -57,7 +60,12 @@ impl DeadQueue {
         ensure(&wired.connection, &Topology::dead(&names), settings.declare).await?;
         lock(&wired, &names).await?;
         // After the lock, so that nothing is counted that another browser still held.
-        let left = ready_count(&wired, &names.dead()).await?;
+        let left = match ready_count(&wired, &names.dead()).await {
+            Ok(left) => left,
+            // The first letter tells it.
+            Err(error) if is_refused(&error) => UNCOUNTED,
+            Err(error) => return Err(error),
+        };
         let channel = wired.channel().await?;
         Ok(Self { wired, channel, names, left })
     }
@@ -77,6 +85,7 @@ impl DeadQueue {
         if self.left == 0 {
             return Ok(None);
         }
+        let is_uncounted = self.left == UNCOUNTED;
         self.left -= 1;
         let got = self.channel.basic_get(self.names.dead().as_str().into(), BasicGetOptions::default());
         let got = async {
@@ -92,6 +101,9 @@ impl DeadQueue {
             self.left = 0;
             return Ok(None);
         };
+        if is_uncounted {
+            self.left = got.message_count;
+        }
         let held = Held(got.delivery.acker.clone());
         let message = read(&mut got.delivery);
         let table = got.delivery.properties.headers().as_ref();

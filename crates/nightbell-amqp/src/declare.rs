@@ -8,10 +8,12 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::protocol::AMQPSoftError;
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection};
+use nightbell_core::connector::Connector;
 use tokio::time::timeout;
 
-use crate::error::soft_error;
+use crate::error::{AmqpError, soft_error};
 use crate::limits::{STEP_WAIT_MAX, TOPOLOGY_WAIT_MAX};
+use crate::names::Names;
 use crate::topology::{Argument, Binding, Exchange, ExchangeKind, Queue, Topology};
 
 /// The queues are not as they must be.
@@ -44,10 +46,7 @@ pub enum TopologyError {
         objects: Vec<Object>,
     },
     /// The user may not do it.
-    #[error(
-        "the user of `queue.url` may not {action} {object}; grant it, or load what `nightbell topology` \
-         prints and set `queue.declare = false`"
-    )]
+    #[error("the user of `queue.url` may not {action} {object}; {}", grant(action))]
     Forbidden {
         /// What was tried.
         action: &'static str,
@@ -107,14 +106,19 @@ impl TopologyError {
     }
 }
 
-/// Declares what is not there, or with `declare` false only checks that all is there.
+/// Declares what is not there, or with `declare` false only checks that all is there. Gives what the broker does not let
+/// this user look for, as RabbitMQ 4.2.6 and 4.3 do: it may be there or not.
 pub(crate) async fn ensure(
     connection: &Connection,
     topology: &Topology,
     declare: bool,
-) -> Result<(), TopologyError> {
+) -> Result<Vec<Object>, TopologyError> {
     let work = async {
-        if declare { declare_all(connection, topology).await } else { check_all(connection, topology).await }
+        if declare {
+            declare_all(connection, topology).await.map(|()| Vec::new())
+        } else {
+            check_all(connection, topology).await
+        }
     };
     timeout(TOPOLOGY_WAIT_MAX, work).await.unwrap_or_else(|_| {
         let name = topology.queues.first().map_or_else(String::new, |queue| queue.name.clone());
@@ -148,39 +152,77 @@ async fn declare_all(connection: &Connection, topology: &Topology) -> Result<(),
     Ok(())
 }
 
-async fn check_all(connection: &Connection, topology: &Topology) -> Result<(), TopologyError> {
-    let mut objects = Vec::new();
+async fn check_all(connection: &Connection, topology: &Topology) -> Result<Vec<Object>, TopologyError> {
+    let mut looked = Looked::default();
     for exchange in &topology.exchanges {
         let object = Object::exchange(&exchange.name);
         let channel = channel(connection, &object).await?;
         let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
         let name = exchange.name.as_str().into();
         let answer = channel.exchange_declare(name, exchange.kind.lapin(), options, FieldTable::default());
-        note_missing(step("look for", &object, answer).await, object, &mut objects)?;
+        looked.note(step("look for", &object, answer).await, object)?;
     }
     for queue in &topology.queues {
         let object = Object::queue(&queue.name);
         let channel = channel(connection, &object).await?;
         let options = QueueDeclareOptions::durable().passive();
         let answer = channel.queue_declare(queue.name.as_str().into(), options, FieldTable::default());
-        note_missing(step("look for", &object, answer).await.map(drop), object, &mut objects)?;
+        looked.note(step("look for", &object, answer).await.map(drop), object)?;
     }
-    if objects.is_empty() { Ok(()) } else { Err(TopologyError::Missing { objects }) }
+    let Looked { missing: objects, unknown } = looked;
+    if objects.is_empty() { Ok(unknown) } else { Err(TopologyError::Missing { objects }) }
 }
 
-fn note_missing(
-    answer: Result<(), TopologyError>,
-    object: Object,
-    missing: &mut Vec<Object>,
-) -> Result<(), TopologyError> {
-    match answer {
-        Err(TopologyError::Failed { source, .. })
-            if soft_error(&source) == Some(&AMQPSoftError::NOTFOUND) =>
-        {
-            missing.push(object);
-            Ok(())
+/// What was not found.
+#[derive(Default)]
+struct Looked {
+    missing: Vec<Object>,
+    unknown: Vec<Object>,
+}
+
+impl Looked {
+    fn note(&mut self, answer: Result<(), TopologyError>, object: Object) -> Result<(), TopologyError> {
+        match answer {
+            Err(TopologyError::Failed { source, .. })
+                if soft_error(&source) == Some(&AMQPSoftError::NOTFOUND) =>
+            {
+                self.missing.push(object);
+            }
+            Err(TopologyError::Forbidden { .. }) => self.unknown.push(object),
+            other => return other,
         }
-        other => other,
+        Ok(())
+    }
+}
+
+/// Declares or checks a connector's queue. One that was declared otherwise is bound all the same, so that no event misses
+/// it while it waits for an operator.
+pub(crate) async fn ensure_queue_of(
+    connection: &Connection,
+    names: &Names,
+    connector: &Connector,
+    declare: bool,
+) -> Result<(), TopologyError> {
+    let topology = Topology::connector(names, connector);
+    let ensured = ensure(connection, &topology, declare).await;
+    if let Err(TopologyError::Mismatch { object, .. }) = &ensured {
+        let channel = channel(connection, object).await?;
+        for binding in &topology.bindings {
+            bind(&channel, binding).await?;
+        }
+        drop(timeout(STEP_WAIT_MAX, channel.close(200, "OK".into())).await);
+    }
+    ensured.map(drop)
+}
+
+/// What an error means that came of doing `action` to a queue that nobody could look for before.
+pub(crate) fn met(error: AmqpError, action: &'static str, queue: &str) -> AmqpError {
+    let AmqpError::Ended { step, source } = error else { return error };
+    let object = Object::queue(queue);
+    match soft_error(&source) {
+        Some(AMQPSoftError::ACCESSREFUSED) => TopologyError::Forbidden { action, object, source }.into(),
+        Some(AMQPSoftError::NOTFOUND) => TopologyError::Missing { objects: vec![object] }.into(),
+        Some(_) | None => AmqpError::Ended { step, source },
     }
 }
 
@@ -319,7 +361,17 @@ impl Argument {
     }
 }
 
-fn list(objects: &[Object]) -> String {
+fn grant(action: &str) -> &'static str {
+    match action {
+        "declare" | "bind" => {
+            "grant it, or load what `nightbell topology` prints and set `queue.declare = false`"
+        }
+        _ => "grant it with `rabbitmqctl set_permissions`",
+    }
+}
+
+/// Their names in one line.
+pub(crate) fn list(objects: &[Object]) -> String {
     objects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 

@@ -4,8 +4,6 @@
 //! more, which the broker compares and does not change, and each permission is tried with a request that comes to
 //! nothing when it is granted.
 
-use std::mem::discriminant;
-
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions};
 use lapin::protocol::AMQPSoftError;
 use lapin::types::{AMQPValue, FieldTable};
@@ -52,7 +50,7 @@ pub enum Shape {
     },
     /// It is there, but only a user who may configure it is told more.
     Unseen,
-    /// The broker does not even tell whether it is there.
+    /// The broker does not tell this user whether it is there, as RabbitMQ 4.2.6 and 4.3 do without a permission on it.
     Hidden,
 }
 
@@ -124,28 +122,38 @@ async fn examine_all(
         Some(Right { action: Action::Configure, object: object.clone(), is_granted })
     });
     let mut rights: Vec<_> = configured.collect();
-    let is_there = |name: &str, kind: &Object| {
-        let same = |object: &Object| discriminant(&object.kind) == discriminant(&kind.kind);
-        objects.iter().any(|(object, shape)| {
-            *object.name == *name && same(object) && !matches!(shape, Shape::Missing | Shape::Hidden)
-        })
-    };
-    for exchange in [names.events(), names.retry(), names.dead()] {
-        let object = Object::exchange(&exchange);
-        if is_there(&exchange, &object) {
-            let is_granted = may_write(wired, &exchange).await?;
-            rights.push(Right { action: Action::Write, object, is_granted });
+    let exchanges =
+        [names.events(), names.retry(), names.dead()].map(|name| (Action::Write, Object::exchange(&name)));
+    let queues = connectors.iter().map(|connector| names.connector_queue(connector));
+    let queues = queues.chain([names.dead()]).map(|name| (Action::Read, Object::queue(&name)));
+    for (action, object) in exchanges.into_iter().chain(queues) {
+        let Some((_, shape)) = objects.iter_mut().find(|(other, _)| *other == object) else { continue };
+        if *shape == Shape::Missing {
+            continue;
         }
-    }
-    let read = connectors.iter().map(|connector| names.connector_queue(connector));
-    for queue in read.chain([names.dead()]) {
-        let object = Object::queue(&queue);
-        if is_there(&queue, &object) {
-            let is_granted = may_read(wired, &queue).await?;
-            rights.push(Right { action: Action::Read, object, is_granted });
+        let tried = match action {
+            Action::Write | Action::Configure => may_write(wired, &object.name).await?,
+            Action::Read => may_read(wired, &object.name).await?,
+        };
+        match tried {
+            Tried::Granted if *shape == Shape::Hidden => *shape = Shape::Unseen,
+            Tried::Granted | Tried::Refused => {}
+            Tried::NotThere => *shape = Shape::Missing,
+        }
+        if *shape != Shape::Missing {
+            rights.push(Right { action, object, is_granted: tried == Tried::Granted });
         }
     }
     Ok(Examination { objects, rights })
+}
+
+/// What came of trying a permission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    Granted,
+    Refused,
+    /// It would be granted, and there is nothing to use it on.
+    NotThere,
 }
 
 async fn exchange_shape(wired: &Wired, exchange: Exchange) -> Result<Shape, AmqpError> {
@@ -174,11 +182,11 @@ async fn queue_shape(wired: &Wired, queue: Queue) -> Result<Shape, AmqpError> {
 
 /// How an object stands that was not found; none: it was.
 #[expect(clippy::result_large_err, reason = "it is made once, for an operator")]
-fn absent(looked: Result<(), TopologyError>) -> Result<Option<Shape>, AmqpError> {
+fn absent(looked: Result<Vec<Object>, TopologyError>) -> Result<Option<Shape>, AmqpError> {
     match looked {
-        Ok(()) => Ok(None),
+        Ok(unknown) if unknown.is_empty() => Ok(None),
+        Ok(_) => Ok(Some(Shape::Hidden)),
         Err(TopologyError::Missing { .. }) => Ok(Some(Shape::Missing)),
-        Err(TopologyError::Forbidden { .. }) => Ok(Some(Shape::Hidden)),
         Err(error) => Err(error.into()),
     }
 }
@@ -197,7 +205,7 @@ fn compared(declared: Result<(), TopologyError>) -> Result<Shape, AmqpError> {
 }
 
 /// Publishes in a transaction that is rolled back. The broker looks at the permission first.
-async fn may_write(wired: &Wired, exchange: &str) -> Result<bool, AmqpError> {
+async fn may_write(wired: &Wired, exchange: &str) -> Result<Tried, AmqpError> {
     let channel = wired.channel().await?;
     let tried = async {
         channel.tx_select().await?;
@@ -207,19 +215,19 @@ async fn may_write(wired: &Wired, exchange: &str) -> Result<bool, AmqpError> {
         channel.tx_rollback().await
     };
     match wired.step("try to publish", tried).await {
-        // A refusal closes the channel, and lapin says why only to whoever waits for an answer just then. Nothing else closes
-        // it: the exchange was there.
+        // A refusal closes the channel, and lapin says why only to whoever waits for an answer just then. Mostly
+        // nothing else closes it; of an exchange that nobody may look for it means that it can't be used, either way.
         Err(AmqpError::Ended { source, .. })
             if is_closed_channel(&source) && wired.connection.status().connected() =>
         {
-            Ok(false)
+            Ok(Tried::Refused)
         }
         other => granted(other, &channel).await,
     }
 }
 
 /// Consumes with an argument that no broker takes. The broker looks at the permission first, and nothing is delivered.
-async fn may_read(wired: &Wired, queue: &str) -> Result<bool, AmqpError> {
+async fn may_read(wired: &Wired, queue: &str) -> Result<Tried, AmqpError> {
     let channel = wired.channel().await?;
     let mut arguments = FieldTable::default();
     arguments.insert("x-priority".into(), AMQPValue::LongString("no number".into()));
@@ -233,21 +241,21 @@ async fn may_read(wired: &Wired, queue: &str) -> Result<bool, AmqpError> {
         Err(AmqpError::Ended { source, .. })
             if soft_error(&source) == Some(&AMQPSoftError::PRECONDITIONFAILED) =>
         {
-            Ok(true)
+            Ok(Tried::Granted)
         }
         other => granted(other, &channel).await,
     }
 }
 
-async fn granted(tried: Result<(), AmqpError>, channel: &Channel) -> Result<bool, AmqpError> {
+async fn granted(tried: Result<(), AmqpError>, channel: &Channel) -> Result<Tried, AmqpError> {
     leave(channel, tried.is_ok()).await;
     match tried {
-        Ok(()) => Ok(true),
-        Err(AmqpError::Ended { source, .. })
-            if soft_error(&source) == Some(&AMQPSoftError::ACCESSREFUSED) =>
-        {
-            Ok(false)
-        }
+        Ok(()) => Ok(Tried::Granted),
+        Err(AmqpError::Ended { source, step }) => match soft_error(&source) {
+            Some(AMQPSoftError::ACCESSREFUSED) => Ok(Tried::Refused),
+            Some(AMQPSoftError::NOTFOUND) => Ok(Tried::NotThere),
+            Some(_) | None => Err(AmqpError::Ended { source, step }),
+        },
         Err(error) => Err(error),
     }
 }

@@ -124,6 +124,11 @@ pub(crate) fn is_unreadable(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::ParsingError(_))
 }
 
+/// Whether the broker refused a request for want of a permission.
+pub(crate) fn is_refused(error: &AmqpError) -> bool {
+    matches!(error, AmqpError::Ended { source, .. } if soft_error(source) == Some(&AMQPSoftError::ACCESSREFUSED))
+}
+
 /// Whether something was asked on a channel that was closed already, for a reason that this does not say.
 pub(crate) fn is_closed_channel(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidChannelState(..))

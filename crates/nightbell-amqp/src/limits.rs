@@ -8,6 +8,9 @@ pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
 /// The longest that the broker may take to answer one request on a channel: open, declare, qos, consume, get.
 pub const STEP_WAIT_MAX: Duration = Duration::from_secs(20);
 
+/// The longest that a sound broker may take to answer when something else was not answered in time.
+pub(crate) const ANSWER_WAIT_MAX: Duration = Duration::from_secs(5);
+
 /// The longest that declaring or checking the whole topology may take.
 pub(crate) const TOPOLOGY_WAIT_MAX: Duration = Duration::from_secs(120);
 

@@ -17,9 +17,11 @@ use crate::backoff::Backoff;
 use crate::board::{Board, Depths};
 use crate::broker::BrokerSettings;
 use crate::connect::Wired;
-use crate::declare::ensure;
+use crate::declare::{Object, ensure, ensure_queue_of, list};
 use crate::error::{AmqpError, in_full, is_unreadable};
-use crate::limits::{DEPTHS_EVERY, PUBLISHER_WAIT_MAX, PULSE_EVERY, STEADY_MIN, UNREADABLE_CARE};
+use crate::limits::{
+    ANSWER_WAIT_MAX, DEPTHS_EVERY, PUBLISHER_WAIT_MAX, PULSE_EVERY, STEADY_MIN, UNREADABLE_CARE,
+};
 use crate::message::short;
 use crate::outage::{Gravity, Outage};
 use crate::topology::Topology;
@@ -46,6 +48,8 @@ struct Shared {
     standing: watch::Sender<Standing>,
     wanted: Notify,
     unreadable: Mutex<Option<Instant>>,
+    /// What was said to be taken for granted.
+    granted: Mutex<Vec<Object>>,
 }
 
 /// How the connection stands.
@@ -92,6 +96,7 @@ impl Link {
             standing: watch::Sender::new(down),
             wanted: Notify::new(),
             unreadable: Mutex::new(None),
+            granted: Mutex::default(),
         });
         let supervisor = tokio::spawn(supervise(Arc::clone(&shared)));
         Self { shared, supervisor }
@@ -168,6 +173,15 @@ impl Live {
         }
     }
 
+    /// Whether the broker answers at all: one queue may be silent for want of a leader, and all else sound.
+    pub(crate) async fn answers(&self) -> bool {
+        let asked = async {
+            let channel = self.wired.connection.create_channel().await?;
+            channel.close(200, "OK".into()).await
+        };
+        matches!(timeout(ANSWER_WAIT_MAX, asked).await, Ok(Ok(())))
+    }
+
     /// Whether it can still be used.
     pub(crate) fn is_up(&self) -> bool {
         self.broken.get().is_none() && self.wired.connection.status().connected()
@@ -207,9 +221,46 @@ async fn supervise(shared: Arc<Shared>) {
 impl Shared {
     async fn connect(&self) -> Result<Arc<Live>, AmqpError> {
         let wired = Wired::connect(&self.settings.url, self.role.what()).await?;
-        let topology = Topology::of(&self.settings.names, &self.connectors);
-        ensure(&wired.connection, &topology, self.settings.declare).await?;
+        let BrokerSettings { names, declare, .. } = &self.settings;
+        // Each subscription sees to its own queue, so that one that is wrong stops none of the others.
+        let topology = match self.role {
+            Role::Publisher if !declare => Topology::events(names),
+            Role::Publisher | Role::Consumer => Topology::of(names, &[]),
+        };
+        self.take_for_granted(ensure(&wired.connection, &topology, *declare).await?);
+        if self.role == Role::Publisher && *declare {
+            self.declare_queues(&wired).await?;
+        }
         Ok(Arc::new(Live { wired, broken: OnceLock::new(), given_up: Notify::new() }))
+    }
+
+    /// Says once what the broker does not let this user look for.
+    fn take_for_granted(&self, unknown: Vec<Object>) {
+        let mut granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
+        if !unknown.is_empty() && *granted != unknown {
+            let what = list(&unknown);
+            tracing::info!("the broker does not let this user look for {what}; taken to be there");
+            *granted = unknown;
+        }
+    }
+
+    /// Declares every connector's queue before the first event is published. One that can't be is left to its
+    /// subscription, and the events go to the others.
+    async fn declare_queues(&self, wired: &Wired) -> Result<(), AmqpError> {
+        for connector in &*self.connectors {
+            match ensure_queue_of(&wired.connection, &self.settings.names, connector, true).await {
+                Err(error) if wired.connection.status().connected() => {
+                    let reason = in_full(&error);
+                    if self.board.is_subscribed() {
+                        tracing::debug!(%connector, reason, "a queue can't be declared");
+                    } else {
+                        tracing::warn!(%connector, reason, "its queue can't be declared; it may miss what is published");
+                    }
+                }
+                ensured => ensured?,
+            }
+        }
+        Ok(())
     }
 
     /// Lends the connection out until it ends, and says why it ended.
@@ -304,14 +355,14 @@ impl Shared {
             for connector in &*self.connectors {
                 match ready_count(&live.wired, &names.connector_queue(connector)).await {
                     Ok(ready) => drop(depths.connectors.insert(connector.clone(), ready)),
-                    Err(error) if error.is_time_out() => return,
+                    Err(error) if error.is_time_out() && !live.answers().await => return,
                     // A queue that is not there is noticed by its consumer.
                     Err(_) => {}
                 }
             }
             match ready_count(&live.wired, &names.dead()).await {
                 Ok(dead) => depths.dead = Some(dead),
-                Err(error) if error.is_time_out() => return,
+                Err(error) if error.is_time_out() && !live.answers().await => return,
                 Err(_) => {}
             }
             self.board.depths(depths);

@@ -1,12 +1,11 @@
 //! Single questions to a broker, for `check --online` and `status`.
 
-use lapin::protocol::AMQPSoftError;
 use nightbell_core::connector::Connector;
 
 use crate::broker::BrokerSettings;
 use crate::connect::Wired;
-use crate::declare::ensure;
-use crate::error::{AmqpError, soft_error};
+use crate::declare::{TopologyError, ensure, met};
+use crate::error::AmqpError;
 use crate::link::look;
 use crate::topology::Topology;
 use crate::url::BrokerUrl;
@@ -19,8 +18,10 @@ const NAME: &str = "nightbell check";
 pub struct QueueReport {
     /// The queue's name.
     pub name: String,
-    /// Messages that wait; none if there is no such queue.
+    /// Messages that wait; none if there is no such queue, or if the broker tells this user nothing of it.
     pub ready: Option<u32>,
+    /// Whether the broker tells this user nothing of it.
+    pub is_hidden: bool,
     /// Consumers, active and standing by.
     pub consumers: u32,
 }
@@ -44,7 +45,8 @@ pub async fn ensure_topology(settings: &BrokerSettings, connectors: &[Connector]
     let topology = Topology::of(&settings.names, connectors);
     let ensured = ensure(&wired.connection, &topology, settings.declare).await;
     wired.close().await;
-    Ok(ensured?)
+    ensured?;
+    Ok(())
 }
 
 /// What each of `queues` holds. A queue that is not there is reported so.
@@ -58,15 +60,15 @@ pub async fn queue_report(
     let wired = Wired::connect(&settings.url, NAME).await?;
     let mut reports = Vec::with_capacity(queues.len());
     for queue in queues {
-        let name = queue.clone();
+        let report =
+            |ready, is_hidden, consumers| QueueReport { name: queue.clone(), ready, is_hidden, consumers };
         reports.push(match look(&wired, queue).await {
-            Ok(counts) => {
-                QueueReport { name, ready: Some(counts.message_count()), consumers: counts.consumer_count() }
-            }
-            Err(AmqpError::Ended { source, .. }) if soft_error(&source) == Some(&AMQPSoftError::NOTFOUND) => {
-                QueueReport { name, ready: None, consumers: 0 }
-            }
-            Err(error) => return Err(error),
+            Ok(counts) => report(Some(counts.message_count()), false, counts.consumer_count()),
+            Err(error) => match met(error, "look for", queue) {
+                AmqpError::Topology(TopologyError::Missing { .. }) => report(None, false, 0),
+                AmqpError::Topology(TopologyError::Forbidden { .. }) => report(None, true, 0),
+                error => return Err(error),
+            },
         });
     }
     wired.close().await;

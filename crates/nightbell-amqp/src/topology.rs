@@ -84,8 +84,8 @@ impl Topology {
     #[must_use]
     pub fn of(names: &Names, connectors: &[Connector]) -> Self {
         let mut all = Self::dead(names);
+        all.add(Self::events(names));
         all.exchanges.extend([
-            topic(names.events(), Some(names.dead())),
             topic(names.retry(), None),
             // A connector that was removed from the configuration leaves alerts in the retry queues. Without
             // a way out they would stay at the queue's head, and in the end hold up those of all other
@@ -118,6 +118,12 @@ impl Topology {
             bindings: vec![bind(dead.clone(), &dead, String::new())],
             queues: vec![quorum(dead, [], limit)],
         }
+    }
+
+    /// The part that a publisher of events needs.
+    #[must_use]
+    pub fn events(names: &Names) -> Self {
+        Self { exchanges: vec![topic(names.events(), Some(names.dead()))], ..Self::default() }
     }
 
     /// One connector's queue and its bindings; the exchanges are taken for granted.

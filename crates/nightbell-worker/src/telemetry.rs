@@ -88,7 +88,14 @@ pub fn describe() {
         "Time to make a group of records durable"
     );
     describe_counter!("nightbell_ledger_reset_total", "Ledgers that would not open and were begun anew");
-    describe_gauge!("nightbell_broker_connected", "1 while the queue is connected and its topology is right");
+    describe_gauge!(
+        "nightbell_broker_connected",
+        "1 while the queue is connected and what all connectors share is right"
+    );
+    describe_gauge!(
+        "nightbell_queue_unavailable",
+        "1 while the connector's own queue can't be consumed: it is missing, forbidden or declared otherwise"
+    );
     describe_gauge!(
         "nightbell_config_last_reload_successful",
         "1 if the configuration in use is the file's, 0 if its last reload failed"
@@ -244,7 +251,7 @@ impl Meters {
         [&self.queue_oldest, &self.in_flight, &self.breaker_open, &self.stopped]
             .into_iter()
             .for_each(|gauge| gauge.set(0.0));
-        for name in ["nightbell_queue_depth", CERTIFICATE_EXPIRY] {
+        for name in ["nightbell_queue_depth", "nightbell_queue_unavailable", CERTIFICATE_EXPIRY] {
             gauge!(name, "connector" => self.connector.as_str().to_owned()).set(0.0);
         }
     }

@@ -85,8 +85,9 @@ fn row(connector: &ConnectorStatus) -> [String; 7] {
 /// A queue without a worker.
 struct Row {
     name: String,
-    /// None: there is no such queue.
+    /// None: there is no such queue, or nothing is told of it.
     ready: Option<u64>,
+    is_hidden: bool,
     consumers: u32,
 }
 
@@ -98,7 +99,10 @@ async fn in_rabbitmq(config: &Config) -> Result<Vec<Row>, Failure> {
         wiring::connectors(config).iter().map(|connector| names.connector_queue(connector)).collect();
     queues.push(names.dead());
     let reports: Result<Vec<QueueReport>, AmqpError> = queue_report(&settings, &queues).await;
-    let row = |QueueReport { name, ready, consumers }| Row { name, ready: ready.map(u64::from), consumers };
+    let row = |QueueReport { name, ready, is_hidden, consumers }| {
+        let ready = ready.map(u64::from);
+        Row { name, ready, is_hidden, consumers }
+    };
     Ok(reports.or_fail(Code::Unavailable)?.into_iter().map(row).collect())
 }
 
@@ -106,7 +110,7 @@ async fn in_rabbitmq(config: &Config) -> Result<Vec<Row>, Failure> {
 async fn in_file(config: &Config) -> Result<Vec<Row>, Failure> {
     let queue = Queue::open(config).await?;
     let view = queue.view();
-    let row = |name: &str, ready| Row { name: name.to_owned(), ready, consumers: 0 };
+    let row = |name: &str, ready| Row { name: name.to_owned(), ready, is_hidden: false, consumers: 0 };
     let mut rows: Vec<Row> = view.depths().map(|(name, depth)| row(name.as_str(), Some(depth))).collect();
     rows.push(row("dead letters", view.dead));
     queue.close().await?;
@@ -120,8 +124,9 @@ fn print_queues(queues: &[Row], flags: AsJson) -> Result<(), Failure> {
         return print_json(&json!({ "worker": null, "queues": rows }));
     }
     let mut rows = table(&["queue", "waiting", "consumers"]);
-    for Row { name, ready, consumers } in queues {
-        let ready = ready.map_or("missing".to_owned(), |ready| ready.to_string());
+    for Row { name, ready, is_hidden, consumers } in queues {
+        let untold = if *is_hidden { "not told to this user" } else { "missing" };
+        let ready = ready.map_or(untold.to_owned(), |ready| ready.to_string());
         rows.add_row([name.clone(), ready, consumers.to_string()]);
     }
     print_table(&rows)

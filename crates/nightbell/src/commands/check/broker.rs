@@ -102,9 +102,31 @@ fn judge(examination: &Examination, declare: bool) -> Vec<Finding> {
         findings.push(Finding::ok("topology", said));
     }
     findings.extend(missing(&examination.objects, declare));
+    findings.extend(hidden(&examination.objects));
     findings.extend(examination.objects.iter().filter_map(|(object, shape)| stands(object, shape)));
     findings.extend(permissions(&examination.rights, declare));
+    findings.extend(lesser(&examination.rights));
     findings
+}
+
+/// What a user may do that may not do the worker's part, and is not meant to.
+fn lesser(rights: &[Right]) -> Option<Finding> {
+    let may = |action: Action, name: &str| {
+        rights
+            .iter()
+            .any(|right| right.is_granted && right.action == action && right.object.name.ends_with(name))
+    };
+    let is_whole = |right: &Right| right.is_granted || right.action == Action::Configure;
+    if rights.iter().all(is_whole) || !may(Action::Write, ".events") {
+        return None;
+    }
+    let work = if may(Action::Read, ".dead") && may(Action::Write, ".retry") {
+        "publish events, and list, replay and discard dead letters"
+    } else {
+        "publish events"
+    };
+    let said = format!("it may {work}, and not do the worker's part");
+    Some(Finding::note("user", said, "for a user that shall do no more, nothing is to be done"))
 }
 
 /// What is not there, in one line, since mostly it is everything.
@@ -125,7 +147,7 @@ fn missing(objects: &[(Object, Shape)], declare: bool) -> Option<Finding> {
 
 fn stands(object: &Object, shape: &Shape) -> Option<Finding> {
     match shape {
-        Shape::Sound | Shape::Missing => None,
+        Shape::Sound | Shape::Missing | Shape::Hidden => None,
         Shape::Otherwise { argument, found, wanted } => Some(Finding::fail(
             Fault::Unavailable,
             object.to_string(),
@@ -143,13 +165,25 @@ fn stands(object: &Object, shape: &Shape) -> Option<Finding> {
                 object.kind
             ),
         )),
-        Shape::Hidden => Some(Finding::fail(
-            Fault::NoPermission,
-            object.to_string(),
-            "the user of `queue.url` may not even see it",
-            "grant the user permissions on it: `rabbitmqctl set_permissions`",
-        )),
     }
+}
+
+/// What the broker tells nothing of, in one line.
+fn hidden(objects: &[(Object, Shape)]) -> Option<Finding> {
+    let hidden: Vec<_> = objects
+        .iter()
+        .filter(|(_, shape)| *shape == Shape::Hidden)
+        .map(|(object, _)| object.to_string())
+        .collect();
+    let said = format!(
+        "this user has no right to {} of {}, so the broker does not tell it whether they are there: {}",
+        hidden.len(),
+        objects.len(),
+        hidden.join(", ")
+    );
+    let cure = "set `queue.management_url`, or compare `rabbitmqctl list_exchanges` and `list_queues` with \
+                `nightbell topology`";
+    (!hidden.is_empty()).then(|| Finding::note("topology", said, cure))
 }
 
 /// One line for each kind of permission.

@@ -53,7 +53,7 @@ async fn ask(
     for exchange in topology.exchanges {
         let object = Object::exchange(&exchange.name);
         if let Some(shape) = seen(examination, &object) {
-            let settings = find(&management, &object).await?;
+            let Some(settings) = find(&management, &object, shape).await? else { continue };
             resolve(shape, || compare_exchange(&exchange, &settings));
         }
     }
@@ -61,7 +61,7 @@ async fn ask(
     for queue in topology.queues {
         let object = Object::queue(&queue.name);
         if let Some(shape) = seen(examination, &object) {
-            let (settings, policies) = find_queue(&management, &object).await?;
+            let Some((settings, policies)) = find_queue(&management, &object, shape).await? else { continue };
             resolve(shape, || compare_queue(&queue, &settings));
             queues.push((queue, policies));
         }
@@ -77,28 +77,40 @@ fn seen<'e>(examination: &'e mut Examination, object: &Object) -> Option<&'e mut
 
 /// Puts a shape right that AMQP could not tell.
 fn resolve(shape: &mut Shape, compare: impl FnOnce() -> Shape) {
-    if *shape == Shape::Unseen {
+    if matches!(shape, Shape::Unseen | Shape::Hidden) {
         *shape = compare();
     }
 }
 
-async fn find(management: &Management, object: &Object) -> Result<ObjectSettings, Unusable> {
+/// How an object stands; none: it is missing, which AMQP could not tell.
+async fn find(
+    management: &Management,
+    object: &Object,
+    shape: &mut Shape,
+) -> Result<Option<ObjectSettings>, Unusable> {
     let found = management.find(object).await?;
-    found.ok_or_else(|| Unusable::AnotherBroker { place: management.place(), object: object.clone() })
+    if found.is_none() && *shape != Shape::Hidden {
+        return Err(Unusable::AnotherBroker { place: management.place(), object: object.clone() });
+    }
+    if found.is_none() {
+        *shape = Shape::Missing;
+    }
+    Ok(found)
 }
 
 /// Asks again until the queue has told its policies to the API, which a new one does within seconds.
 async fn find_queue(
     management: &Management,
     object: &Object,
-) -> Result<(ObjectSettings, Policies), Unusable> {
+    shape: &mut Shape,
+) -> Result<Option<(ObjectSettings, Policies)>, Unusable> {
     let until = Instant::now() + TELL_WAIT_MAX;
     let mut beat = interval(ASK_EVERY);
     loop {
         beat.tick().await;
-        let mut settings = find(management, object).await?;
+        let Some(mut settings) = find(management, object, shape).await? else { return Ok(None) };
         if let Some(policies) = settings.policies.take() {
-            return Ok((settings, policies));
+            return Ok(Some((settings, policies)));
         }
         if Instant::now() > until {
             return Err(Unusable::Untold { place: management.place(), object: object.clone() });
