@@ -236,7 +236,7 @@ async fn rabbitmq([metrics, management]: &[u16; 2]) -> Result<RabbitNode> {
     let plugins = std::fs::read_to_string(shipped("deploy/rabbitmq/enabled_plugins"))?;
     let (settings, definitions) =
         (settings + &listeners.concat(), shipped("deploy/rabbitmq/definitions.json"));
-    let extras = Extras { plugins, settings, definitions: Some(definitions) };
+    let extras = Extras { plugins, settings, definitions: Some(definitions), ..Extras::default() };
     Ok(RabbitNode::start_with(&extras).await?)
 }
 

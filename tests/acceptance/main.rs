@@ -14,6 +14,7 @@ mod embedded;
 mod examples;
 mod first_run;
 mod ingest;
+mod links;
 mod monitoring;
 mod operators;
 mod private;
@@ -109,6 +110,12 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         brokers::a_queue_of_one_connector_declared_otherwise_stops_no_other,
         brokers::a_queue_deleted_while_it_is_consumed_is_declared_again,
         brokers::a_forbidden_queue_of_one_connector_stops_no_other,
+        links::a_broker_of_a_private_authority_is_reached_by_its_ca_file,
+        links::a_broker_that_wants_a_client_certificate_gets_ours,
+        links::tls_on_a_plain_port_and_the_reverse_are_named,
+        links::a_certificate_for_another_name_is_named,
+        links::a_host_that_swallows_everything_keeps_nobody_from_the_next,
+        links::a_password_of_its_own_needs_no_escaping_and_one_that_breaks_the_url_is_told,
         brokers::connections_closed_by_the_administrator_are_made_again,
         doctor::the_doctor_names_a_queue_that_was_declared_otherwise,
         doctor::the_doctor_names_permissions_that_are_missing,

@@ -47,15 +47,17 @@ const DEFINITIONS: &str = "definitions.json";
 pub struct Extras {
     /// Its plugins, as an Erlang list with a dot at the end.
     pub plugins: String,
-    /// Further lines of `rabbitmq.conf`, which go before the tests' own.
+    /// Further lines of `rabbitmq.conf`, which go before the tests' own; `FOLDER` there is the node's folder, as it sees it.
     pub settings: String,
+    /// Further files in its folder, by their names.
+    pub files: Vec<(&'static str, String)>,
     /// A file of definitions that it loads. It gets a copy, since a node in another root sees no folder but its own.
     pub definitions: Option<PathBuf>,
 }
 
 impl Default for Extras {
     fn default() -> Self {
-        Self { plugins: "[].\n".to_owned(), settings: String::new(), definitions: None }
+        Self { plugins: "[].\n".to_owned(), settings: String::new(), files: Vec::new(), definitions: None }
     }
 }
 
@@ -227,8 +229,12 @@ impl RabbitNode {
             "{}\nlisteners.tcp.1 = 127.0.0.1:{}\nloopback_users = none\nlog.console = false\n\
              log.file.level = info\n\
              disk_free_limit.absolute = 1MB\n",
-            extras.settings, self.ports.amqp
+            extras.settings.replace("FOLDER", &self.path_within("").display().to_string()),
+            self.ports.amqp
         );
+        for (name, content) in &extras.files {
+            std::fs::write(self.path(name), content)?;
+        }
         if let Some(definitions) = &extras.definitions {
             std::fs::copy(definitions, self.path(DEFINITIONS))?;
             settings += &format!("load_definitions = {}\n", self.path_within(DEFINITIONS).display());

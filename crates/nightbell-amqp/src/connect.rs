@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
+use lapin::options::ConfirmSelectOptions;
+use lapin::tcp::AsyncTcpStream;
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Event};
-use tokio::net::lookup_host;
 use tokio::time::timeout;
 
+use crate::dial::{Address, addresses};
 use crate::error::{AmqpError, refused_connection};
-use crate::limits::{CLOSE_WAIT_MAX, CONNECT_WAIT_MAX, STEP_WAIT_MAX};
+use crate::greeting::explained;
+use crate::limits::{CLOSE_WAIT_MAX, CONNECT_WAIT_MAX, DIAL_WAIT_MAX, STEP_WAIT_MAX};
 use crate::url::BrokerUrl;
 
 /// An open connection and the socket under it.
@@ -31,12 +33,26 @@ pub(crate) struct Wired {
 struct Cut(Arc<Mutex<Option<TcpStream>>>);
 
 impl Wired {
-    /// Connects under the name `name`.
+    /// Connects under the name `name` to the first address that takes it. Each has a time of its own, so that one that
+    /// swallows everything does not use up that of the others.
     ///
     /// # Errors
     /// [`AmqpError`]: unreachable, timed out, or refused.
     pub(crate) async fn connect(url: &BrokerUrl, name: &str) -> Result<Self, AmqpError> {
-        let place = url.place();
+        let (addresses, mut errors) = addresses(url).await;
+        for address in addresses {
+            match Self::connect_to(url, &address, name).await {
+                Ok(wired) => return Ok(wired),
+                // It is the same for all.
+                Err(error @ AmqpError::Login { .. }) => return Err(error),
+                Err(error) => errors.push(error),
+            }
+        }
+        Err(AmqpError::of_all(errors))
+    }
+
+    async fn connect_to(url: &BrokerUrl, address: &Address, name: &str) -> Result<Self, AmqpError> {
+        let place = address.place.clone();
         let cut = Cut::default();
         let socket = Arc::clone(&cut.0);
         let properties = ConnectionProperties::default()
@@ -45,31 +61,31 @@ impl Wired {
             .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
         let runtime = lapin::runtime::default_runtime()
             .map_err(|source| AmqpError::Unreachable { place: place.clone(), source })?;
-        let tls = url.is_tls();
+        let tls = url.is_tls().then(|| (address.name.clone(), url.tls_config()));
+        let at = address.socket;
         let handshake = Connection::connector(
             url.uri(),
             runtime,
-            async move |uri: AMQPUri, runtime| {
-                let dialled = timeout(CONNECT_WAIT_MAX, async {
-                    let addresses: Vec<_> =
-                        lookup_host((uri.authority.host.as_str(), uri.authority.port)).await?.collect();
-                    let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
-                    if let AsyncTcpStream::Plain(plain) = &stream {
-                        let second = TcpStream::from(plain.get_ref().as_fd().try_clone_to_owned()?);
-                        *socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(second);
-                    }
-                    if !tls {
-                        return Ok(stream);
-                    }
-                    stream.into_tls(&uri.authority.host, OwnedTLSConfig::default().as_ref()).await
-                });
-                dialled.await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())).map_err(lapin::Error::from)
+            async move |_: AMQPUri, runtime| {
+                let dialled = timeout(DIAL_WAIT_MAX, AsyncTcpStream::connect(&runtime, at)).await;
+                let stream = dialled.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))?;
+                if let AsyncTcpStream::Plain(plain) = &stream {
+                    let second = TcpStream::from(plain.get_ref().as_fd().try_clone_to_owned()?);
+                    *socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(second);
+                }
+                match &tls {
+                    None => Ok(stream),
+                    Some((name, config)) => Ok(stream.into_tls(name, config.as_ref()).await?),
+                }
             },
             properties,
         );
         match timeout(CONNECT_WAIT_MAX, handshake).await {
             Ok(Ok(connection)) => Ok(Self { connection, place, cut }),
-            Ok(Err(source)) => Err(refused_connection(place, url.vhost(), source)),
+            Ok(Err(source)) => match refused_connection(place, url.vhost(), source) {
+                error @ AmqpError::Unreachable { .. } => Err(explained(error, url, address).await),
+                error => Err(error),
+            },
             Err(_) => Err(AmqpError::TimedOut { place, step: "connect", wait: CONNECT_WAIT_MAX }),
         }
     }
@@ -80,6 +96,16 @@ impl Wired {
     /// [`AmqpError::TimedOut`] or [`AmqpError::Ended`].
     pub(crate) async fn channel(&self) -> Result<Channel, AmqpError> {
         self.step("open a channel", self.connection.create_channel()).await
+    }
+
+    /// Opens a channel whose publishes the broker confirms.
+    ///
+    /// # Errors
+    /// [`AmqpError::TimedOut`] or [`AmqpError::Ended`].
+    pub(crate) async fn confirming_channel(&self) -> Result<Channel, AmqpError> {
+        let channel = self.channel().await?;
+        self.step("ask for confirms", channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        Ok(channel)
     }
 
     /// Waits for the broker's answer to one request, within [`STEP_WAIT_MAX`].

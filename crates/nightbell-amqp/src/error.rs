@@ -7,6 +7,7 @@ use lapin::ErrorKind;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 
 use crate::declare::TopologyError;
+use crate::tls::TlsFault;
 
 /// The broker can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,20 @@ pub enum AmqpError {
         step: &'static str,
         /// How long it was waited for.
         wait: Duration,
+    },
+    /// TLS failed, for the want of something that an operator can change.
+    #[error("{place} {fault}")]
+    Tls {
+        /// Host and port.
+        place: String,
+        /// Why.
+        fault: TlsFault,
+    },
+    /// None of several addresses took the connection.
+    #[error("{}", all(errors))]
+    AtNone {
+        /// What each said.
+        errors: Vec<AmqpError>,
     },
     /// The broker refused the user or the password.
     #[error("{place} refused the user name or the password of `queue.url`")]
@@ -81,7 +96,8 @@ impl AmqpError {
     pub fn is_standing(&self) -> bool {
         match self {
             Self::Topology(error) => error.is_standing(),
-            Self::Login { .. } | Self::VirtualHost { .. } | Self::Unreadable => true,
+            Self::AtNone { errors } => errors.iter().all(Self::is_standing),
+            Self::Login { .. } | Self::VirtualHost { .. } | Self::Tls { .. } | Self::Unreadable => true,
             Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::Busy
@@ -93,11 +109,21 @@ impl AmqpError {
 }
 
 impl AmqpError {
+    /// The one error of several attempts.
+    pub(crate) fn of_all(mut errors: Vec<Self>) -> Self {
+        match errors.pop() {
+            Some(error) if errors.is_empty() => error,
+            last => Self::AtNone { errors: errors.into_iter().chain(last).collect() },
+        }
+    }
+
     /// Whether the broker kept silent, so that its connection is not to be trusted.
     pub(crate) fn is_time_out(&self) -> bool {
         match self {
             Self::TimedOut { .. } | Self::Topology(TopologyError::TimedOut { .. }) => true,
+            Self::AtNone { errors } => errors.iter().any(Self::is_time_out),
             Self::Topology(_)
+            | Self::Tls { .. }
             | Self::Login { .. }
             | Self::VirtualHost { .. }
             | Self::Unreachable { .. }
@@ -108,6 +134,11 @@ impl AmqpError {
             | Self::NoAmqp { .. } => false,
         }
     }
+}
+
+fn all(errors: &[AmqpError]) -> String {
+    let each: Vec<_> = errors.iter().map(|error| in_full(error)).collect();
+    each.join("; ")
 }
 
 /// What a failed handshake means.

@@ -2,15 +2,17 @@
 
 use std::io;
 
+use futures::future::join_all;
 use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
+use lapin::tcp::AsyncTcpStream;
 use lapin::types::parsing::parse_field_table;
 use lapin::types::{AMQPValue, FieldTable};
-use tokio::net::lookup_host;
 use tokio::time::timeout;
 
+use crate::dial::{Address, addresses};
 use crate::error::AmqpError;
-use crate::limits::CONNECT_WAIT_MAX;
+use crate::limits::{CONNECT_WAIT_MAX, DIAL_WAIT_MAX};
+use crate::tls::tls_fault;
 use crate::url::BrokerUrl;
 
 /// What a client says first.
@@ -25,27 +27,53 @@ const GREETING_BYTES_MAX: u32 = 128 * 1024;
 /// `connection.start` of version 0-9: class, method, version.
 const START: [u8; 6] = [0, 10, 0, 10, 0, 9];
 
-/// The broker's product and version, such as `RabbitMQ 3.10.8`. It does not log in.
-///
-/// # Errors
-/// [`AmqpError`]: nobody listens, no answer in time, or what answers does not speak AMQP 0-9-1.
-pub async fn broker_version(url: &BrokerUrl) -> Result<String, AmqpError> {
-    let place = url.place();
-    match timeout(CONNECT_WAIT_MAX, greeting(url)).await {
+/// How an alert begins, which is how a listener with TLS answers to one that speaks plainly.
+const TLS_ALERT: u8 = 21;
+const TLS_MAJOR: u8 = 3;
+
+/// A listener with TLS was spoken to plainly.
+#[derive(Debug, thiserror::Error)]
+#[error("it answered with a TLS alert")]
+pub(crate) struct SpeaksTls;
+
+/// What answers at each address of the broker: its product and version, such as `RabbitMQ 3.10.8`, by `host:port`. It does
+/// not log in.
+pub async fn broker_versions(url: &BrokerUrl) -> Vec<(String, Result<String, AmqpError>)> {
+    let (mut addresses, errors) = addresses(url).await;
+    addresses.sort_by(|one, other| one.place.cmp(&other.place));
+    let unknown = errors.into_iter().map(|error| (String::new(), Err(error)));
+    let asked = addresses.iter().map(async |address| (address.place.clone(), version(url, address).await));
+    join_all(asked).await.into_iter().chain(unknown).collect()
+}
+
+async fn version(url: &BrokerUrl, address: &Address) -> Result<String, AmqpError> {
+    let place = address.place.clone();
+    match timeout(CONNECT_WAIT_MAX, greeting(url, address)).await {
         Ok(Ok(greeting)) => product(&greeting).ok_or(AmqpError::NoAmqp { place }),
-        Ok(Err(cause)) if cause.kind() == io::ErrorKind::InvalidData => Err(AmqpError::NoAmqp { place }),
-        Ok(Err(cause)) => Err(AmqpError::Unreachable { place, source: cause.into() }),
+        Ok(Err(cause)) => Err(match tls_fault(&cause, url) {
+            Some(fault) => AmqpError::Tls { place, fault },
+            None if cause.kind() == io::ErrorKind::InvalidData => AmqpError::NoAmqp { place },
+            None => AmqpError::Unreachable { place, source: cause.into() },
+        }),
         Err(_) => Err(AmqpError::TimedOut { place, step: "greet", wait: CONNECT_WAIT_MAX }),
     }
 }
 
+/// A failed connection, with TLS' part in it if it has one: lapin does not always tell.
+pub(crate) async fn explained(error: AmqpError, url: &BrokerUrl, address: &Address) -> AmqpError {
+    match version(url, address).await {
+        Err(told @ (AmqpError::Tls { .. } | AmqpError::NoAmqp { .. })) => told,
+        Ok(_) | Err(_) => error,
+    }
+}
+
 /// The payload of the broker's first frame.
-async fn greeting(url: &BrokerUrl) -> io::Result<Vec<u8>> {
+async fn greeting(url: &BrokerUrl, address: &Address) -> io::Result<Vec<u8>> {
     let runtime = lapin::runtime::default_runtime().map_err(io::Error::other)?;
-    let addresses: Vec<_> = lookup_host((url.host(), url.port())).await?.collect();
-    let mut stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+    let dialled = timeout(DIAL_WAIT_MAX, AsyncTcpStream::connect(&runtime, address.socket)).await;
+    let mut stream = dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
     if url.is_tls() {
-        stream = stream.into_tls(url.host(), OwnedTLSConfig::default().as_ref()).await?;
+        stream = stream.into_tls(&address.name, url.tls_config().as_ref()).await?;
     }
     stream.write_all(&PROTOCOL_HEADER).await?;
     stream.flush().await?;
@@ -55,6 +83,9 @@ async fn greeting(url: &BrokerUrl) -> io::Result<Vec<u8>> {
 async fn first_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut head = [0; FRAME_HEAD_BYTES];
     stream.read_exact(&mut head).await?;
+    if let [TLS_ALERT, TLS_MAJOR, ..] = head {
+        return Err(io::Error::other(SpeaksTls));
+    }
     let [kind, 0, 0, a, b, c, d] = head else { return Err(io::ErrorKind::InvalidData.into()) };
     let size = u32::from_be_bytes([a, b, c, d]);
     if kind != 1 || size > GREETING_BYTES_MAX {

@@ -17,6 +17,7 @@ mod consume;
 mod dead;
 mod death;
 mod declare;
+mod dial;
 mod doctor;
 mod error;
 mod greeting;
@@ -29,6 +30,7 @@ mod outage;
 mod publish;
 mod report;
 mod settle;
+mod tls;
 mod topology;
 mod url;
 mod watchdog;
@@ -40,7 +42,7 @@ pub use self::dead::{DeadLetter, DeadQueue, Held};
 pub use self::declare::{Object, ObjectKind, TopologyError};
 pub use self::doctor::{Action, Examination, Right, Shape, examine};
 pub use self::error::AmqpError;
-pub use self::greeting::broker_version;
+pub use self::greeting::broker_versions;
 pub use self::limits::{
     ACK_WAIT_MAX, CONFIRM_WAIT_MAX, CONNECT_WAIT_MAX, HEADERS_BYTES_MAX, PUBLISH_CHANNELS, PUBLISH_WAIT_MAX,
     STEP_WAIT_MAX,
@@ -50,5 +52,6 @@ pub use self::names::{BadPrefix, Names};
 pub use self::publish::AmqpOutlet;
 pub use self::report::{QueueReport, ensure_topology, probe, queue_report};
 pub use self::settle::AmqpSettler;
+pub use self::tls::TlsFault;
 pub use self::topology::{Argument, Binding, Exchange, ExchangeKind, Queue, Topology, definitions};
-pub use self::url::{BadUrl, BrokerUrl};
+pub use self::url::{BadUrl, BrokerTls, BrokerUrl, Host};

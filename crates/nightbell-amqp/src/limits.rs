@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-/// The longest that connecting may take, from the name look-up to the end of the handshake.
+/// The longest that connecting to one address may take, from TCP to the end of the handshake; and so may a look-up of a name.
 pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// The longest that one address may take to accept a TCP connection: the kernel asks three times within it.
+pub(crate) const DIAL_WAIT_MAX: Duration = Duration::from_secs(4);
+
+/// The most addresses that are tried in a row.
+pub(crate) const ADDRESSES_MAX: usize = 16;
 
 /// The longest that the broker may take to answer one request on a channel: open, declare, qos, consume, get.
 pub const STEP_WAIT_MAX: Duration = Duration::from_secs(20);

@@ -175,7 +175,9 @@ impl Pem {
         &self.file
     }
 
-    pub(crate) fn text(&self) -> &[u8] {
+    /// What it holds, a secret where that is a key.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
         self.text.expose_secret()
     }
 }

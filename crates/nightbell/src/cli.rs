@@ -182,6 +182,9 @@ pub struct Publish {
     /// What the names of exchanges and queues begin with; only with --queue-url.
     #[arg(long, default_value = "nightbell", requires = "queue_url")]
     pub prefix: String,
+    /// What an `amqps` URL needs.
+    #[command(flatten)]
+    pub queue_tls: QueueTls,
     /// How long to try while the broker is down; with --fail-open, how long all may take.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
@@ -194,6 +197,25 @@ pub struct Publish {
     /// Reports whose form is told by a flag; last, since its heading holds for what follows.
     #[command(flatten)]
     pub forced: ForcedFormats,
+}
+
+/// The files that TLS with a RabbitMQ named by a flag needs.
+#[derive(Debug, Default, Args)]
+pub struct QueueTls {
+    /// PEM certificates of authorities to trust for an `amqps` URL, besides the system's.
+    #[arg(long, value_name = "FILE", env = "NIGHTBELL_QUEUE_CA_FILE")]
+    pub queue_ca_file: Option<PathBuf>,
+    /// Our certificate for a RabbitMQ that asks for one.
+    #[arg(long, value_name = "FILE", env = "NIGHTBELL_QUEUE_CLIENT_CERTIFICATE")]
+    pub queue_client_certificate: Option<PathBuf>,
+    /// Its key, if that is not in the same file.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "NIGHTBELL_QUEUE_CLIENT_KEY",
+        requires = "queue_client_certificate"
+    )]
+    pub queue_client_key: Option<PathBuf>,
 }
 
 /// A flag for each format, which holds whatever the content looks like.
@@ -322,6 +344,9 @@ pub struct Drain {
     /// What the names of exchanges and queues begin with there.
     #[arg(long, default_value = "nightbell")]
     pub prefix: String,
+    /// What an `amqps` URL needs.
+    #[command(flatten)]
+    pub queue_tls: QueueTls,
     /// Only check the exchanges and queues there, and declare none.
     #[arg(long)]
     pub no_declare: bool,

@@ -29,7 +29,7 @@ use nightbell_core::alert::KeyPart;
 use nightbell_core::connector::Connector;
 use nightbell_core::event::{Severity, Status};
 use nightbell_core::priority::{Priorities, Priority};
-use nightbell_xmatters::{Auth, Payload};
+use nightbell_xmatters::{Auth, Payload, Pem};
 use secrecy::SecretString;
 use toml::de::DeTable;
 use url::Url;
@@ -99,8 +99,14 @@ pub struct Config {
 /// `[queue]`: RabbitMQ.
 #[derive(Debug, Clone)]
 pub struct QueueConfig {
-    /// `amqp://…` or `amqps://…`, with a host; empty if it was not read.
+    /// `amqp://…` or `amqps://…`, with a host or several; empty if it was not read.
     pub url: SecretString,
+    /// The user and the password, if they are not in `url`.
+    pub login: Option<(String, SecretString)>,
+    /// Certificates of authorities to trust besides the system's.
+    pub ca: Option<Pem>,
+    /// With what we present ourselves.
+    pub client_certificate: Option<ClientCertificate>,
     /// What all queue and exchange names begin with: 1 to 64 of `A-Z a-z 0-9 . _ -`.
     pub prefix: String,
     /// How many unsettled messages one connector may hold, 1 to 2000.

@@ -26,8 +26,7 @@ pub fn begin(cli: &Cli) -> Result<Log, Failure> {
     // lapin says each lost connection at ERROR; nightbell-amqp says it once, and when it is over. The HTTP crates log
     // paths and headers, which are secrets here, so they stay silent whatever is asked for. What there is to say about
     // traces, nightbell-trace says.
-    const SILENT: &str =
-        "lapin=off,hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,rustls=warn,sled=warn,opentelemetry=off";
+    const SILENT: &str = "lapin=off,hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,rustls=warn,rustls_platform_verifier=off,sled=warn,opentelemetry=off";
     let level = cli.log_level();
     let filter = EnvFilter::try_new(format!("{level},{SILENT}"))
         .map_err(|error| Failure::new(Code::Usage, format!("--log `{level}`: {error}")))?;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use nightbell_amqp::{Broker, BrokerSettings, BrokerUrl, Names};
+use nightbell_amqp::{Broker, BrokerSettings, BrokerTls, BrokerUrl, Names};
 use nightbell_core::connector::Connector;
 use nightbell_core::owner::Settings;
 use nightbell_core::pace::Rate;
@@ -13,10 +14,11 @@ use nightbell_core::ports::Dice;
 use nightbell_core::routing::{AlertGroup, Routing, default_statuses};
 use nightbell_trace::{TraceSettings, Tracer};
 use nightbell_worker::{SystemClock, telemetry};
-use nightbell_xmatters::{DestinationSettings, Verification, Xmatters};
+use nightbell_xmatters::{DestinationSettings, Pem, Verification, Xmatters};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::config::{AlertGroupConfig, Config, ConnectorConfig, QueueConfig};
+use crate::cli::QueueTls;
+use crate::config::{AlertGroupConfig, ClientCertificate, Config, ConnectorConfig, QueueConfig};
 use crate::exit::{Code, Failure, OrFail as _};
 
 /// What the owner of a connector works by.
@@ -163,19 +165,14 @@ pub fn queue(config: &Config) -> Result<&QueueConfig, Failure> {
 /// How to reach the broker.
 ///
 /// # Errors
-/// The URL or the prefix is broken.
+/// The prefix is broken.
 pub fn broker_settings(
-    url: &SecretString,
+    url: BrokerUrl,
     prefix: &str,
     prefetch: u16,
     declare: bool,
 ) -> Result<BrokerSettings, Failure> {
-    Ok(BrokerSettings {
-        url: BrokerUrl::read(url).or_fail(Code::Config)?,
-        names: Names::new(prefix).or_fail(Code::Config)?,
-        prefetch,
-        declare,
-    })
+    Ok(BrokerSettings { url, names: Names::new(prefix).or_fail(Code::Config)?, prefetch, declare })
 }
 
 /// The settings of the configuration's broker.
@@ -184,7 +181,41 @@ pub fn broker_settings(
 /// There is none, or they are broken.
 pub fn configured_broker(config: &Config) -> Result<BrokerSettings, Failure> {
     let queue = queue(config)?;
-    broker_settings(&queue.url, &queue.prefix, queue.prefetch, queue.declare)
+    let client = queue.client_certificate.as_ref();
+    let mut url = broker_url(&queue.url, queue.ca.as_ref(), client)?;
+    if let Some((username, password)) = &queue.login {
+        url = url.with_login(username.clone(), password);
+    }
+    broker_settings(url, &queue.prefix, queue.prefetch, queue.declare)
+}
+
+/// A broker's URL, with what its TLS needs.
+///
+/// # Errors
+/// It is broken.
+pub fn broker_url(
+    url: &SecretString,
+    ca: Option<&Pem>,
+    client: Option<&ClientCertificate>,
+) -> Result<BrokerUrl, Failure> {
+    let text = |pem: &Pem| String::from_utf8_lossy(pem.text()).into_owned();
+    let tls = BrokerTls {
+        ca: ca.map(text),
+        client: client.map(|client| (text(&client.chain), SecretString::from(text(&client.pem())))),
+    };
+    Ok(BrokerUrl::read(url).or_fail(Code::Config)?.with_tls(tls))
+}
+
+/// A broker's URL that a flag gives, with the files that flags name.
+///
+/// # Errors
+/// It is broken, or a file can't be read.
+pub fn flagged_broker(url: &SecretString, tls: &QueueTls) -> Result<BrokerUrl, Failure> {
+    let read = |path: &Option<PathBuf>| path.as_deref().map(Pem::read).transpose().or_fail(Code::NoInput);
+    let client = read(&tls.queue_client_certificate)?;
+    let key = read(&tls.queue_client_key)?;
+    let client = client.map(|chain| ClientCertificate { chain, key });
+    broker_url(url, read(&tls.queue_ca_file)?.as_ref(), client.as_ref())
 }
 
 /// The configuration's broker, with the queues of all connectors. Must be called within a tokio runtime.

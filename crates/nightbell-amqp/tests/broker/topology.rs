@@ -5,7 +5,7 @@ use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions, QueueDeclare
 use lapin::types::{AMQPValue, FieldTable};
 use libtest_mimic::Trial;
 use nightbell_amqp::{
-    AmqpError, BrokerSettings, Names, ObjectKind, Topology, TopologyError, broker_version, definitions,
+    AmqpError, BrokerSettings, Names, ObjectKind, Topology, TopologyError, broker_versions, definitions,
     ensure_topology, probe, queue_report,
 };
 use tokio::runtime::Handle;
@@ -152,7 +152,9 @@ async fn a_probe_says_why_the_broker_can_t_be_used_and_keeps_the_password(node: 
 
 async fn version_and_counts_are_reported(node: &RabbitNode) {
     let settings = settings(node, "counted");
-    let version = broker_version(&settings.url).await.unwrap();
+    let (place, version) = broker_versions(&settings.url).await.remove(0);
+    assert_eq!(place, settings.url.place());
+    let version = version.unwrap();
     assert!(version.starts_with("RabbitMQ ") && version.contains('.'), "{version}");
     declare(&settings).await.unwrap();
     let queues =

@@ -57,6 +57,7 @@ enum Queue {
 
 fn queue(config_path: &Path, flags: &Publish) -> Result<Queue, Failure> {
     if let Some(url) = &flags.queue_url {
+        let url = wiring::flagged_broker(url, &flags.queue_tls)?;
         let settings = wiring::broker_settings(url, &flags.prefix, 1, false)?;
         return Ok(Queue::Amqp(Broker::new(settings, Vec::new())));
     }

@@ -53,7 +53,8 @@ struct Refused {
 /// stays.
 pub async fn drain(config: &Config, flags: &cli::Drain) -> Result<(), Failure> {
     let (queue, path) = open_embedded(config).await.map_err(stop_it_first)?;
-    let settings = wiring::broker_settings(&flags.to, &flags.prefix, 1, !flags.no_declare)?;
+    let to = wiring::flagged_broker(&flags.to, &flags.queue_tls)?;
+    let settings = wiring::broker_settings(to, &flags.prefix, 1, !flags.no_declare)?;
     let there = Queue::amqp(settings, wiring::connectors(config));
     let mut moved = Moved::default();
     let ended = move_all(&queue, &there.outlet(), flags.timeout, &mut moved).await;

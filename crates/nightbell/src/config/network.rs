@@ -53,6 +53,14 @@ pub struct ClientCertificate {
     pub key: Option<Pem>,
 }
 
+impl ClientCertificate {
+    /// All in one text.
+    #[must_use]
+    pub fn pem(&self) -> Pem {
+        self.key.as_ref().map_or_else(|| self.chain.clone(), |key| self.chain.and(key))
+    }
+}
+
 impl Default for NetworkConfig {
     fn default() -> Self {
         Self {
@@ -143,7 +151,7 @@ fn allowed_hosts(table: &mut Table<'_, '_>, base: &NetworkConfig) -> Option<Vec<
 }
 
 /// A PEM file, or the base's. `check` says what it lacks.
-fn pem(
+pub(super) fn pem(
     table: &mut Table<'_, '_>,
     key: &'static str,
     base: Option<&Pem>,
@@ -165,7 +173,10 @@ fn pem(
 }
 
 /// Our certificates and their key, from one file or two. Both come from the same table: a key of another would not fit.
-fn client_certificate(table: &mut Table<'_, '_>, base: &NetworkConfig) -> Option<ClientCertificate> {
+pub(super) fn client_certificate(
+    table: &mut Table<'_, '_>,
+    base: &NetworkConfig,
+) -> Option<ClientCertificate> {
     let (has_chain, has_key) = (table.has("client_certificate"), table.has("client_key"));
     let base = base.client_certificate.as_ref().filter(|_| !has_chain && !has_key);
     let check = |text: &str| {
@@ -220,9 +231,7 @@ impl NetworkConfig {
         Network {
             allowed_hosts: self.allowed_hosts.clone(),
             extra_ca: self.ca.clone(),
-            client_certificate: certificate.map(|ClientCertificate { chain, key }| {
-                key.as_ref().map_or_else(|| chain.clone(), |key| chain.and(key))
-            }),
+            client_certificate: certificate.map(ClientCertificate::pem),
             verification: self.verification,
             proxy: self.proxy.clone(),
             environment_proxies: self.environment_proxies,

@@ -6,12 +6,12 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use toml::de::DeTable;
 
 use super::connector::{Connectors, alert_group, connector};
 use super::document::{Document, Place};
-use super::network::{NetworkConfig, network};
+use super::network::{NetworkConfig, client_certificate, network, pem};
 use super::table::Table;
 use super::values::{self, show_duration};
 use super::{Config, DedupConfig, HttpConfig, QueueConfig, RetryConfig, TelemetryConfig, WorkerConfig};
@@ -81,12 +81,39 @@ fn queue(table: &mut Table<'_, '_>) -> (u16, Option<QueueConfig>) {
     let cure = "write the broker's URL, like \"amqp://user:password@127.0.0.1:5672/%2f\", or leave the whole table \
                 out to use the embedded queue";
     table.require("url", cure);
+    let login = queue_login(table, url.as_ref());
+    let ca = pem(table, "ca_file", None, values::certificates);
+    let client_certificate = client_certificate(table, &NetworkConfig::default());
+    let is_tls = url.as_ref().is_none_or(|url| url.expose_secret().starts_with("amqps:"));
+    for key in ["ca_file", "client_certificate"] {
+        if !is_tls && table.has(key) {
+            table
+                .problem(key, "it is of no use without TLS; write `amqps://` into `queue.url`, or remove it");
+        }
+    }
     let prefix = table.text_or("prefix", "nightbell", values::prefix);
     let prefetch = table.number_or("prefetch", PREFETCH_DEFAULT, PREFETCH);
     let declare = table.flag_or("declare", true);
     let management_url = table.secret("management_url", values::management_url);
     let url = url.or_else(|| table.is_left("url").then(SecretString::default));
-    (prefetch, url.map(|url| QueueConfig { url, prefix, prefetch, declare, management_url }))
+    let queue =
+        |url| QueueConfig { url, login, ca, client_certificate, prefix, prefetch, declare, management_url };
+    (prefetch, url.map(queue))
+}
+
+/// The user and the password as keys of their own, as they are, where a URL wants escapes.
+fn queue_login(table: &mut Table<'_, '_>, url: Option<&SecretString>) -> Option<(String, SecretString)> {
+    let username = table.unquoted("username", values::filled);
+    let password = table.secret("password", values::password);
+    for (one, other) in [("username", "password"), ("password", "username")] {
+        if table.has(one) {
+            table.require(other, &format!("`{one}` is of no use without it; set both, or neither"));
+        }
+    }
+    if table.has("username") && url.is_some_and(|url| values::has_queue_login(url.expose_secret())) {
+        table.problem("username", "`queue.url` has a user or a password too; write them in one place");
+    }
+    username.zip(password)
 }
 
 fn http(table: &mut Table<'_, '_>) -> HttpConfig {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use nightbell_amqp::BrokerUrl;
 use nightbell_core::alert::KeyPart;
 use nightbell_core::connector::Connector;
 use nightbell_core::routing::Pattern;
@@ -299,8 +300,20 @@ pub(super) fn otlp_endpoint(text: &str) -> Result<String, String> {
 
 /// The broker's URL. Gives what may be shown of it.
 pub(super) fn queue_url(text: &str) -> Result<String, String> {
-    let url = whole_url(text, &["amqp", "amqps"], "amqp://user:password@rabbitmq.example.com:5672/%2f")?;
-    Ok(show_url(&url))
+    let example = "amqp://user:password@rabbitmq.example.com:5672/%2f";
+    let apart = BrokerUrl::apart(text).map_err(|bad| format!("can't be used: {bad}"))?;
+    let urls =
+        apart.iter().map(|url| whole_url(url, &["amqp", "amqps"], example)).collect::<Result<Vec<_>, _>>()?;
+    text.parse::<BrokerUrl>().map_err(|bad| format!("can't be used: {bad}"))?;
+    let hosts: Vec<_> = urls.iter().map(show_host).collect();
+    let login = if urls.iter().any(has_login) { format!("{MASK}@") } else { String::new() };
+    Ok(format!("{}://{login}{}/{MASK}", urls[0].scheme(), hosts.join(",")))
+}
+
+/// Whether a broker's URL has a user or a password.
+pub(super) fn has_queue_login(text: &str) -> bool {
+    let urls = BrokerUrl::apart(text).unwrap_or_default();
+    urls.iter().filter_map(|url| Url::parse(url).ok()).any(|url| has_login(&url))
 }
 
 /// The address of the broker's management page; plain http is allowed as plain AMQP is. Gives what may be shown of it.
@@ -392,9 +405,13 @@ fn has_login(url: &Url) -> bool {
 
 /// Scheme, host and port, and that there is more.
 fn show_url(url: &Url) -> String {
-    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     let login = if has_login(url) { format!("{MASK}@") } else { String::new() };
-    format!("{}://{login}{}{port}/{MASK}", url.scheme(), url.host_str().unwrap_or_default())
+    format!("{}://{login}{}/{MASK}", url.scheme(), show_host(url))
+}
+
+fn show_host(url: &Url) -> String {
+    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+    format!("{}{port}", url.host_str().unwrap_or_default())
 }
 
 /// Whether a URL leads to this machine or to a private address.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nightbell_amqp::{Action, AmqpError, Examination, Object, Right, Shape, broker_version, examine};
+use nightbell_amqp::{Action, AmqpError, Examination, Object, Right, Shape, broker_versions, examine};
 
 use super::finding::{Fault, Finding};
 use super::policies;
@@ -22,12 +22,10 @@ const CANCELS: (u32, u32) = (4, 3);
 /// The settings are broken.
 pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
     let settings = wiring::configured_broker(config)?;
-    let place = settings.url.place();
-    let greeting = match broker_version(&settings.url).await {
-        Ok(greeting) => greeting,
-        Err(error) => return Ok(vec![unusable(error)]),
-    };
-    let mut findings = vec![version(&greeting, &place)];
+    let mut findings = reached(broker_versions(&settings.url).await);
+    if findings.iter().all(|finding| finding.fault().is_some()) {
+        return Ok(findings);
+    }
     let connectors: Vec<_> = wiring::connectors(config).into_iter().collect();
     let management = wiring::queue(config)?.management_url.as_ref();
     match examine(&settings, &connectors).await {
@@ -43,6 +41,20 @@ pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
     }
     findings.push(untold_timeout());
     Ok(findings)
+}
+
+/// What answers at each address. One that does not is a warning while another does.
+fn reached(answers: Vec<(String, Result<String, AmqpError>)>) -> Vec<Finding> {
+    let is_any = answers.iter().any(|(_, answer)| answer.is_ok());
+    let finding = |(place, answer): (String, Result<String, AmqpError>)| match answer {
+        Ok(greeting) => version(&greeting, &place),
+        Err(error) if is_any => {
+            let cure = "nothing is to be done if it is down for a while; else correct it in `queue.url`";
+            Finding::warn("broker", format!("{:#}", anyhow::Error::new(error)), cure)
+        }
+        Err(error) => unusable(error),
+    };
+    answers.into_iter().map(finding).collect()
 }
 
 fn version(greeting: &str, place: &str) -> Finding {
@@ -72,8 +84,16 @@ fn parse(version: &str) -> Option<(u32, u32)> {
 }
 
 fn unusable(error: AmqpError) -> Finding {
+    if let AmqpError::Tls { place, fault } = &error {
+        let (what, cure) = fault.parts();
+        return Finding::fail(Fault::Unavailable, "broker", format!("{place} {what}"), cure);
+    }
     let (fault, cure) = match &error {
-        AmqpError::Login { .. } => (Fault::NoPermission, "correct the user and the password in `queue.url`"),
+        AmqpError::Login { .. } => (
+            Fault::NoPermission,
+            "correct the user and the password; in a URL a % begins an escape, in `queue.username` and `queue.password` \
+             nothing does",
+        ),
         AmqpError::VirtualHost { .. } => {
             (Fault::NoPermission, "create the virtual host, and give the user permissions in it")
         }
@@ -85,6 +105,8 @@ fn unusable(error: AmqpError) -> Finding {
         | AmqpError::Busy
         | AmqpError::Gone
         | AmqpError::Unreadable
+        | AmqpError::AtNone { .. }
+        | AmqpError::Tls { .. }
         | AmqpError::NoAmqp { .. } => {
             (Fault::Unavailable, "start the broker, or correct host and port in `queue.url`")
         }

@@ -186,7 +186,17 @@ fn a_url() {
     assert_snapshot!(with("https://acme.xmatters.com/?apiKey=hunter2"), @r#"etc/nightbell.toml:4:15: connectors[0].trigger_url: the value has an apiKey, which `auth = "basic"` does not use; remove it, or set `auth = "url"`"#);
     assert_snapshot!(wrong_above("[queue]\nurl = \"amqp:///hunter2\""), @r#"etc/nightbell.toml:2:7: queue.url: the value has no host; write a whole URL, like "amqp://user:password@rabbitmq.example.com:5672/%2f""#);
     assert_snapshot!(wrong_above("[queue]\nurl = \"https://user:hunter2@h\""), @r#"etc/nightbell.toml:2:7: queue.url: the value begins neither with amqp:// nor with amqps://; write a whole URL, like "amqp://user:password@rabbitmq.example.com:5672/%2f""#);
-    assert_snapshot!(wrong_above("[queue]\nurl = \"amqp://user:hunt/er2@h\""), @r#"etc/nightbell.toml:2:7: queue.url: the value has a port that is no number; write a whole URL, like "amqp://user:password@rabbitmq.example.com:5672/%2f", with /, # and ? in a user or password percent-encoded"#);
+    let breaks = |password: &str| wrong_above(&format!("[queue]\nurl = \"amqp://user:{password}@h\""));
+    for password in ["hunt/er2", "hunt#er2", "hunt?er2", "12/34"] {
+        assert_eq!(
+            breaks(password),
+            "etc/nightbell.toml:2:7: queue.url: the value can't be used: it has an `@` after its first `/`, `?` or `#`; in a user or a password write / as %2F, ? as %3F, # as %23 and % as %25, or write them as `queue.username` and `queue.password`, as they are; in a virtual host write @ as %40"
+        );
+    }
+    assert_snapshot!(breaks("hun%ffter2"), @"etc/nightbell.toml:2:7: queue.url: the value can't be used: a % in its user, password or virtual host begins no character; write % itself as %25, or user and password as `queue.username` and `queue.password`, as they are");
+    assert_snapshot!(wrong_above("[queue]\nurl = \"amqp://u:hunter2@h\"\nusername = \"u\"\npassword = \"hunter2\""), @"etc/nightbell.toml:3:12: queue.username: `queue.url` has a user or a password too; write them in one place");
+    assert_snapshot!(wrong_above("[queue]\nurl = \"amqp://h\"\npassword = \"hunter2\""), @"etc/nightbell.toml:1:1: queue.username: it is missing; `password` is of no use without it; set both, or neither");
+    assert_snapshot!(wrong_above("[queue]\nurl = \"amqp://h,\""), @r#"etc/nightbell.toml:2:7: queue.url: the value has no host; write a whole URL, like "amqp://user:password@rabbitmq.example.com:5672/%2f""#);
     assert_snapshot!(wrong_above("[queue]\nurl = \"amqp://h\"\nmanagement_url = \"h:15672\""), @r#"etc/nightbell.toml:3:18: queue.management_url: the value begins neither with http:// nor with https://; write a whole URL, like "https://rabbitmq.example.com:15671""#);
     assert_snapshot!(wrong_above("[queue]\nprefix = \"night bell\""), @r#"
     etc/nightbell.toml:1:1: queue.url: it is missing; write the broker's URL, like "amqp://user:password@127.0.0.1:5672/%2f", or leave the whole table out to use the embedded queue

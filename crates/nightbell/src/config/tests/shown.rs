@@ -94,6 +94,11 @@ fn the_starter_is_sound_and_masks_its_secrets() {
 
     [queue]
     url = "amqp://***@127.0.0.1:5672/***"
+    # username is not set
+    # password is not set
+    # ca_file is not set
+    # client_certificate is not set
+    # client_key is not set
     prefix = "nightbell"
     prefetch = 20
     declare = true
