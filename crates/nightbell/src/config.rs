@@ -182,7 +182,7 @@ pub struct ConnectorConfig {
     pub payload: Payload,
     /// The priority of each severity.
     pub priorities: Priorities,
-    /// How many attempts may be in flight, 1 to 1000 and never more than the queue's `prefetch`.
+    /// How many attempts may be in flight, 1 to 1000; the queue's `prefetch` holds where it is less.
     pub max_in_flight: u16,
     /// The most attempts in a time; none for no limit, which the file has to say.
     pub rate_limit: Option<RateLimit>,

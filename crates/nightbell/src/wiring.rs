@@ -35,11 +35,25 @@ pub fn owner_settings(config: &Config, connector: &ConnectorConfig, routing: &Ar
             max: config.retry.max,
             give_up_after: config.retry.give_up_after,
         },
-        in_flight_max: usize::from(connector.max_in_flight),
+        in_flight_max: usize::from(in_flight_max(config, connector)),
         rate: connector
             .rate_limit
             .and_then(|rate| NonZeroU32::new(rate.count).map(|count| Rate { count, per: rate.per })),
     }
+}
+
+/// How many attempts may be in flight: no more than messages are in hand.
+#[must_use]
+pub fn in_flight_max(config: &Config, connector: &ConnectorConfig) -> u16 {
+    config.queue.as_ref().map_or(connector.max_in_flight, |queue| connector.max_in_flight.min(queue.prefetch))
+}
+
+/// What to say of a connector whose limit is never reached; none if it can be.
+#[must_use]
+pub fn unreached_limit(config: &Config, connector: &ConnectorConfig) -> Option<String> {
+    let (holds, written) = (in_flight_max(config, connector), connector.max_in_flight);
+    (holds < written)
+        .then(|| format!("`max_in_flight` = {written} is more than `queue.prefetch` = {holds}, which holds"))
 }
 
 /// The thread's own generator of random numbers.
@@ -145,6 +159,11 @@ pub fn tell_verification(config: &Config) {
     for ConnectorConfig { name, network, .. } in &config.connectors {
         let mode = network.verification;
         telemetry::tls_verification(name, mode.as_str(), modes(), mode.warning());
+    }
+    for connector in &config.connectors {
+        if let Some(warning) = unreached_limit(config, connector) {
+            tracing::warn!(connector = %connector.name, "{warning}; write less, or raise that");
+        }
     }
 }
 

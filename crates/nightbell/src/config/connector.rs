@@ -110,12 +110,6 @@ impl Draft {
 fn max_in_flight(table: &mut Table<'_, '_>, prefetch: Option<u16>) -> u16 {
     let most = prefetch.unwrap_or(*IN_FLIGHT.end());
     let max_in_flight = table.number_or("max_in_flight", IN_FLIGHT_DEFAULT.min(most), IN_FLIGHT);
-    if max_in_flight > most {
-        let complaint = format!(
-            "it is more than `queue.prefetch`, so it is never reached; write at most {most}, or raise that"
-        );
-        table.problem("max_in_flight", complaint);
-    }
     max_in_flight
 }
 

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret as _;
 
 use super::finding::{Fault, Finding};
 use crate::config::{Config, ConnectorConfig, HttpConfig, RateLimit};
+use crate::wiring;
 
 /// What xMatters takes from one integration for the same recipients in a minute, unless it was set otherwise there.
 const FLOOD_PER_MINUTE: u32 = 4;
@@ -24,6 +25,7 @@ pub(super) fn judge(config: &Config) -> Vec<Finding> {
         findings.extend(
             [recipients(connector), verification(connector), encryption(connector)].into_iter().flatten(),
         );
+        findings.extend(in_flight(config, connector));
         findings.extend(pace(connector.name.as_str(), connector.rate_limit));
     }
     findings
@@ -99,6 +101,12 @@ fn shared(connectors: &[ConnectorConfig]) -> Option<Finding> {
             "make them one connector, or divide what xMatters takes among their `rate_limit`s",
         )
     })
+}
+
+fn in_flight(config: &Config, connector: &ConnectorConfig) -> Option<Finding> {
+    let warning = wiring::unreached_limit(config, connector)?;
+    let cure = "write a lower `max_in_flight`, or raise `queue.prefetch`";
+    Some(Finding::warn(format!("in flight of {}", connector.name), warning, cure))
 }
 
 fn pace(connector: &str, limit: Option<RateLimit>) -> Option<Finding> {
@@ -206,6 +214,26 @@ mod tests {
         let with = |more: String| format!("recipients = [\"a\", \"b\"]\nrate_limit = \"4/min\"\n{more}");
         check(&with(other("web", "\"B\", \"a\"")), "", &["warn  pace: sre and web share a trigger"]);
         check(&with(other("web", "\"b\"")), "", &[]);
+    }
+
+    #[test]
+    fn a_limit_above_the_prefetch_is_warned_of_and_the_smaller_holds() {
+        let written = |prefetch: u16| {
+            let text = format!(
+                "[queue]\nurl = \"amqp://b\"\nprefetch = {prefetch}\n[[connectors]]\nname = \"sre\"\nauth = \"url\"\n\
+                 max_in_flight = 50\n\
+                 trigger_url = \"https://acme.xmatters.com/api/integration/1/functions/a/triggers?apiKey=k\"\n"
+            );
+            Config::parse(&text, Path::new("nightbell.toml"), &System).unwrap()
+        };
+        let config = written(20);
+        assert_eq!(wiring::in_flight_max(&config, &config.connectors[0]), 20);
+        let found: Vec<_> = judge(&config).iter().map(ToString::to_string).collect();
+        let want =
+            "warn  in flight of sre: `max_in_flight` = 50 is more than `queue.prefetch` = 20, which holds";
+        assert!(found.iter().any(|line| line.starts_with(want)), "{found:?}");
+        let config = written(50);
+        assert_eq!(wiring::unreached_limit(&config, &config.connectors[0]), None);
     }
 
     #[test]
