@@ -13,7 +13,7 @@ use crate::limits::{MANAGEMENT_BYTES_MAX, STEP_WAIT_MAX};
 use crate::url::BrokerUrl;
 
 /// What is asked for: without statistics, which cost the broker more than all else.
-const COLUMNS: &str = "type,arguments,policy,operator_policy,effective_policy_definition";
+const COLUMNS: &str = "type,arguments,policy,operator_policy,effective_policy_definition,members";
 
 /// The management API of a broker, for one virtual host.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub struct ObjectSettings {
     pub arguments: Map<String, Value>,
     /// What policies set; none for an exchange, and for a queue that did not tell the API yet: each does every 5 s.
     pub policies: Option<Policies>,
+    /// On how many nodes a quorum queue keeps its messages; 0 for anything else.
+    pub members: usize,
 }
 
 /// The policies that apply to a queue.
@@ -122,7 +124,38 @@ impl Management {
     /// # Errors
     /// [`ManagementError`].
     pub async fn find(&self, object: &Object) -> Result<Option<ObjectSettings>, ManagementError> {
-        let asked = self.client.get(self.url_of(object)?);
+        let kind = match object.kind {
+            ObjectKind::Exchange => "exchanges",
+            ObjectKind::Queue => "queues",
+        };
+        let Some((status, body)) = self.ask(&[kind, &self.vhost, &object.name], COLUMNS).await? else {
+            return Ok(None);
+        };
+        settings(&body).map(Some).ok_or_else(|| self.strange(status))
+    }
+
+    /// How many nodes the cluster has; none: the user may not know.
+    ///
+    /// # Errors
+    /// [`ManagementError`].
+    pub async fn nodes(&self) -> Result<Option<usize>, ManagementError> {
+        match self.ask(&["nodes"], "name").await {
+            Ok(Some((status, body))) => match serde_json::from_slice(&body) {
+                Ok(Value::Array(nodes)) => Ok(Some(nodes.len())),
+                Ok(_) | Err(_) => Err(self.strange(status)),
+            },
+            Ok(None) | Err(ManagementError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The answer about something; none: there is no such thing.
+    async fn ask(
+        &self,
+        path: &[&str],
+        columns: &str,
+    ) -> Result<Option<(StatusCode, Vec<u8>)>, ManagementError> {
+        let asked = self.client.get(self.url_of(path, columns)?);
         let asked = asked.basic_auth(&self.user, Some(self.password.expose_secret())).send().await;
         let response = asked.map_err(|source| unreachable(&self.base, source))?;
         let status = response.status();
@@ -136,20 +169,17 @@ impl Management {
             _ => return Err(self.strange(status)),
         }
         let body = self.body(response).await?;
-        body.as_deref().and_then(settings).map(Some).ok_or_else(|| self.strange(status))
+        body.map(|body| Some((status, body))).ok_or_else(|| self.strange(status))
     }
 
-    fn url_of(&self, object: &Object) -> Result<Url, ManagementError> {
-        let kind = match object.kind {
-            ObjectKind::Exchange => "exchanges",
-            ObjectKind::Queue => "queues",
-        };
+    fn url_of(&self, path: &[&str], columns: &str) -> Result<Url, ManagementError> {
         let mut url = self.base.clone();
         url.path_segments_mut()
             .map_err(|()| ManagementError::Url("it has no host".to_owned()))?
             .pop_if_empty()
-            .extend(["api", kind, &self.vhost, &object.name]);
-        url.set_query(Some(&format!("columns={COLUMNS}")));
+            .push("api")
+            .extend(path);
+        url.set_query(Some(&format!("columns={columns}")));
         Ok(url)
     }
 
@@ -206,6 +236,7 @@ fn settings(body: &[u8]) -> Option<ObjectSettings> {
     Some(ObjectSettings {
         kind: answer.get("type").and_then(Value::as_str).unwrap_or_default().to_owned(),
         arguments: map(Some(arguments)),
+        members: answer.get("members").and_then(Value::as_array).map_or(0, Vec::len),
         policies: definition.map(|set| Policies { names, definition: map(Some(set)) }),
     })
 }
@@ -226,7 +257,10 @@ mod tests {
         let management = management(url);
         assert_eq!((management.user.as_str(), management.password.expose_secret()), (user, password));
         let asked = format!("{asked}/api/queues/a%2Fb/q.1?columns={COLUMNS}");
-        assert_eq!(management.url_of(&Object::queue("q.1")).unwrap().as_str(), asked);
+        assert_eq!(
+            management.url_of(&["queues", &management.vhost, "q.1"], COLUMNS).unwrap().as_str(),
+            asked
+        );
     }
 
     #[test]
@@ -238,7 +272,7 @@ mod tests {
 
     #[test]
     fn an_exchange_is_asked_for_among_the_exchanges() {
-        let url = management("http://broker:15672").url_of(&Object::exchange("x")).unwrap();
+        let url = management("http://broker:15672").url_of(&["exchanges", "a/b", "x"], COLUMNS).unwrap();
         assert_eq!(url.path(), "/api/exchanges/a%2Fb/x");
     }
 
@@ -272,9 +306,10 @@ mod tests {
         }
         let full = json!({
             "type": "quorum", "arguments": { "x-queue-type": "quorum" }, "policy": "limits", "operator_policy": null,
-            "effective_policy_definition": { "max-length": 9 },
+            "effective_policy_definition": { "max-length": 9 }, "members": ["rabbit@a", "rabbit@b"],
         });
         let full = read(full).unwrap();
+        assert_eq!(full.members, 2);
         let policies = full.policies.unwrap();
         assert_eq!(
             (policies.names, policies.definition["max-length"].as_u64()),

@@ -27,6 +27,9 @@ const TELL_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How often it is asked for meanwhile.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
+/// On so many nodes a queue bears the loss of one.
+const MEMBERS_WANTED: usize = 3;
+
 const REJECT: &str = "reject-publish";
 
 /// Asks for every queue that is there. What AMQP could not tell of their arguments is put right in `examination`.
@@ -37,9 +40,22 @@ pub(super) async fn look(
     examination: &mut Examination,
 ) -> Vec<Finding> {
     match ask(url, broker, connectors, examination).await {
-        Ok(queues) => judge(&queues),
+        Ok(Told { queues, members, nodes }) => {
+            let mut findings = judge(&queues);
+            findings.extend(judge_members(&members, nodes));
+            findings
+        }
         Err(error) => vec![unusable(error)],
     }
+}
+
+/// What the management API tells.
+struct Told {
+    queues: Vec<(Queue, Policies)>,
+    /// Of each queue, on how many nodes it is.
+    members: Vec<(Object, usize)>,
+    /// How many there are, if the user may know.
+    nodes: Option<usize>,
 }
 
 async fn ask(
@@ -47,7 +63,7 @@ async fn ask(
     broker: &BrokerSettings,
     connectors: &[Connector],
     examination: &mut Examination,
-) -> Result<Vec<(Queue, Policies)>, Unusable> {
+) -> Result<Told, Unusable> {
     let management = Management::new(url, &broker.url)?;
     let topology = Topology::of(&broker.names, connectors);
     for exchange in topology.exchanges {
@@ -57,16 +73,17 @@ async fn ask(
             resolve(shape, || compare_exchange(&exchange, &settings));
         }
     }
-    let mut queues = Vec::new();
+    let (mut queues, mut members) = (Vec::new(), Vec::new());
     for queue in topology.queues {
         let object = Object::queue(&queue.name);
         if let Some(shape) = seen(examination, &object) {
             let Some((settings, policies)) = find_queue(&management, &object, shape).await? else { continue };
             resolve(shape, || compare_queue(&queue, &settings));
+            members.push((object, settings.members));
             queues.push((queue, policies));
         }
     }
-    Ok(queues)
+    Ok(Told { queues, members, nodes: management.nodes().await? })
 }
 
 /// An object's shape by AMQP, if it is there.
@@ -218,6 +235,36 @@ fn judge(queues: &[(Queue, Policies)]) -> Vec<Finding> {
     harms.into_iter().map(finding).collect()
 }
 
+/// Queues that were made before all nodes had joined stay where they are. `nodes` is told to monitoring users only; else the
+/// queues with the most members show it.
+fn judge_members(members: &[(Object, usize)], nodes: Option<usize>) -> Option<Finding> {
+    let most = members.iter().map(|(_, count)| *count).max()?;
+    let nodes = nodes.unwrap_or(most);
+    let wanted = nodes.min(MEMBERS_WANTED);
+    let few: Vec<_> = members.iter().filter(|(_, count)| *count < wanted).collect();
+    let what = "members";
+    if few.is_empty() {
+        let said = format!("each of the {} queues is on {wanted} or more of {nodes} nodes", members.len());
+        return Some(Finding::ok(what, said));
+    }
+    let named: Vec<_> = few.iter().map(|(object, count)| format!("{object} on {count}")).collect();
+    let said =
+        format!("the cluster has {nodes} nodes, and these are on fewer than {wanted}: {}", named.join(", "));
+    let cure = "`rabbitmq-queues grow NODE all` for each node; and set `cluster_formation.target_cluster_size_hint`, so that \
+                RabbitMQ waits for all nodes before it makes queues";
+    let is_alone = few.iter().any(|(_, count)| *count == 1);
+    Some(if is_alone {
+        Finding::fail(
+            Fault::Unavailable,
+            what,
+            format!("{said}; one that is on 1 is gone with its node"),
+            cure,
+        )
+    } else {
+        Finding::warn(what, said, cure)
+    })
+}
+
 /// What a policy does to a queue that it should not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Harm {
@@ -364,6 +411,27 @@ mod tests {
             &json!({ "dead-letter-routing-key": "x", "dead-letter-strategy": "at-most-once" }),
             "ok",
         );
+    }
+
+    #[test]
+    fn a_queue_of_one_member_in_a_cluster_is_told() {
+        let of = |counts: &[usize], nodes| {
+            let members: Vec<_> = counts
+                .iter()
+                .enumerate()
+                .map(|(at, count)| (Object::queue(&format!("q{at}")), *count))
+                .collect();
+            judge_members(&members, nodes).unwrap().to_string()
+        };
+        let one = "FAIL  members: the cluster has 3 nodes, and these are on fewer than 3: queue `q1` on 1; one that is on 1";
+        assert!(of(&[3, 1], Some(3)).starts_with(one), "{}", of(&[3, 1], Some(3)));
+        assert!(of(&[3, 1], None).starts_with(one));
+        assert!(of(&[2, 2], Some(5)).starts_with("warn  members: the cluster has 5 nodes"));
+        assert!(
+            of(&[1, 1], Some(1))
+                .starts_with("ok    members: each of the 2 queues is on 1 or more of 1 nodes")
+        );
+        assert!(of(&[3, 3], Some(5)).starts_with("ok"));
     }
 
     #[test]
