@@ -210,6 +210,47 @@ pub(crate) async fn a_host_that_swallows_everything_keeps_nobody_from_the_next(u
     site.moved_to(&url)?.close().await
 }
 
+/// How long it takes until the worker's readiness is this.
+async fn until_ready(site: &Site, ready: bool) -> Result<Duration> {
+    let start = Instant::now();
+    wait::until(if ready { "a ready worker" } else { "a worker that is not ready" }, || async {
+        let status = site.get("/readyz").await.ok()?.0;
+        ((status == 200) == ready).then_some(())
+    })
+    .await?;
+    Ok(start.elapsed())
+}
+
+pub(crate) async fn a_frozen_broker_shows_in_readyz_and_is_left_for_the_next_host(_: String) -> Result<()> {
+    let (node, mut other) = (RabbitNode::start().await?, RabbitNode::start().await?);
+    let both = format!("amqp://guest:guest@127.0.0.1:{},127.0.0.1:{}/%2f", node.port(), other.port());
+    let site = Site::new(&both).await?;
+    other.kill9().await?;
+    let worker = site.worker().await?;
+
+    node.pause()?;
+    let told = until_ready(&site, false).await.with_context(|| worker.log().unwrap_or_default())?;
+    ensure!(told < Duration::from_secs(15), "{told:?}");
+    let body = site.get("/readyz").await?.1;
+    ensure!(body.contains("the broker has not answered for") || body.contains("eartbeat"), "{body}");
+    node.resume()?;
+    let back = until_ready(&site, true).await?;
+
+    other.restart().await?;
+    node.pause()?;
+    let start = Instant::now();
+    until_ready(&site, false).await?;
+    until_ready(&site, true).await.with_context(|| worker.log().unwrap_or_default())?;
+    let moved = start.elapsed();
+    let ids = ids("moved", 2);
+    site.publish(&ids).await?;
+    site.all_accepted(&ids).await?;
+    println!("told after {told:?}, back after {back:?}, on the next host after {moved:?}");
+    ensure!(moved < Duration::from_secs(40), "{moved:?}");
+    ensure!(worker.terminate().await?.success());
+    Ok(())
+}
+
 pub(crate) async fn a_password_of_its_own_needs_no_escaping_and_one_that_breaks_the_url_is_told(
     _: String,
 ) -> Result<()> {

@@ -115,6 +115,7 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         links::tls_on_a_plain_port_and_the_reverse_are_named,
         links::a_certificate_for_another_name_is_named,
         links::a_host_that_swallows_everything_keeps_nobody_from_the_next,
+        links::a_frozen_broker_shows_in_readyz_and_is_left_for_the_next_host,
         links::a_password_of_its_own_needs_no_escaping_and_one_that_breaks_the_url_is_told,
         brokers::connections_closed_by_the_administrator_are_made_again,
         doctor::the_doctor_names_a_queue_that_was_declared_otherwise,

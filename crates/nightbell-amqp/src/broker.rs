@@ -58,8 +58,11 @@ impl Broker {
     /// connection.
     #[must_use]
     pub fn subscribe(&self, connector: Connector) -> AmqpSubscription {
-        let Inner { settings, board, consumer, .. } = &*self.inner;
-        AmqpSubscription::new(connector, settings, consumer, board)
+        let Inner { settings, board, consumer, publisher, .. } = &*self.inner;
+        let subscription = AmqpSubscription::new(connector, settings, consumer, board);
+        // Who consumes will publish, and shall know before whether it can.
+        publisher.want();
+        subscription
     }
 
     /// The way into the queues. All outlets of one broker share its channels.

@@ -72,8 +72,17 @@ pub(crate) const OUTAGE_SAID_EVERY: Duration = Duration::from_secs(300);
 /// that breaks the connection takes no others with it over the delivery limit.
 pub(crate) const UNREADABLE_CARE: Duration = Duration::from_secs(120);
 
-/// The heartbeat in seconds, unless the URL gives one.
-pub(crate) const HEARTBEAT_SECONDS: u16 = 20;
+/// The heartbeat in seconds, unless the URL gives one. A broker that is silent twice as long is given up.
+pub(crate) const HEARTBEAT_SECONDS: u16 = 5;
+
+/// How often each connection of a worker is tried.
+pub(crate) const PROBE_EVERY: Duration = Duration::from_secs(5);
+
+/// After that long without an answer to a trial the worker is not ready.
+pub(crate) const PROBE_LATE: Duration = Duration::from_secs(5);
+
+/// After that long without an answer to a trial the connection is given up. A broker that is short of memory or disk is slow.
+pub(crate) const PROBE_WAIT_MAX: Duration = Duration::from_secs(15);
 
 /// The most bytes of headers that are published: all properties of a message share one frame of 128 KiB.
 pub const HEADERS_BYTES_MAX: usize = 100 * 1024;

@@ -1,13 +1,14 @@
 //! A supervised connection: made when it is first wanted, and made again after any error, with backoff,
 //! without end.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
-use lapin::Event;
-use lapin::options::QueueDeclareOptions;
+use lapin::options::{BasicPublishOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Event};
 use nightbell_core::connector::Connector;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -20,11 +21,15 @@ use crate::connect::Wired;
 use crate::declare::{Object, ensure, ensure_queue_of, list};
 use crate::error::{AmqpError, in_full, is_unreadable};
 use crate::limits::{
-    ANSWER_WAIT_MAX, DEPTHS_EVERY, PUBLISHER_WAIT_MAX, PULSE_EVERY, STEADY_MIN, UNREADABLE_CARE,
+    ANSWER_WAIT_MAX, DEPTHS_EVERY, PROBE_EVERY, PROBE_LATE, PROBE_WAIT_MAX, PUBLISHER_WAIT_MAX, PULSE_EVERY,
+    STEADY_MIN, UNREADABLE_CARE,
 };
 use crate::message::short;
 use crate::outage::{Gravity, Outage};
 use crate::topology::Topology;
+
+/// A routing key that no queue is bound for.
+const PROBE_KEY: &str = "nightbell-probe";
 
 /// What a connection is for. Publishing and consuming have one each, because a broker that is short of memory
 /// stops reading from those that publish, and acknowledgements must not wait behind that.
@@ -148,6 +153,11 @@ impl Link {
         if careful { 1 } else { self.shared.settings.prefetch.max(1) }
     }
 
+    /// Has the connection made, if it is not.
+    pub(crate) fn want(&self) {
+        self.shared.wanted.notify_one();
+    }
+
     /// Ends the supervision and closes the connection.
     pub(crate) async fn close(&self) {
         self.supervisor.abort();
@@ -269,14 +279,67 @@ impl Shared {
         let events = live.wired.connection.events_listener();
         self.note(Ok(()));
         self.standing.send_replace(Standing::Up(Arc::clone(live)));
-        match self.role {
-            Role::Publisher => self.watch(live, events).await,
-            Role::Consumer => tokio::select! {
-                end = self.watch(live, events) => end,
-                () = self.ask_depths(live) => {
-                    (End::Lost, "the broker did not say how many messages wait".to_owned())
+        let silent = async {
+            match self.role {
+                Role::Publisher if self.board.is_subscribed() => self.try_often(live).await,
+                Role::Publisher => std::future::pending().await,
+                Role::Consumer => tokio::select! {
+                    reason = self.try_often(live) => reason,
+                    () = self.ask_depths(live) => "the broker did not say how many messages wait".to_owned(),
+                },
+            }
+        };
+        tokio::select! {
+            end = self.watch(live, events) => end,
+            reason = silent => (End::Lost, reason),
+        }
+    }
+
+    /// Asks the broker again and again for something that changes nothing. It ends when no answer comes: one that is late is
+    /// noted, until it comes.
+    async fn try_often(&self, live: &Live) -> String {
+        let channel = match live.wired.confirming_channel().await {
+            Ok(channel) => channel,
+            Err(error) => return in_full(&error),
+        };
+        let mut beat = interval(PROBE_EVERY);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let silence = |wait: Duration| format!("the broker has not answered for {} s", wait.as_secs());
+        loop {
+            beat.tick().await;
+            let mut tried = pin!(self.try_once(live, &channel));
+            let in_time = timeout(PROBE_LATE, &mut tried).await;
+            let answer = match in_time {
+                Ok(answer) => answer,
+                Err(_) => {
+                    self.note(Err(silence(PROBE_LATE)));
+                    match timeout(PROBE_WAIT_MAX.saturating_sub(PROBE_LATE), tried).await {
+                        Ok(answer) => {
+                            self.note(Ok(()));
+                            answer
+                        }
+                        Err(_) => return silence(PROBE_WAIT_MAX),
+                    }
                 }
-            },
+            };
+            if let Err(error) = answer {
+                return in_full(&error);
+            }
+        }
+    }
+
+    /// Publishes what no queue is bound for, so that the broker drops and confirms it; or sets the prefetch of a channel that
+    /// nothing is consumed on, since a connection that publishes is stopped when the broker is short of memory.
+    async fn try_once(&self, live: &Live, channel: &Channel) -> lapin::Result<()> {
+        match self.role {
+            Role::Publisher if live.wired.connection.status().blocked() => Ok(()),
+            Role::Publisher => {
+                let exchange = short(&self.settings.names.retry());
+                let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+                let sent = channel.basic_publish(exchange, PROBE_KEY.into(), options, b"", properties);
+                sent.await?.await.map(drop)
+            }
+            Role::Consumer => channel.basic_qos(1, BasicQosOptions::default()).await,
         }
     }
 
