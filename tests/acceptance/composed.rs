@@ -70,10 +70,10 @@ impl Composed {
         let (http, xmatters_port) = (free_port()?, free_port()?);
         let xmatters = xmatters(folder.path(), &compose["services"]["xmatters"], xmatters_port).await?;
         let text = adapted(
-            "deploy/compose/nightbell.toml",
+            "deploy/compose/nightbell/nightbell.toml",
             &[
                 ("/var/lib/nightbell", "data"),
-                ("/run/secrets/", &format!("{}/", shipped("deploy/compose/secrets").display())),
+                ("/run/secrets/", &format!("{}/", shipped("deploy/compose/secrets/worker").display())),
                 ("rabbitmq:5672", &format!("127.0.0.1:{}", node.port())),
                 ("0.0.0.0:9464", &format!("127.0.0.1:{http}")),
                 ("http://xmatters:8480", &format!("https://127.0.0.1:{xmatters_port}")),
@@ -141,7 +141,7 @@ impl Composed {
     fn configure_for(&self, user: &str) -> Result<()> {
         let text = std::fs::read_to_string(self.folder.path().join("nightbell.toml"))?;
         let text = text.replace("nightbell-worker", &format!("nightbell-{user}"));
-        let text = text.replace("amqp-worker", &format!("amqp-{user}"));
+        let text = text.replace("worker/amqp-worker", &format!("amqp-{user}"));
         Ok(std::fs::write(self.folder.path().join(format!("{user}.toml")), text)?)
     }
 
@@ -266,7 +266,9 @@ fn adapted(file: &str, places: &[(&str, &str)]) -> Result<String> {
 }
 
 fn password(secret: &str) -> Result<String> {
-    let path: PathBuf = shipped("deploy/compose/secrets").join(secret);
+    let folder = shipped("deploy/compose/secrets");
+    let paths = [folder.join(secret), folder.join("worker").join(secret)];
+    let path: &PathBuf = paths.iter().find(|path| path.exists()).context("no such secret")?;
     Ok(std::fs::read_to_string(path)?.trim_end().to_owned())
 }
 

@@ -41,6 +41,68 @@ pub(crate) async fn the_compose_file_and_the_manifests_fit_their_schemas(_: Stri
     Ok(())
 }
 
+pub(crate) async fn every_service_rotates_its_log_and_has_a_bound_on_memory(_: String) -> Result<()> {
+    let compose = yaml("docker-compose.yml").await?;
+    for (name, service) in services(&compose)? {
+        let options = &service["logging"]["options"];
+        ensure!(options["max-size"].is_string() && options["max-file"].is_string(), "{name}: {service}");
+        ensure!(name == "files" || service["mem_limit"].is_string(), "{name}: {service}");
+    }
+    let settings = std::fs::read_to_string(shipped("deploy/rabbitmq/rabbitmq.conf"))?;
+    let mark = settings.lines().find_map(|line| line.strip_prefix("vm_memory_high_watermark.absolute = "));
+    let mark: u64 = mark.and_then(|mark| mark.strip_suffix("MB")?.parse().ok()).context("no mark in MB")?;
+    ensure!(compose["services"]["rabbitmq"]["mem_limit"] == "1g" && mark < 800, "{mark} MB of 1g");
+    Ok(())
+}
+
+pub(crate) async fn folders_are_mounted_and_looked_at_before_the_start(_: String) -> Result<()> {
+    let compose = yaml("docker-compose.yml").await?;
+    let sources = |service: &Value| -> Result<Vec<String>> {
+        let mounts = service["volumes"].as_array().into_iter().flatten();
+        let mounts = mounts.map(|mount| mount.as_str().context("a mount that is no text"));
+        let sources = mounts.map(|mount| Ok(mount?.split(':').next().unwrap_or_default().to_owned()));
+        let sources: Result<Vec<_>> = sources.collect();
+        Ok(sources?.into_iter().filter(|source| source.starts_with('.')).collect())
+    };
+    let services = services(&compose)?;
+    let looked_at = sources(&services["files"])?;
+    for (name, service) in services.iter().filter(|(name, _)| *name != "files") {
+        for source in sources(service)? {
+            ensure!(shipped(&source).is_dir(), "{name}: an editor's new file is not seen through {source}");
+            let seen = looked_at.iter().any(|folder| Path::new(&source).starts_with(folder));
+            ensure!(seen, "{name}: nobody looks whether {source} can be read");
+        }
+        let waits = &service["depends_on"];
+        let waits = waits["files"]["condition"] == "service_completed_successfully"
+            || waits["rabbitmq"]["condition"] == "service_healthy";
+        ensure!(waits || sources(service)?.is_empty(), "{name} starts before that: {service}");
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_second_worker_is_ready_and_an_old_compose_is_told_what_it_lacks(
+    _: String,
+) -> Result<()> {
+    let compose = yaml("docker-compose.yml").await?;
+    let services = services(&compose)?;
+    let (first, second) = (&services["worker"], &services["worker-2"]);
+    ensure!(second["profiles"][0] == "standby", "{second}");
+    for own in ["ports", "volumes"] {
+        ensure!(first[own][0] != second[own][0], "two workers can't share {}", first[own][0]);
+    }
+    ensure!(
+        first["volumes"].as_array().map(|all| &all[1..]) == second["volumes"].as_array().map(|all| &all[1..])
+    );
+    let needs = services.values().all(|service| {
+        let label = service["labels"]["nightbell.project"].as_str();
+        label.is_some_and(|label| {
+            label.starts_with("${COMPOSE_PROJECT_NAME:?this file needs Docker Compose 2")
+        })
+    });
+    ensure!(needs, "docker-compose 1.29 fails without a word on what is needed");
+    Ok(())
+}
+
 pub(crate) async fn every_configuration_that_is_shipped_is_valid(_: String) -> Result<()> {
     let secret = yaml("deploy/kubernetes/secret.example.yaml").await?;
     let values = secret["stringData"].as_object().context("no values")?;
@@ -63,8 +125,8 @@ pub(crate) async fn every_configuration_that_is_shipped_is_valid(_: String) -> R
 
 pub(crate) async fn the_definitions_are_what_the_topology_command_prints(_: String) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let config = std::fs::read_to_string(shipped("deploy/compose/nightbell.toml"))?;
-    let secrets = format!("{}/", shipped("deploy/compose/secrets").display());
+    let config = std::fs::read_to_string(shipped("deploy/compose/nightbell/nightbell.toml"))?;
+    let secrets = format!("{}/", shipped("deploy/compose/secrets/worker").display());
     std::fs::write(folder.path().join("nightbell.toml"), config.replace("/run/secrets/", &secrets))?;
     let printed = program::run("nightbell", folder.path(), &["topology"], b"").await?.success()?;
     let printed: Value = serde_json::from_str(&printed)?;
@@ -118,6 +180,11 @@ pub(crate) async fn the_program_needs_no_library_that_its_image_lacks(_: String)
         }
     }
     Ok(())
+}
+
+/// The compose file's services by name.
+fn services(compose: &Value) -> Result<&serde_json::Map<String, Value>> {
+    compose["services"].as_object().context("no services")
 }
 
 /// A file of this repository.
