@@ -103,6 +103,34 @@ pub(crate) async fn a_second_worker_is_ready_and_an_old_compose_is_told_what_it_
     Ok(())
 }
 
+pub(crate) async fn the_build_sees_what_cargo_compiles_and_no_secret(_: String) -> Result<()> {
+    let text = std::fs::read_to_string(shipped(".dockerignore"))?;
+    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+    ensure!(lines.next() == Some("*"), "all is left out but what is named: {text}");
+    let (named, out): (Vec<&str>, Vec<&str>) = lines.partition(|line| line.starts_with('!'));
+    let is_in = |file: &str| {
+        let below = |folder: &str| Path::new(file).starts_with(folder.trim_start_matches('!'));
+        named.iter().any(|line| below(line)) && !out.iter().any(|line| below(line))
+    };
+    let listed = system("git", &["-C", shipped("").to_str().context("no text")?, "ls-files"]).await?;
+    let files = listed.success()?;
+    let (mut compiled, mut secrets) = (0, 0);
+    for file in files.lines() {
+        let source = file.ends_with(".rs") || file.ends_with("Cargo.toml") || file == "Cargo.lock";
+        if source && !file.starts_with("tests/fuzz/") && !file.starts_with("tests/data/") {
+            ensure!(is_in(file), "cargo needs {file}");
+            compiled += 1;
+        }
+        if file.contains("secret") && !source {
+            ensure!(!is_in(file), "{file} goes into the build");
+            secrets += 1;
+        }
+    }
+    ensure!(compiled > 100 && secrets > 5, "{compiled} {secrets}");
+    ensure!(![".env", "nightbell.toml", "deploy/compose/mine", "id_rsa"].into_iter().any(is_in), "{text}");
+    Ok(())
+}
+
 pub(crate) async fn every_configuration_that_is_shipped_is_valid(_: String) -> Result<()> {
     let secret = yaml("deploy/kubernetes/secret.example.yaml").await?;
     let values = secret["stringData"].as_object().context("no values")?;

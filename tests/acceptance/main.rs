@@ -156,6 +156,7 @@ fn as_it_is_shipped() -> Vec<(&'static str, Test)> {
         deployment::every_service_rotates_its_log_and_has_a_bound_on_memory,
         deployment::folders_are_mounted_and_looked_at_before_the_start,
         deployment::a_second_worker_is_ready_and_an_old_compose_is_told_what_it_lacks,
+        deployment::the_build_sees_what_cargo_compiles_and_no_secret,
         deployment::every_configuration_that_is_shipped_is_valid,
         deployment::the_definitions_are_what_the_topology_command_prints,
         deployment::the_unit_is_sound_and_hardened,
