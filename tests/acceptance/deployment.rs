@@ -37,7 +37,49 @@ pub(crate) async fn the_compose_file_and_the_manifests_fit_their_schemas(_: Stri
     }
     let there = std::fs::read_dir(shipped("deploy/kubernetes"))?.count();
     let resources = kustomization["resources"].as_array().map_or(0, Vec::len);
-    ensure!(there == resources + 2, "a file in deploy/kubernetes that kustomization.yaml does not list");
+    // The configuration, the example of a Secret, and kustomization.yaml itself.
+    ensure!(there == resources + 3, "a file in deploy/kubernetes that kustomization.yaml does not list");
+    Ok(())
+}
+
+pub(crate) async fn what_a_network_policy_offers_as_a_comment_is_valid_too(_: String) -> Result<()> {
+    let text = std::fs::read_to_string(shipped("deploy/kubernetes/networkpolicy.yaml"))?;
+    let offered = |line: &str| match line.trim_start().strip_prefix("# ") {
+        Some(rule) if line.starts_with(' ') => {
+            let indent = line.len() - line.trim_start().len();
+            format!("{:indent$}{rule}\n", "")
+        }
+        _ => format!("{line}\n"),
+    };
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("networkpolicy.yaml");
+    std::fs::write(&path, text.lines().map(offered).collect::<String>())?;
+    let said = tool("kubernetes-validate", &["--strict", path.to_str().context("no text")?]).await?;
+    ensure!(said.code == Some(0) && format!("{said:?}").contains("passed"), "{said:?}");
+    let policy = &yamls(&path).await?[0]["spec"]["egress"];
+    let open: Vec<_> = policy.as_array().context("no rules")?.iter().flat_map(ports).collect();
+    // Names, RabbitMQ and its management, xMatters, a proxy, a collector of traces.
+    for port in [53, 5671, 15671, 443, 3128, 4318] {
+        ensure!(open.contains(&port), "{port} of {open:?}");
+    }
+    ensure!(policy.to_string().contains("::/0"), "no xMatters over IPv6");
+    Ok(())
+}
+
+pub(crate) async fn a_changed_configuration_restarts_the_pods_and_no_drain_waits_for_them(
+    _: String,
+) -> Result<()> {
+    let kustomization = yaml("deploy/kubernetes/kustomization.yaml").await?;
+    let made = &kustomization["configMapGenerator"][0];
+    let stateful = yaml("deploy/kubernetes/statefulset.yaml").await?;
+    let mounted = &stateful["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"];
+    ensure!(made["name"] == *mounted && made["files"][0] == "nightbell.toml", "{made} {mounted}");
+    let options = [&made["options"], &kustomization["generatorOptions"]];
+    ensure!(options.iter().all(|options| options.is_null()), "its name has to end in a hash: {options:?}");
+    let budget = yaml("deploy/kubernetes/poddisruptionbudget.yaml").await?;
+    ensure!(budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow", "{budget}");
+    let monitor = yaml("deploy/kubernetes/servicemonitor.yaml").await?;
+    ensure!(monitor["metadata"]["labels"]["release"].is_string(), "{monitor}");
     Ok(())
 }
 
@@ -134,8 +176,7 @@ pub(crate) async fn the_build_sees_what_cargo_compiles_and_no_secret(_: String) 
 pub(crate) async fn every_configuration_that_is_shipped_is_valid(_: String) -> Result<()> {
     let secret = yaml("deploy/kubernetes/secret.example.yaml").await?;
     let values = secret["stringData"].as_object().context("no values")?;
-    let config = yaml("deploy/kubernetes/configmap.yaml").await?;
-    let config = config["data"]["nightbell.toml"].as_str().context("no configuration")?.to_owned();
+    let config = std::fs::read_to_string(shipped("deploy/kubernetes/nightbell.toml"))?;
     let unit = std::fs::read_to_string(shipped("deploy/systemd/nightbell.toml"))?;
     let credentials = "/run/credentials/nightbell.service/secrets_";
     for (config, place) in [(config, "/run/secrets/nightbell/"), (unit, credentials)] {
@@ -213,6 +254,12 @@ pub(crate) async fn the_program_needs_no_library_that_its_image_lacks(_: String)
 /// The compose file's services by name.
 fn services(compose: &Value) -> Result<&serde_json::Map<String, Value>> {
     compose["services"].as_object().context("no services")
+}
+
+/// The ports that a rule of a NetworkPolicy opens.
+fn ports(rule: &Value) -> Vec<u64> {
+    let ports = rule["ports"].as_array().into_iter().flatten();
+    ports.filter_map(|port| port["port"].as_u64()).collect()
 }
 
 /// A file of this repository.

@@ -153,6 +153,8 @@ fn as_it_is_shipped() -> Vec<(&'static str, Test)> {
         monitoring::promtool_finds_the_rules_and_the_scrape_configuration_right,
         monitoring::every_rule_is_tested_each_way_and_has_a_place_in_the_runbook,
         deployment::the_compose_file_and_the_manifests_fit_their_schemas,
+        deployment::what_a_network_policy_offers_as_a_comment_is_valid_too,
+        deployment::a_changed_configuration_restarts_the_pods_and_no_drain_waits_for_them,
         deployment::every_service_rotates_its_log_and_has_a_bound_on_memory,
         deployment::folders_are_mounted_and_looked_at_before_the_start,
         deployment::a_second_worker_is_ready_and_an_old_compose_is_told_what_it_lacks,
