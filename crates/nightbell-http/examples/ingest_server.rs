@@ -48,7 +48,12 @@ fn status() -> Status {
         version: env!("CARGO_PKG_VERSION").into(),
         ready: true,
         missing: Vec::new(),
-        queue: QueueStatus { at: "nowhere".into(), connected: true, dead_letters: Some(0) },
+        queue: QueueStatus {
+            at: "nowhere".into(),
+            connected: true,
+            dead_letters: Some(0),
+            counted_seconds_ago: None,
+        },
         ledger: LedgerStatus { entries: 0, failure: None },
         connectors: Vec::new(),
     }
