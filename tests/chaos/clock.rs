@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use fake_xmatters::Answer;
-use nightbell_tests::program::Worker;
-use nightbell_tests::site::{Site, ids};
+use nightbell_tests::program::{self, Worker};
+use nightbell_tests::site::{EMBEDDED, Site, ids};
 use nightbell_tests::wait;
 
 const SERVER_ERROR: u16 = 503;
@@ -90,6 +90,47 @@ pub(crate) async fn a_clock_set_back_and_forth_expires_nothing_and_sends_nothing
         site.conserves(&published, 0).await?;
     }
     clockwork.end(&published).await
+}
+
+/// What a publisher's clock shows beside the right time, for libfaketime.
+const PUBLISHERS: [&str; 6] = ["-25h", "-2d", "-18250d", "@1970-01-02 00:00:00", "+2d", "+3650d"];
+
+pub(crate) async fn a_publisher_with_a_slow_or_a_fast_clock_gets_its_events_delivered(
+    url: String,
+) -> Result<()> {
+    let site = Site::new(&url).await?;
+    let worker = site.worker().await?;
+    let (library, mut published) = (library()?, Vec::new());
+    for (number, clock) in PUBLISHERS.into_iter().enumerate() {
+        // The first attempt fails, so that the age counts.
+        site.fake.script([Answer::status(SERVER_ERROR)]);
+        let id = format!("clock-{number}");
+        let environment = [
+            ("LD_PRELOAD", library.to_str().context("its path is text")?),
+            ("FAKETIME", clock),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            ("NO_FAKE_STAT", "1"),
+        ];
+        let line = format!(r#"{{"project":"shop","test":"test {id}","id":"{id}"}}"#);
+        let arguments = ["--config", "nightbell.toml", "publish"];
+        let ended =
+            program::run_in("nightbell", site.folder(), &environment, &arguments, line.as_bytes()).await?;
+        ended.success().with_context(|| format!("publish at {clock}"))?;
+        published.push(id);
+        site.all_accepted(&published).await.with_context(|| format!("published at {clock}"))?;
+    }
+    ensure!(site.dead().await?.is_empty(), "{:?}", site.dead().await?);
+    ensure!(site.sent_twice(&published).is_empty());
+    if url != EMBEDDED {
+        // The embedded queue is published to over HTTP, and the worker itself gives the stamp.
+        let told = site.metric("nightbell_clock_skew_total{connector=\"sre\"}").await?;
+        ensure!(told > PUBLISHERS.len() as f64 - 0.5, "{told}");
+        let log = worker.log()?;
+        let lines = log.lines().filter(|line| line.contains("the time stamp of an event")).count();
+        ensure!(lines == 1 && log.contains("project") && log.contains("behind_seconds"), "{log}");
+    }
+    ensure!(worker.terminate().await?.success());
+    site.close().await
 }
 
 /// Replaces the file at once: a reader never finds half of it.

@@ -26,6 +26,8 @@ bugs! {
     AlertKeyNotRecorded => "a delivery is recorded under its event alone",
     HandBackInsteadOfAck => "a settled delivery is handed back",
     AgeNotChecked => "an alert's age is not checked",
+    StampDecides => "an alert's age counts from its publisher's stamp",
+    SeverityIgnored => "what was told at a lower severity suppresses a higher one",
     FailedLedgerTakenForDurable => "a failed ledger write is taken for durable",
     FailedLookTakenForUnknown => "a failed lookup is taken for `unknown`",
     PublishTimeOutForgotten => "a publish that times out is never answered",

@@ -3,7 +3,9 @@
 use crate::bugs::Bug;
 use crate::plan::SECOND;
 use crate::world::{Happens, World};
+use nightbell_core::alert::told_key;
 use nightbell_core::dead::Reason;
+use nightbell_core::event::Severity;
 use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::limits::CLAIM_SLACK;
 use nightbell_core::message::Message;
@@ -58,16 +60,17 @@ impl World {
         self.say(|| format!("c{lane}: {}", shown(&step)));
         let life = self.life;
         match step {
-            Step::Look { tag, event, alert } => {
+            Step::Look { tag, event, alerts } => {
                 self.lanes[lane].outstanding += 1;
                 let wait = self.soon(20);
-                self.after(wait, Happens::Look { life, lane, tag, event, alert });
+                self.after(wait, Happens::Look { life, lane, tag, event, alerts });
             }
             Step::Attempt { tag, .. } => self.attempt(lane, tag),
             Step::Record { tag, changes } => {
                 self.lanes[lane].outstanding += 1;
                 self.record(lane, tag, changes);
             }
+            Step::Skewed { .. } => {}
             Step::Note(changes) => self.after(1, Happens::Write { life, lane, tag: None, changes }),
             Step::Publish { tag, to, message } => self.publish(lane, tag, to, message),
             Step::Ack { tag, ending } => {
@@ -89,8 +92,14 @@ impl World {
         }
     }
 
-    pub(crate) fn look(&mut self, lane: usize, tag: Tag, event: Fingerprint, alert: Fingerprint) {
-        let mut looked = (!self.store.failed).then(|| self.store.look(lane, event, alert, self.now));
+    pub(crate) fn look(&mut self, lane: usize, tag: Tag, event: Fingerprint, mut alerts: Vec<Fingerprint>) {
+        if self.bug == Some(Bug::SeverityIgnored)
+            && let Some(hand) = self.lanes[lane].hands.get(&tag)
+            && let Some(key) = self.plan.events[hand.copy.event].alert_key
+        {
+            alerts = Severity::ALL.map(|severity| told_key(key, severity)).into();
+        }
+        let mut looked = (!self.store.failed).then(|| self.store.look(lane, event, &alerts, self.now));
         if looked.is_none() && self.bug == Some(Bug::FailedLookTakenForUnknown) {
             looked = Some(Looked::default());
         }
@@ -316,6 +325,7 @@ fn shown(step: &Step) -> String {
                 Some(Happening::Repeated { .. }) | None => format!("record {tag:?}"),
             }
         }
+        Step::Skewed { skew, .. } => format!("a stamp is not believed: {skew:?}"),
         Step::Note(changes) => format!("note {} changes", changes.len()),
         Step::Publish { tag, to, .. } => match to {
             Destination::Retry { rung, .. } => format!("publish {tag:?} to rung {rung}"),

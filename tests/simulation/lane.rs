@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use nightbell_core::journey::{self, Journey};
-use nightbell_core::message::Message;
+use nightbell_core::message::{HeaderValue, Message};
 use nightbell_core::owner::{Input, Owner, Settings, Tag};
 use nightbell_core::time::UnixMillis;
 
@@ -17,7 +17,7 @@ use crate::world::{Happens, World};
 pub(crate) struct Copy {
     pub(crate) serial: usize,
     pub(crate) event: usize,
-    /// When this journey began.
+    /// When this journey began: when it was replayed, or first seen by an owner.
     pub(crate) since: u64,
     pub(crate) replay: Option<u64>,
     /// How often it was given back to the queue.
@@ -148,13 +148,20 @@ impl World {
             return;
         }
         queue.delivering = false;
-        let Some(copy) = queue.ready.pop_front() else { return };
+        let Some(mut copy) = queue.ready.pop_front() else { return };
+        if !copy.message.headers.contains_key(journey::SINCE) {
+            copy.since = self.now;
+        }
         self.tags += 1;
         let tag = Tag(self.tags);
         queue.unacked.insert(tag, Unacked { copy: copy.clone(), leaving: false });
         let mut message = copy.message.clone();
         if self.bug == Some(Bug::DueIgnored) {
             message.headers.remove(journey::DUE);
+        }
+        if let (Some(Bug::StampDecides), Some(stamp)) = (self.bug, message.published_at) {
+            let stamp = HeaderValue::Number(i64::try_from(stamp.0).expect("a time"));
+            message.headers.entry(journey::SINCE.to_owned()).or_insert(stamp);
         }
         if self.bug == Some(Bug::ReroutedRetryFiltered) {
             message.headers.remove(journey::CONNECTOR);

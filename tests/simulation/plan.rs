@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use nightbell_core::alert::KeyPart;
+use nightbell_core::alert::{KeyPart, alert_key};
 use nightbell_core::connector::Connector;
+use nightbell_core::event::{self, Severity};
 use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::message::{EventId, Message};
 use nightbell_core::owner::Settings;
@@ -34,6 +35,9 @@ pub(crate) struct Plotted {
     pub(crate) hashed: bool,
     pub(crate) body: Bytes,
     pub(crate) name: Fingerprint,
+    pub(crate) severity: Severity,
+    /// As core computes it; none of what is no event.
+    pub(crate) alert_key: Option<Fingerprint>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +116,8 @@ pub(crate) struct Plan {
     connectors: Vec<Connector>,
 }
 
+const BY: [KeyPart; 2] = [KeyPart::Project, KeyPart::Test];
+
 /// Which connectors want a project's failures, under each of the two routings; none of them: the first.
 const WANTED: [[&[usize]; PROJECTS]; 2] = [[&[0], &[0, 1], &[]], [&[0, 1], &[1], &[]]];
 
@@ -132,7 +138,7 @@ impl Plan {
             faults: Vec::new(),
             faults_end: 0,
             prefetch: chances.pick(&[1, 2, 5, 16]),
-            delivery_limit: chances.pick(&[50, 50, 2]),
+            delivery_limit: chances.pick(&[50, 2, 2]),
             consumer_timeout: chances.pick(&[None, None, Some(3 * MINUTE)]),
             tick_late_max: chances.pick(&[0, 3, 10]) * SECOND,
             slots: chances.pick(&[1, 2, 4]),
@@ -142,7 +148,7 @@ impl Plan {
             window: chances.pick(&[10 * MINUTE, HOUR, 24 * HOUR]),
             give_up,
             routings: [0, 1].map(|version| Arc::new(routing(version, &connectors))),
-            by: [KeyPart::Project, KeyPart::Test].into(),
+            by: BY.into(),
             retry_initial: chances.pick(&[SECOND, 5 * SECOND, 30 * SECOND]),
             connectors,
         };
@@ -286,20 +292,32 @@ fn routing(version: usize, connectors: &[Connector]) -> Routing {
 fn events(chances: &mut Chances) -> Vec<Plotted> {
     let keys = chances.index(6) + 1;
     let count = chances.index(12) + 2;
+    let has_own_keys = chances.permille(300);
+    // Ids and keys of its own count within its project, so each project has its first, its second and so on.
+    let mut ids = [0; PROJECTS];
     let one = |number: usize| {
         let (key, valid) = (chances.index(keys), !chances.permille(60));
         let (project, hashed, passed) = (key % PROJECTS, chances.permille(200), chances.permille(60));
         let status = if passed { "passed" } else { "failed" };
+        let severity = chances.pick(&[Severity::High, Severity::High, Severity::Minimal, Severity::Critical]);
         let id = if hashed { "run_id" } else { "id" };
+        ids[project] += 1;
+        let own = format!("e{}", ids[project]);
+        let own_key =
+            if has_own_keys { format!(r#","dedup_key":"k{}""#, key / PROJECTS) } else { String::new() };
+        let graded = severity.as_str();
         let body = if valid {
-            format!(r#"{{"project":"p{project}","test":"t{key}","{id}":"e{number}","status":"{status}"}}"#)
+            format!(
+                r#"{{"project":"p{project}","test":"t{key}","{id}":"{own}","status":"{status}","severity":"{graded}","message":"{number}"{own_key}}}"#
+            )
         } else {
             format!("no event {number}")
         };
-        let own = format!("e{number}");
         let message = Message { body: body.clone().into(), ..Message::default() };
-        let name = EventId::of((!hashed).then_some(own.as_str()), &message).fingerprint();
-        Plotted { key, project, passed, valid, hashed, body: body.into(), name }
+        let named = (!hashed).then_some(own.as_str());
+        let name = EventId::of(Some(&format!("p{project}")), named, &message).fingerprint();
+        let alert_key = event::read(body.as_bytes()).ok().map(|event| alert_key(&event, &BY));
+        Plotted { key, project, passed, valid, hashed, body: body.into(), name, severity, alert_key }
     };
     (0..count).map(one).collect()
 }

@@ -1,6 +1,6 @@
 //! The rules: what may be sent, and what may be acknowledged.
 
-use crate::plan::SECOND;
+use crate::plan::{MINUTE, SECOND};
 use crate::truth::End;
 use crate::world::{Happens, World};
 use nightbell_core::dead::Reason;
@@ -17,9 +17,6 @@ impl World {
         let name = self.plan.events[event].name;
         if !self.plan.wants(lane, event, hand.routing) || !self.plan.events[event].valid {
             return Err("a POST of what is not for this connector".into());
-        }
-        if hand.received.saturating_sub(hand.copy.since) >= self.plan.give_up {
-            return Err("a POST of what was to be given up".into());
         }
         match self.store.durably(lane, name, now).map(|record| (&record.state, record.replay)) {
             Some((State::Delivered { .. }, _)) => return Err("a POST after its delivery was recorded".into()),
@@ -103,8 +100,8 @@ impl World {
                 let right = match reason {
                     Reason::Invalid => !plotted.valid,
                     Reason::Refused => case.refused,
-                    // A retry that would come too late is given up at once.
-                    Reason::Expired => age + 1080 * SECOND >= self.plan.give_up,
+                    // Only after an attempt; a retry that would come too late is given up at once.
+                    Reason::Expired => hand.sent && age + 1080 * SECOND >= self.plan.give_up,
                     Reason::Unrouted => {
                         !self.plan.wants(lane, event, hand.routing) && hand.copy.is_put_back()
                     }
@@ -115,7 +112,8 @@ impl World {
             }
             Ending::Retried | Ending::Parked => {
                 let claimed = known.is_some() || self.store.resets > 0;
-                claimed && case.live + case.dead > 0
+                let in_time = ending == Ending::Parked || age < self.plan.give_up + 5 * MINUTE;
+                claimed && in_time && case.live + case.dead > 0
             }
             Ending::Duplicate => truth.is_kept(&self.plan, event, hand.received),
         }

@@ -29,12 +29,16 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn look(&self, lane: usize, event: Fingerprint, alert: Fingerprint, now: u64) -> Looked {
+    pub(crate) fn look(&self, lane: usize, event: Fingerprint, alerts: &[Fingerprint], now: u64) -> Looked {
         let get = |key| {
             let known = self.seen.get(&(lane, key)).filter(|(_, until)| now < *until);
             known.map(|(record, _)| record.clone())
         };
-        Looked { by_event: get(RecordKey::Event(event)), by_alert: get(RecordKey::Alert(alert)) }
+        let by_alert = |alert: &Fingerprint| Some((*alert, get(RecordKey::Alert(*alert))?));
+        Looked {
+            by_event: get(RecordKey::Event(event)),
+            by_alert: alerts.iter().filter_map(by_alert).collect(),
+        }
     }
 
     /// What is remembered of an event beyond any crash.

@@ -1,8 +1,14 @@
 //! What really happened, kept apart from what the core believes, and the rules that it is held against.
 
+use nightbell_core::event::Severity;
 use nightbell_core::outcome::{Outcome, OutcomeKind};
 
-use crate::plan::{MINUTE, Plan, SECOND};
+use crate::plan::{MINUTE, Plan, Plotted, SECOND};
+
+/// Where the truth about an event's alert key at its severity is.
+fn slot(event: &Plotted) -> usize {
+    event.key * Severity::ALL.len() + event.severity as usize
+}
 
 /// A window counts from when the answer was heard.
 const SLACK: u64 = MINUTE;
@@ -24,7 +30,7 @@ pub(crate) struct Case {
     pub(crate) due: u64,
 }
 
-/// One alert key on one connector.
+/// One alert key on one connector, at one severity.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeyCase {
     pub(crate) live: u32,
@@ -113,7 +119,7 @@ pub(crate) struct Truth {
 
 impl Truth {
     pub(crate) fn of(plan: &Plan) -> Self {
-        let keys = plan.events.iter().map(|event| event.key + 1).max().unwrap_or(1);
+        let keys = plan.events.iter().map(|event| slot(event) + 1).max().unwrap_or(1);
         Self {
             cases: vec![Case::default(); plan.events.len()],
             keys: vec![KeyCase::default(); keys],
@@ -125,12 +131,12 @@ impl Truth {
 
     pub(crate) fn comes(&mut self, plan: &Plan, event: usize) {
         self.cases[event].live += 1;
-        self.keys[plan.events[event].key].live += 1;
+        self.keys[slot(&plan.events[event])].live += 1;
     }
 
     pub(crate) fn goes(&mut self, plan: &Plan, event: usize) {
         self.cases[event].live -= 1;
-        self.keys[plan.events[event].key].live -= 1;
+        self.keys[slot(&plan.events[event])].live -= 1;
     }
 
     /// xMatters accepts an event. More than once is right only in the documented window.
@@ -143,7 +149,7 @@ impl Truth {
         case.accepted += 1;
         case.last_accepted = now;
         case.excused = !heard;
-        let key = &mut self.keys[plotted.key];
+        let key = &mut self.keys[slot(plotted)];
         let is_within = key.last_accepted.is_some_and(|at| now < at + plan.window);
         let too_soon = is_within && !key.excused && !key.replayed && heard;
         key.last_accepted = Some(now);
@@ -163,7 +169,7 @@ impl Truth {
             case.due = 0;
             let is_forgotten = case.accepted > 0 && !is_recorded(event);
             case.excused |= is_forgotten;
-            self.keys[plan.events[event].key].excused |= is_forgotten;
+            self.keys[slot(&plan.events[event])].excused |= is_forgotten;
         }
         self.manners = Manners::default();
     }
@@ -182,7 +188,7 @@ impl Truth {
 
     /// A copy of a dead letter goes round the window.
     pub(crate) fn goes_round(&mut self, plan: &Plan, event: usize) {
-        self.keys[plan.events[event].key].replayed = true;
+        self.keys[slot(&plan.events[event])].replayed = true;
     }
 
     /// A dead letter went when its copy was confirmed.
@@ -201,12 +207,15 @@ impl Truth {
     /// Whether something keeps an event, or what it repeats, now that one of its copies is gone.
     pub(crate) fn is_kept(&self, plan: &Plan, event: usize, received: u64) -> bool {
         let (case, plotted) = (&self.cases[event], &plan.events[event]);
-        let key = &self.keys[plotted.key];
         let own =
             case.accepted > 0 && (!plotted.hashed || received <= case.last_accepted + plan.window + SLACK);
-        let others = plotted.valid
-            && (key.live > case.live
-                || key.last_accepted.is_some_and(|at| received <= at + plan.window + SLACK));
+        // Only what is as severe, or more so, stands for it.
+        let stands = |at: usize| {
+            let (key, own) = (self.keys.get(at), if at == slot(plotted) { case.live } else { 0 });
+            let is_within = |at| received <= at + plan.window + SLACK;
+            key.is_some_and(|key| key.live > own || key.last_accepted.is_some_and(is_within))
+        };
+        let others = plotted.valid && (slot(plotted)..(plotted.key + 1) * Severity::ALL.len()).any(stands);
         own || case.live > 0 || case.dead > 0 || others
     }
 

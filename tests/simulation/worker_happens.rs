@@ -66,7 +66,7 @@ pub(crate) enum Happens {
     Look {
         life: u32,
         lane: usize,
-        of: [Fingerprint; 2],
+        of: (Fingerprint, Vec<Fingerprint>),
         reply: Reply<Result<Looked, LedgerError>>,
     },
     Write {

@@ -79,11 +79,11 @@ impl Ledger for Shared {
         &self,
         connector: &Connector,
         event: Fingerprint,
-        alert: Fingerprint,
+        alerts: Vec<Fingerprint>,
         _: UnixMillis,
     ) -> impl Future<Output = Result<Looked, LedgerError>> + Send + 'static {
         let lane = lane_of(connector);
-        answer(self.ask(|around, reply| around.look(lane, [event, alert], reply)))
+        answer(self.ask(|around, reply| around.look(lane, (event, alerts), reply)))
     }
 
     fn commit(

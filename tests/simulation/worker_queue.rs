@@ -30,8 +30,6 @@ pub(crate) struct InHand {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
     pub(crate) wanted: bool,
-    /// It was young enough to be sent.
-    pub(crate) fresh: bool,
     pub(crate) replay: Option<u64>,
     /// It was sent, and what follows is not decided yet.
     pub(crate) sent: bool,
@@ -189,7 +187,7 @@ impl Around {
     }
 
     pub(crate) fn delivered(&mut self, lane: usize, session: u32) {
-        let (now, routing, give_up) = (self.now, self.routing, self.plan.give_up);
+        let (now, routing) = (self.now, self.routing);
         let post = &mut self.posts[lane];
         if post.session != session || !post.attached {
             return;
@@ -200,7 +198,6 @@ impl Around {
         let number = self.numbers;
         let seen = &mut post.life.seen[copy.event];
         seen.wanted |= self.plan.wants(lane, copy.event, routing);
-        seen.fresh |= now.saturating_sub(copy.since) < give_up;
         seen.replay = seen.replay.max(copy.replay);
         let message = copy.message.clone();
         self.say(|| format!("c{lane}: message {} (event {}) is delivered", copy.serial, copy.event));

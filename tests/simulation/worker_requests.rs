@@ -28,7 +28,7 @@ impl Around {
     pub(crate) fn look(
         &mut self,
         lane: usize,
-        of: [Fingerprint; 2],
+        of: (Fingerprint, Vec<Fingerprint>),
         reply: Reply<Result<Looked, LedgerError>>,
     ) {
         self.say(|| format!("c{lane}: look"));
@@ -40,7 +40,7 @@ impl Around {
     pub(crate) fn looked(
         &mut self,
         lane: usize,
-        [event, alert]: [Fingerprint; 2],
+        (event, alerts): (Fingerprint, Vec<Fingerprint>),
         reply: Reply<Result<Looked, LedgerError>>,
     ) {
         self.posts[lane].life.outstanding -= 1;
@@ -48,7 +48,7 @@ impl Around {
         let looked = match (self.store.failed, self.bug) {
             (true, Some(Planted::FailedLookToldAsUnknown)) => Ok(Looked::default()),
             (true, _) => Err(failed()),
-            (false, _) => Ok(self.store.look(of, event, alert, self.now)),
+            (false, _) => Ok(self.store.look(of, event, &alerts, self.now)),
         };
         tell(reply, looked);
     }
@@ -131,8 +131,7 @@ impl Around {
 /// The destination.
 impl Around {
     pub(crate) fn post(&mut self, lane: usize, alert: &Alert, reply: Reply<Outcome>) {
-        let name = alert.event.id.as_deref().or(alert.event.run_id.as_deref());
-        let event = name.and_then(|name| name.strip_prefix('e')?.parse::<usize>().ok());
+        let event = alert.event.message.as_deref().and_then(|number| number.parse::<usize>().ok());
         let Some(event) = event.filter(|event| *event < self.plan.events.len()) else {
             return self.wrong(format!("c{lane}: a POST of an event that nobody published"));
         };

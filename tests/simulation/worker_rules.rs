@@ -28,9 +28,6 @@ impl Around {
         if !seen.wanted || !plotted.valid {
             return Err("a POST of what is not for this connector".into());
         }
-        if !seen.fresh {
-            return Err("a POST of what was to be given up".into());
-        }
         match self.store.durably(lane, plotted.name, now).map(|record| (&record.state, record.replay)) {
             Some((State::Delivered { .. }, _)) => return Err("a POST after its delivery was recorded".into()),
             Some((State::Dead { .. }, replay)) if seen.replay <= replay.map(|at| at.0) => {
@@ -101,6 +98,9 @@ impl Around {
         let plotted = &self.plan.events[held.copy.event];
         let stands = |other: usize| {
             let case = &truth.cases[other];
+            if self.plan.events[other].severity < plotted.severity {
+                return false;
+            }
             let until = case.last_accepted + self.plan.window + MINUTE;
             case.live > 0 || case.accepted > 0 && held.received <= until
         };

@@ -22,7 +22,7 @@ pub(crate) enum Happens {
     Published(usize),
     Strike(usize),
     Deliver { lane: usize, session: u32 },
-    Look { life: u32, lane: usize, tag: Tag, event: Fingerprint, alert: Fingerprint },
+    Look { life: u32, lane: usize, tag: Tag, event: Fingerprint, alerts: Vec<Fingerprint> },
     Arrive { life: u32, lane: usize, tag: Tag, serial: usize, sent: u64 },
     LateAcceptance { lane: usize, serial: usize },
     Answer { life: u32, lane: usize, input: Box<Input> },
@@ -282,8 +282,8 @@ impl World {
                 }
             }
             Happens::Start { life: then } if then == life => self.start(),
-            Happens::Look { life: then, lane, tag, event, alert } if then == life && up => {
-                self.look(lane, tag, event, alert);
+            Happens::Look { life: then, lane, tag, event, alerts } if then == life && up => {
+                self.look(lane, tag, event, alerts);
             }
             Happens::Answer { life: then, lane, input } if then == life && up => self.answer(lane, *input),
             Happens::Write { life: then, lane, tag, changes } if then == life && up => {

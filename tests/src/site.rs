@@ -425,11 +425,11 @@ timeout = "{timeout}"
     }
 }
 
-/// The id of the alert that an event becomes.
+/// The id of the alert that an event of the project `shop` becomes.
 #[must_use]
 pub fn alert(id: &str) -> String {
     let connector = CONNECTOR.parse().expect("it is a name");
-    alert_id(&connector, EventId::of(Some(id), &Message::default())).to_string()
+    alert_id(&connector, EventId::of(Some("shop"), Some(id), &Message::default())).to_string()
 }
 
 /// Ids `NAME-0`, `NAME-1` and so on.

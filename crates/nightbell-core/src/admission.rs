@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::fingerprint::Fingerprint;
 use crate::limits::{CLAIM_SLACK, REPLAY_MAX, WAIT_MAX};
-use crate::record::{Looked, State};
+use crate::record::{Looked, Record, State};
 use crate::time::UnixMillis;
 
 /// What the ledger's records say of an alert.
@@ -14,11 +14,12 @@ pub enum Admission {
     Ours,
     /// This very event was settled before.
     Settled,
-    /// Its alert key was delivered within the window, or is in flight under another event.
-    Repeat,
+    /// Its alert key was delivered within the window, or is in flight under another event: by the record of this name.
+    Repeat(Fingerprint),
 }
 
-/// Decides admission.
+/// Decides admission. `own` are the event's fingerprint and the one that it had in earlier versions; the alert keys that
+/// were looked for are those of its own severity and of higher ones.
 ///
 /// An operator's replay goes round the window, once per replay: it passes a dead letter of an earlier journey and
 /// another event's alert key, but never the delivery of its own event.
@@ -28,18 +29,18 @@ pub enum Admission {
 /// event is sent, because a second page for one failure is better than none for the next.
 #[must_use]
 pub fn admit(
-    event: Fingerprint,
+    own: [Fingerprint; 2],
     replay: Option<UnixMillis>,
     looked: &Looked,
     window: Duration,
     now: UnixMillis,
 ) -> Admission {
-    if let Some(own) = &looked.by_event {
-        match own.state {
+    if let Some(known) = &looked.by_event {
+        match known.state {
             State::Delivered { .. } => return Admission::Settled,
             // `None` is less than any replay: a copy from an earlier journey stays settled. No replay can be later than a
             // mark at the end of time, which only a forger writes; it counts for none, so that the next one is not lost.
-            State::Dead { .. } if replay <= own.replay.filter(|mark| *mark < REPLAY_MAX) => {
+            State::Dead { .. } if replay <= known.replay.filter(|mark| *mark < REPLAY_MAX) => {
                 return Admission::Settled;
             }
             State::Dead { .. } | State::InFlight { .. } => {}
@@ -48,12 +49,13 @@ pub fn admit(
     if replay.is_some() {
         return Admission::Ours;
     }
-    let Some(last) = &looked.by_alert else { return Admission::Ours };
-    match last.state {
-        State::Delivered { at, .. } if now.since(at).max(now.until(at)) < window => Admission::Repeat,
-        State::InFlight { until } if last.event != event && holds(until, now) => Admission::Repeat,
-        State::Delivered { .. } | State::InFlight { .. } | State::Dead { .. } => Admission::Ours,
-    }
+    let stands = |record: &Record| match record.state {
+        State::Delivered { at, .. } => now.since(at).max(now.until(at)) < window,
+        State::InFlight { until } => !own.contains(&record.event) && holds(until, now),
+        State::Dead { .. } => false,
+    };
+    let told = looked.by_alert.iter().find(|(_, record)| stands(record));
+    told.map_or(Admission::Ours, |(key, _)| Admission::Repeat(*key))
 }
 
 /// Whether a claim holds until then.
@@ -65,10 +67,11 @@ fn holds(until: UnixMillis, now: UnixMillis) -> bool {
 mod tests {
     use super::*;
     use crate::dead::Reason;
-    use crate::record::Record;
 
     const A: Fingerprint = Fingerprint([1; 16]);
     const B: Fingerprint = Fingerprint([2; 16]);
+    const BEFORE: Fingerprint = Fingerprint([3; 16]);
+    const KEY: Fingerprint = Fingerprint([4; 16]);
     const NOW: UnixMillis = UnixMillis(10_000_000);
     const WINDOW: Duration = Duration::from_secs(60);
 
@@ -86,8 +89,9 @@ mod tests {
 
     #[track_caller]
     fn check(by_event: Option<Record>, by_alert: Option<Record>, replay: Option<u64>, want: Admission) {
+        let by_alert = by_alert.map(|record| (KEY, record)).into_iter().collect();
         let looked = Looked { by_event, by_alert };
-        assert_eq!(admit(A, replay.map(UnixMillis), &looked, WINDOW, NOW), want);
+        assert_eq!(admit([A, BEFORE], replay.map(UnixMillis), &looked, WINDOW, NOW), want);
     }
 
     #[test]
@@ -103,13 +107,13 @@ mod tests {
 
     #[test]
     fn an_alert_key_delivered_within_the_window_is_a_repeat() {
-        check(None, record(B, None, delivered(59)), None, Admission::Repeat);
+        check(None, record(B, None, delivered(59)), None, Admission::Repeat(KEY));
         check(None, record(B, None, delivered(60)), None, Admission::Ours);
     }
 
     #[test]
     fn an_alert_key_in_flight_under_another_event_is_a_repeat_until_its_claim_ends() {
-        check(None, record(B, None, WAITING), None, Admission::Repeat);
+        check(None, record(B, None, WAITING), None, Admission::Repeat(KEY));
         check(None, record(B, None, LOST), None, Admission::Ours);
         check(record(A, None, WAITING), record(A, None, WAITING), None, Admission::Ours);
     }
@@ -118,12 +122,17 @@ mod tests {
     fn a_record_from_before_the_clock_was_set_back_suppresses_no_longer() {
         let at = |ahead_s: u64| UnixMillis(NOW.0 + ahead_s * 1_000);
         let delivered = |ahead_s| State::Delivered { at: at(ahead_s), request_id: None };
-        check(None, record(B, None, delivered(59)), None, Admission::Repeat);
+        check(None, record(B, None, delivered(59)), None, Admission::Repeat(KEY));
         check(None, record(B, None, delivered(60)), None, Admission::Ours);
         let claimed = |ahead_s| State::InFlight { until: at(ahead_s) };
-        check(None, record(B, None, claimed(4_500)), None, Admission::Repeat);
+        check(None, record(B, None, claimed(4_500)), None, Admission::Repeat(KEY));
         check(None, record(B, None, claimed(4_501)), None, Admission::Ours);
         check(record(A, None, delivered(86_400)), None, None, Admission::Settled);
+    }
+
+    #[test]
+    fn a_claim_of_an_earlier_version_is_the_events_own() {
+        check(None, record(BEFORE, None, WAITING), None, Admission::Ours);
     }
 
     #[test]

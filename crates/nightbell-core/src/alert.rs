@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::connector::Connector;
-use crate::event::Event;
+use crate::event::{Event, Severity};
 use crate::fingerprint::Fingerprint;
 use crate::message::EventId;
 
@@ -62,11 +62,12 @@ impl KeyPart {
     }
 }
 
-/// The alert key: what makes two events the same alert. An event's `dedup_key` overrides what `by` would give.
+/// The alert key: what makes two events the same alert. An event's `dedup_key`, which counts within its project,
+/// overrides what `by` would give.
 #[must_use]
 pub fn alert_key(event: &Event, by: &[KeyPart]) -> Fingerprint {
     if let Some(own) = &event.dedup_key {
-        return Fingerprint::of([b"own".as_slice(), own.as_bytes()]);
+        return Fingerprint::of([b"own of project".as_slice(), event.project.as_bytes(), own.as_bytes()]);
     }
     let mut text = String::new();
     for part in by {
@@ -78,6 +79,19 @@ pub fn alert_key(event: &Event, by: &[KeyPart]) -> Fingerprint {
         .expect("a String takes all text");
     }
     Fingerprint::of([b"by".as_slice(), text.as_bytes()])
+}
+
+/// The name under which the ledger keeps that an alert of this severity was told under an alert key: what is told at one
+/// severity suppresses the same and lower ones, never a higher one. `high`, the default, has the key itself, as all had
+/// in earlier versions.
+#[must_use]
+pub fn told_key(key: Fingerprint, severity: Severity) -> Fingerprint {
+    match severity {
+        Severity::High => key,
+        Severity::Minimal | Severity::Low | Severity::Medium | Severity::Critical => {
+            Fingerprint::of([b"told".as_slice(), severity.as_str().as_bytes(), &key.0])
+        }
+    }
 }
 
 /// The stable id of one alert, the same for every attempt, redelivery and replay: xMatters has no idempotency key, so
@@ -113,6 +127,17 @@ mod tests {
     fn an_events_own_key_overrides() {
         let own = |test: &str| Event { dedup_key: Some("k".into()), ..Event::new("p", test) };
         assert_eq!(alert_key(&own("t"), &BY), alert_key(&own("u"), &BY));
+        let another = Event { dedup_key: Some("k".into()), ..Event::new("q", "t") };
+        assert_ne!(alert_key(&another, &BY), alert_key(&own("t"), &BY), "it counts within its project");
+    }
+
+    #[test]
+    fn each_severity_is_told_under_a_name_of_its_own() {
+        let key = Fingerprint([7; 16]);
+        let names: std::collections::BTreeSet<_> =
+            Severity::ALL.map(|severity| told_key(key, severity)).into();
+        assert_eq!(names.len(), Severity::ALL.len());
+        assert_eq!(told_key(key, Severity::default()), key, "records of earlier versions are found");
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub struct Event {
     /// The test's name.
     #[schemars(length(min = 1))]
     pub test: String,
-    /// The event's identity; default: the AMQP `message-id`. The same id is never delivered twice to one connector
-    /// within `dedup.retention`.
+    /// The event's identity within its project; default: the AMQP `message-id`. The same id is never delivered twice to
+    /// one connector within `dedup.retention`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// How the test ended; default `failed`.
@@ -64,7 +64,7 @@ pub struct Event {
     /// Labels to route by, and to show.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Overrides the computed alert key.
+    /// Overrides the computed alert key; it counts within the project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedup_key: Option<String>,
 }
@@ -116,6 +116,9 @@ impl Status {
 }
 
 impl Severity {
+    /// All of them, from least to most.
+    pub const ALL: [Self; 5] = [Self::Minimal, Self::Low, Self::Medium, Self::High, Self::Critical];
+
     /// The word used in events, configuration and payloads.
     #[must_use]
     pub fn as_str(self) -> &'static str {

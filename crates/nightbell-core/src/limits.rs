@@ -24,6 +24,9 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 /// within it. A due time further ahead was written before the clock was set back.
 pub const WAIT_MAX: Duration = Duration::from_secs(3600);
 
+/// How far a time stamp may lie ahead of our clock before it counts as wrong.
+pub const STAMP_AHEAD_MAX: Duration = Duration::from_secs(60);
+
 /// How much longer than its due time an alert in a retry queue keeps its claim on an alert key.
 pub const CLAIM_SLACK: Duration = Duration::from_secs(900);
 

@@ -79,12 +79,18 @@ pub enum EventId {
 }
 
 impl EventId {
-    /// The identity: the event's own id, else the message's, else the hash of the body.
+    /// The identity: the event's own id, else the message's, else the hash of the body. An id counts within its project,
+    /// so that no project's event is taken for another's. Without a project, of a body that is no event, it is named as
+    /// earlier versions named all.
     #[must_use]
-    pub fn of(own: Option<&str>, message: &Message) -> Self {
-        match own.or(message.message_id.as_deref()).filter(|id| !id.is_empty()) {
-            Some(id) => Self::Given(Fingerprint::of([b"id".as_slice(), id.as_bytes()])),
-            None => Self::Hashed(Fingerprint::of([b"body".as_slice(), &message.body])),
+    pub fn of(project: Option<&str>, own: Option<&str>, message: &Message) -> Self {
+        match (own.or(message.message_id.as_deref()).filter(|id| !id.is_empty()), project) {
+            (Some(id), Some(project)) => {
+                let parts = [b"id of project".as_slice(), project.as_bytes(), id.as_bytes()];
+                Self::Given(Fingerprint::of(parts))
+            }
+            (Some(id), None) => Self::Given(Fingerprint::of([b"id".as_slice(), id.as_bytes()])),
+            (None, _) => Self::Hashed(Fingerprint::of([b"body".as_slice(), &message.body])),
         }
     }
 
@@ -111,9 +117,19 @@ mod tests {
     fn the_events_own_id_comes_first_then_the_messages_then_the_bodys_hash() {
         let bare = Message { body: Bytes::from_static(b"{}"), ..Message::default() };
         let named = Message { message_id: Some("m".into()), ..bare.clone() };
-        assert_eq!(EventId::of(Some("m"), &bare), EventId::of(None, &named));
-        assert_ne!(EventId::of(Some("e"), &named), EventId::of(None, &named));
-        assert!(matches!(EventId::of(None, &bare), EventId::Hashed(_)));
-        assert!(matches!(EventId::of(Some(""), &bare), EventId::Hashed(_)));
+        let of = |own, message| EventId::of(Some("p"), own, message);
+        assert_eq!(of(Some("m"), &bare), of(None, &named));
+        assert_ne!(of(Some("e"), &named), of(None, &named));
+        assert!(matches!(of(None, &bare), EventId::Hashed(_)));
+        assert!(matches!(of(Some(""), &bare), EventId::Hashed(_)));
+    }
+
+    #[test]
+    fn an_id_counts_within_its_project() {
+        let named = Message { message_id: Some("1".into()), ..Message::default() };
+        let of = |project| EventId::of(project, None, &named);
+        assert_eq!(of(Some("shop")), of(Some("shop")));
+        assert_ne!(of(Some("shop")), of(Some("bank")));
+        assert_ne!(of(Some("shop")), of(None));
     }
 }

@@ -125,8 +125,8 @@ pub enum Step {
         tag: Tag,
         /// The event.
         event: Fingerprint,
-        /// The alert key.
-        alert: Fingerprint,
+        /// The alert key at its severity and at higher ones.
+        alerts: Vec<Fingerprint>,
     },
     /// Send the alert, and answer with [`Input::Attempted`].
     Attempt {
@@ -141,6 +141,13 @@ pub enum Step {
         tag: Tag,
         /// What changes.
         changes: Vec<Change>,
+    },
+    /// Tell that the time stamp of an event of this project is not believed; nothing depends on it.
+    Skewed {
+        /// The project.
+        project: String,
+        /// How far the stamp is from the time at which the event was first seen.
+        skew: Jump,
     },
     /// Make these changes some time soon; no answer is wanted, nothing rests on them.
     Note(Vec<Change>),
@@ -215,7 +222,7 @@ pub struct Owner {
     held: HashMap<Tag, Held>,
     /// The one delivery in hand of each event.
     by_event: HashMap<Fingerprint, Tag>,
-    /// The one delivery in hand that may be sent under each alert key.
+    /// The one delivery in hand that may be sent under each alert key and severity.
     by_alert: HashMap<Fingerprint, Tag>,
     /// Those that may be sent as soon as the gate opens, in order.
     ready: VecDeque<Tag>,
@@ -313,7 +320,7 @@ impl Owner {
             attempting: self.gate.attempting(),
             breaker: self.gate.breaker(),
             paused_until: self.gate.paused_until(),
-            oldest_since: self.held.values().map(|held| held.since).min(),
+            oldest_since: self.held.values().map(|held| held.accepted).min(),
             halted: self.mode == Mode::Halted,
         }
     }

@@ -114,7 +114,7 @@ pub enum PublishError {
 
 /// The ledger of what has been delivered or is being delivered.
 pub trait Ledger: Clone + Send + Sync + 'static {
-    /// What is remembered of an event and of its alert key. Records past their time count as forgotten.
+    /// What is remembered of an event, and under these alert keys. Records past their time count as forgotten.
     ///
     /// # Errors
     /// [`LedgerError`]: nothing can be said; the event must not be settled.
@@ -122,7 +122,7 @@ pub trait Ledger: Clone + Send + Sync + 'static {
         &self,
         connector: &Connector,
         event: Fingerprint,
-        alert: Fingerprint,
+        alerts: Vec<Fingerprint>,
         now: UnixMillis,
     ) -> impl Future<Output = Result<Looked, LedgerError>> + Send + 'static;
 

@@ -196,8 +196,8 @@ impl Record {
 pub struct Looked {
     /// Under [`RecordKey::Event`].
     pub by_event: Option<Record>,
-    /// Under [`RecordKey::Alert`].
-    pub by_alert: Option<Record>,
+    /// Under each [`RecordKey::Alert`] that was asked for and has a record.
+    pub by_alert: Vec<(Fingerprint, Record)>,
 }
 
 #[cfg(test)]

@@ -156,13 +156,13 @@ impl Ledger for LedgerStore {
         &self,
         connector: &Connector,
         event: Fingerprint,
-        alert: Fingerprint,
+        alerts: Vec<Fingerprint>,
         now: UnixMillis,
     ) -> impl Future<Output = Result<Looked, LedgerError>> + Send + 'static {
         let inner = Arc::clone(&self.inner);
         let event = Id::of(connector, RecordKey::Event(event));
-        let alert = Id::of(connector, RecordKey::Alert(alert));
-        let names = Names { event, alert };
+        let alert = |alert| (alert, Id::of(connector, RecordKey::Alert(alert)));
+        let names = Names { event, alerts: alerts.into_iter().map(alert).collect() };
         async move {
             inner.shared.failure()?;
             if let Some(looked) = names.look_in_memory(&inner.index, &inner.shared, now) {

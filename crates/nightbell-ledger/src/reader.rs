@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::Receiver;
 
+use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::ports::LedgerError;
 use nightbell_core::record::{Looked, Record};
 use nightbell_core::time::UnixMillis;
@@ -24,11 +25,11 @@ pub(crate) struct Look {
     pub(crate) answer: Answer<Looked>,
 }
 
-/// The two names of an alert.
-#[derive(Debug, Clone, Copy)]
+/// The names of an alert: of its event, and those under which it may have been told.
+#[derive(Debug)]
 pub(crate) struct Names {
     pub(crate) event: Id,
-    pub(crate) alert: Id,
+    pub(crate) alerts: Vec<(Fingerprint, Id)>,
 }
 
 impl Names {
@@ -39,7 +40,12 @@ impl Names {
             Found::Nowhere => Some(None),
             Found::Perhaps(_) => None,
         };
-        Some(Looked { by_event: known(&self.event)?, by_alert: known(&self.alert)? })
+        let by_event = known(&self.event)?;
+        let mut by_alert = Vec::new();
+        for (key, id) in &self.alerts {
+            by_alert.extend(known(id)?.map(|record| (*key, record)));
+        }
+        Some(Looked { by_event, by_alert })
     }
 
     fn look(&self, store: &Store, now: UnixMillis) -> Result<Looked, Fault> {
@@ -47,7 +53,12 @@ impl Names {
             let entry = store.read(id)?;
             Ok::<_, Fault>(entry.and_then(|entry| living(&store.shared, id, &entry, now)))
         };
-        Ok(Looked { by_event: read(&self.event)?, by_alert: read(&self.alert)? })
+        let by_event = read(&self.event)?;
+        let mut by_alert = Vec::new();
+        for (key, id) in &self.alerts {
+            by_alert.extend(read(id)?.map(|record| (*key, record)));
+        }
+        Ok(Looked { by_event, by_alert })
     }
 }
 

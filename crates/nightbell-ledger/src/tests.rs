@@ -51,7 +51,7 @@ fn delivered(number: u64) -> Vec<Change> {
 }
 
 async fn look(ledger: &LedgerStore, number: u64) -> Looked {
-    ledger.look(&sre(), id(number), id(number), NOW).await.unwrap()
+    ledger.look(&sre(), id(number), vec![id(number)], NOW).await.unwrap()
 }
 
 /// A ledger on a disk of the test's making, and what it begins with.
@@ -139,7 +139,7 @@ async fn closing_finishes_what_was_sent_and_refuses_what_comes_later() {
     assert_eq!(closing.await.unwrap(), Ok(()));
     let refused = ledger.commit(&sre(), delivered(2), NOW).await.unwrap_err();
     assert_eq!(refused.to_string(), "the ledger failed: it was closed");
-    assert_eq!(ledger.look(&sre(), id(1), id(1), NOW).await.unwrap_err(), refused);
+    assert_eq!(ledger.look(&sre(), id(1), vec![id(1)], NOW).await.unwrap_err(), refused);
     assert_eq!(ledger.health(), Err(refused));
 }
 
@@ -172,7 +172,7 @@ async fn a_failed_sync_is_sticky() {
     assert!(failure.to_string().starts_with("the ledger failed: failed to write the store: "), "{failure}");
     assert_eq!(ledger.health(), Err(failure.clone()));
     assert_eq!(ledger.commit(&sre(), delivered(3), NOW).await, Err(failure.clone()));
-    assert_eq!(ledger.look(&sre(), id(1), id(1), NOW).await, Err(failure.clone()));
+    assert_eq!(ledger.look(&sre(), id(1), vec![id(1)], NOW).await, Err(failure.clone()));
     assert_eq!(tokio::task::spawn_blocking(move || ledger.close()).await.unwrap(), Err(failure));
 }
 
@@ -195,7 +195,7 @@ async fn a_panic_of_the_writer_is_an_error_and_leads_to_a_reset() {
     for commit in commits {
         commit.await.unwrap().unwrap_err();
     }
-    let failure = ledger.look(&sre(), id(1), id(1), NOW).await.unwrap_err();
+    let failure = ledger.look(&sre(), id(1), vec![id(1)], NOW).await.unwrap_err();
     assert_eq!(failure.to_string(), "the ledger failed: failed to write the store: a panic: page 7 is gone");
     assert_eq!(ledger.health(), Err(failure));
     drop(db);

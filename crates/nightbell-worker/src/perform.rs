@@ -65,8 +65,8 @@ impl<T: Settler, O: Outlet, L: Ledger, S: Sender, C: Clock, D: Dice> Performer<T
     /// Performs one step; false: the owner has to stop.
     pub(crate) fn perform(&mut self, step: Step) -> bool {
         match step {
-            Step::Look { tag, event, alert } => {
-                let look = self.ports.ledger.look(&self.connector, event, alert, self.ports.clock.now());
+            Step::Look { tag, event, alerts } => {
+                let look = self.ports.ledger.look(&self.connector, event, alerts, self.ports.clock.now());
                 self.answer(async move {
                     let looked = look.await.ok();
                     crash::point(After::Looked);
@@ -75,6 +75,7 @@ impl<T: Settler, O: Outlet, L: Ledger, S: Sender, C: Clock, D: Dice> Performer<T
             }
             Step::Attempt { tag, alert } => self.attempt(tag, alert),
             Step::Record { tag, changes } => self.record(tag, changes),
+            Step::Skewed { project, skew } => self.meters.skewed(&project, skew),
             Step::Note(changes) => {
                 let commit = self.ports.ledger.commit(&self.connector, changes, self.ports.clock.now());
                 // Nothing rests on it, and a ledger that fails says so to the next record too.

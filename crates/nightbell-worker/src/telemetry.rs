@@ -18,6 +18,7 @@ use nightbell_core::ports::{PublishError, SettleError};
 use nightbell_core::sparing::Sparing;
 use nightbell_core::time::{Jump, UnixMillis, millis};
 use nightbell_core::trace::TraceParent;
+use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 /// The buckets of `attempt_duration_seconds` and `ledger_commit_duration_seconds`, in seconds: half a millisecond to
@@ -33,6 +34,9 @@ pub const LATENCY_BUCKETS: [f64; 17] = [
 
 /// A certificate that ends sooner is warned of.
 pub const CERTIFICATE_LEFT_MIN: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// How often a time stamp that is not believed is told in the log.
+const SKEW_SAID_EVERY: Duration = Duration::from_secs(600);
 
 const CERTIFICATE_EXPIRY: &str = "nightbell_tls_certificate_expiry_timestamp_seconds";
 
@@ -80,6 +84,10 @@ pub fn describe() {
         Unit::Seconds,
         "When the first of the certificates that the destination shows expires, its issuers' among them, in seconds since \
          1970; 0 while none was seen"
+    );
+    describe_counter!(
+        "nightbell_clock_skew_total",
+        "Events whose time stamp is older than retry.give_up_after, or in the future, and is not believed"
     );
     describe_gauge!("nightbell_ledger_entries", "Records in the ledger");
     describe_histogram!(
@@ -191,6 +199,8 @@ pub(crate) struct Meters {
     stopped: Gauge,
     /// Whoever publishes decides how many die, so that a line for each would bury all others.
     deaths_said: [Sparing; Reason::ALL.len()],
+    skewed: Counter,
+    skew_said: Option<Instant>,
 }
 
 /// One attempt, as its wide line and its metrics tell it.
@@ -233,6 +243,8 @@ impl Meters {
             breaker_open: gauge!("nightbell_breaker_open", "connector" => name()),
             stopped: gauge!("nightbell_owner_stopped", "connector" => name()),
             deaths_said: Default::default(),
+            skewed: counter!("nightbell_clock_skew_total", "connector" => name()),
+            skew_said: None,
         }
     }
 
@@ -246,6 +258,7 @@ impl Meters {
             &self.filtered,
             &self.dead,
             &self.without_id,
+            &self.skewed,
         ];
         single.into_iter().chain(&self.attempts).chain(&self.died).for_each(|counter| counter.increment(0));
         [&self.queue_oldest, &self.in_flight, &self.breaker_open, &self.stopped]
@@ -356,6 +369,31 @@ impl Meters {
             }
             Ending::Retried => self.retried.increment(1),
             Ending::Parked => debug!(connector = %self.connector, "an alert was parked"),
+        }
+    }
+
+    /// A time stamp is not believed. Each is counted, and one in a while is told.
+    pub(crate) fn skewed(&mut self, project: &str, skew: Jump) {
+        self.skewed.increment(1);
+        if self.skew_said.is_some_and(|said| said.elapsed() < SKEW_SAID_EVERY) {
+            return;
+        }
+        self.skew_said = Some(Instant::now());
+        let connector = self.connector.as_str();
+        match skew {
+            Jump::Back(by) => warn!(
+                connector,
+                project,
+                behind_seconds = by.as_secs(),
+                "the time stamp of an event is older than retry.give_up_after: its publisher's clock is slow, or it waited \
+                 that long in the queue; its age counts from now"
+            ),
+            Jump::Forth(by) => warn!(
+                connector,
+                project,
+                ahead_seconds = by.as_secs(),
+                "the time stamp of an event lies in the future: its publisher's clock is fast; its age counts from now"
+            ),
         }
     }
 

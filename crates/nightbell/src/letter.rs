@@ -40,7 +40,8 @@ impl Letter {
     pub fn read(message: Message, death: Death) -> Self {
         let event = event::read(&message.body).ok();
         let own_id = event.as_ref().and_then(|event| event.id.as_deref());
-        let event_id = EventId::of(own_id, &message);
+        let project = event.as_ref().map(|event| event.project.as_str());
+        let event_id = EventId::of(project, own_id, &message);
         let id = match &death.connector {
             Some(connector) => alert_id(connector, event_id),
             None => event_id.fingerprint(),

@@ -4,8 +4,8 @@
 //! queue has the rest of its wait with it. Ages go on as well: what was accepted before the clock was set forth counts as
 //! that much younger, so that nothing expires by a wrong time, or by a right one after a wrong one.
 //!
-//! What is not done: a jump while no worker ran is not seen, so an alert that is too old by the new time expires then, and
-//! is kept for replay. A machine that slept has set its clock forth for all we know, so its alerts are tried longer. An
+//! What is not done: a jump while no worker ran is not seen, so an alert that is too old by the new time expires after its
+//! next attempt, and is kept for replay. A machine that slept has set its clock forth for all we know, so its alerts are tried longer. An
 //! alert from before the clock was set back is as old as when it is first seen after. Ledger records forget by the clock
 //! as it is.
 
@@ -31,7 +31,7 @@ impl Owner {
         self.gate.clock_set(jump);
         self.delayed = self.delayed.iter().map(|(at, tag)| (at.moved(jump), *tag)).collect();
         for held in self.held.values_mut() {
-            for time in [&mut held.since, &mut held.held_since, &mut held.publish_after] {
+            for time in [&mut held.since, &mut held.accepted, &mut held.held_since, &mut held.publish_after] {
                 *time = time.moved(jump);
             }
             for due in [&mut held.journey.due, &mut held.due_before] {
@@ -52,8 +52,8 @@ impl Owner {
         self.set_forth = Some(set).filter(|set| !set.by.is_zero());
     }
 
-    /// When an alert was accepted, as if the clock had always gone as it goes now.
-    pub(super) fn accepted_at(&self, since: UnixMillis, now: UnixMillis) -> UnixMillis {
+    /// A time that was read from a message, as if the clock had always gone as it goes now.
+    pub(super) fn by_this_clock(&self, since: UnixMillis, now: UnixMillis) -> UnixMillis {
         let set = self.set_forth.filter(|set| since < set.at);
         set.map_or(since, |set| since.after(set.by)).min(now)
     }

@@ -57,11 +57,12 @@ impl Owner {
     ) -> Vec<Change> {
         let Some(held) = self.held.get_mut(&tag) else { return Vec::new() };
         let event = RecordKey::Event(held.event_id.fingerprint());
-        let alert = RecordKey::Alert(held.alert_key);
+        let told = held.told_key();
+        let alert = RecordKey::Alert(told);
         let mut changes = vec![Change { key: event, happening: happening.clone(), keep: keep_event }];
         let delivered = matches!(happening, Happening::Delivered { .. });
-        let stands = self.by_alert.get(&held.alert_key) == Some(&tag);
-        let ends_claim = held.claims_in_ledger && matches!(happening, Happening::Died { .. });
+        let stands = self.by_alert.get(&told) == Some(&tag);
+        let ends_claim = held.claim_in_ledger == Some(told) && matches!(happening, Happening::Died { .. });
         if delivered || stands || ends_claim {
             changes.push(Change { key: alert, happening: happening.clone(), keep: keep_alert });
             let times = std::mem::take(&mut held.repeats);

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::alert::told_key;
 use crate::dead::Reason;
-use crate::event::Event;
+use crate::event::{Event, Severity};
 use crate::fingerprint::Fingerprint;
 use crate::journey::Journey;
 use crate::message::{EventId, Message};
@@ -17,9 +18,14 @@ pub(super) struct Held {
     pub(super) message: Message,
     pub(super) journey: Journey,
     pub(super) event_id: EventId,
+    /// The event's fingerprint in earlier versions, by which claims that they wrote are known.
+    pub(super) former_id: Fingerprint,
     pub(super) alert_key: Fingerprint,
-    /// When the alert was accepted into the queue, by the clock as it goes now.
+    pub(super) severity: Severity,
+    /// When an owner first saw the alert, by the clock as it goes now. Its age counts from here.
     pub(super) since: UnixMillis,
+    /// When the alert was accepted into the queue, as far as its stamp is believed. It decides nothing.
+    pub(super) accepted: UnixMillis,
     /// When it came into this hand.
     pub(super) held_since: UnixMillis,
     pub(super) fate: Fate,
@@ -30,8 +36,8 @@ pub(super) struct Held {
     pub(super) due_before: Option<UnixMillis>,
     /// Whether the ledger was asked, and it is ours.
     pub(super) admitted: bool,
-    /// Whether the ledger says that the alert key is claimed for this very event, so that its death has to end the claim.
-    pub(super) claims_in_ledger: bool,
+    /// Under which alert key the ledger has a claim for this very event, which its death or its suppression has to end.
+    pub(super) claim_in_ledger: Option<Fingerprint>,
     /// Whether its subscription was lost, and it did not come again: another worker may have it by now.
     pub(super) is_orphan: bool,
     /// Further deliveries of the same event; they are settled with this one.
@@ -111,6 +117,23 @@ impl Held {
 
     pub(super) fn may_be_parked(&self, now: UnixMillis) -> bool {
         matches!(self.stage, Stage::Waiting) && self.publish_after <= now
+    }
+
+    /// The names under which it, and what outranks it, is told: its own first.
+    pub(super) fn told_keys(&self) -> impl Iterator<Item = Fingerprint> + use<> {
+        let (key, least) = (self.alert_key, self.severity);
+        let from = Severity::ALL.into_iter().filter(move |severity| *severity >= least);
+        from.map(move |severity| told_key(key, severity))
+    }
+
+    /// The name under which it is told.
+    pub(super) fn told_key(&self) -> Fingerprint {
+        told_key(self.alert_key, self.severity)
+    }
+
+    /// Both fingerprints of its event.
+    pub(super) fn own(&self) -> [Fingerprint; 2] {
+        [self.event_id.fingerprint(), self.former_id]
     }
 
     /// Whether it stands for its alert key: a replay goes round the window, and so claims no key.

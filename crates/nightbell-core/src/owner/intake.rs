@@ -1,17 +1,18 @@
-//! From the queue to the gate: read, route, age, admit.
+//! From the queue to the gate: read, route, admit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::admission::{Admission, admit};
-use crate::alert::alert_key;
+use crate::alert::{alert_key, told_key};
 use crate::dead::Reason;
-use crate::event;
+use crate::event::{self, Severity};
 use crate::fingerprint::Fingerprint;
-use crate::journey::Journey;
-use crate::limits::DUE_HELD_MAX;
+use crate::journey::{Journey, SINCE};
+use crate::limits::{DUE_HELD_MAX, STAMP_AHEAD_MAX};
 use crate::message::{EventId, Message};
-use crate::record::{Looked, Record, State};
-use crate::time::UnixMillis;
+use crate::record::{Change, Happening, Looked, Record, RecordKey, State};
+use crate::time::{Jump, UnixMillis};
 
 use super::held::{Fate, Held, Stage};
 use super::{Ending, Mode, Owner, Step, Tag};
@@ -22,6 +23,7 @@ impl Owner {
             steps.push(Step::HandBack { tag });
             return;
         }
+        let was_seen = message.headers.contains_key(SINCE);
         let Some(mut held) = self.read(message, now) else {
             steps.push(Step::Ack { tag, ending: Ending::Filtered });
             return;
@@ -32,6 +34,7 @@ impl Owner {
             return;
         }
         self.by_event.insert(held.event_id.fingerprint(), tag);
+        self.tell_skew(&held, was_seen, steps);
         // Only now: a copy is recognised above by the due time that was written.
         held.journey.due = held.journey.due_by(now);
         let due = held.journey.due.filter(|_| matches!(held.fate, Fate::Deliver(_)));
@@ -48,11 +51,13 @@ impl Owner {
     /// Reads and routes a message; none: it is not for this connector.
     fn read(&self, message: Message, now: UnixMillis) -> Option<Held> {
         let mut journey = Journey::read(&message.headers);
-        let accepted = journey.since.or(message.published_at).map_or(now, |since| since.min(now));
-        journey.since = Some(accepted);
-        let since = self.accepted_at(accepted, now);
+        let seen = journey.since.map_or(now, |since| since.min(now));
+        let accepted = self.accepted(&journey, &message, seen, now);
+        journey.since = Some(seen);
         let is_put_back = journey.addressed_to.as_ref() == Some(&self.settings.connector);
-        let (event_id, alert_key, fate) = match event::read(&message.body) {
+        let event = event::read(&message.body);
+        let severity = event.as_ref().map_or_else(|_| Severity::default(), |event| event.severity);
+        let (event_id, former_id, alert_key, fate) = match event {
             Err(bad) => {
                 if !is_put_back && !self.settings.routing.keeps_invalid(&self.settings.connector) {
                     return None;
@@ -60,36 +65,38 @@ impl Owner {
                 // Its message id may come again with a body that is put right, so the body tells them apart.
                 let id = message.message_id.as_deref().unwrap_or_default();
                 let name = Fingerprint::of([b"invalid".as_slice(), id.as_bytes(), &message.body]);
-                (EventId::Hashed(name), name, Fate::Die { reason: Reason::Invalid, detail: bad.to_string() })
+                let fate = Fate::Die { reason: Reason::Invalid, detail: bad.to_string() };
+                (EventId::Hashed(name), name, name, fate)
             }
             Ok(event) => {
                 let is_for = self.settings.routing.is_for(&self.settings.connector, &event);
                 if !is_for && !is_put_back {
                     return None;
                 }
-                let event_id = EventId::of(event.id.as_deref(), &message);
+                let own = event.id.as_deref();
+                let event_id = EventId::of(Some(&event.project), own, &message);
+                let former_id = EventId::of(None, own, &message).fingerprint();
                 let alert_key = alert_key(&event, &self.settings.by);
-                let fate = if is_for {
-                    self.fate_by_age(Arc::new(event.shortened()), since, now)
-                } else {
-                    self.rerouted()
-                };
-                (event_id, alert_key, fate)
+                let fate = if is_for { Fate::Deliver(Arc::new(event.shortened())) } else { self.rerouted() };
+                (event_id, former_id, alert_key, fate)
             }
         };
         Some(Held {
             message,
             journey,
             event_id,
+            former_id,
             alert_key,
-            since,
+            severity,
+            since: self.by_this_clock(seen, now),
+            accepted: self.by_this_clock(accepted, now),
             held_since: now,
             fate,
             stage: Stage::Looking,
             copy_due: None,
             due_before: None,
             admitted: false,
-            claims_in_ledger: false,
+            claim_in_ledger: None,
             is_orphan: false,
             twins: Vec::new(),
             survivors: Vec::new(),
@@ -100,6 +107,35 @@ impl Owner {
         })
     }
 
+    /// When a message was accepted into the queue: as its stamp says, unless that can't be. A replay begins anew.
+    fn accepted(
+        &self,
+        journey: &Journey,
+        message: &Message,
+        seen: UnixMillis,
+        now: UnixMillis,
+    ) -> UnixMillis {
+        let stamp = message.published_at.filter(|_| journey.replay.is_none()).unwrap_or(seen);
+        if self.skew(stamp, seen).is_some() { seen } else { stamp.min(now) }
+    }
+
+    /// How far a stamp is from the time at which the message was first seen, if that is more than a queue or a good clock
+    /// can account for.
+    fn skew(&self, stamp: UnixMillis, seen: UnixMillis) -> Option<Jump> {
+        let (behind, ahead) = (seen.since(stamp), seen.until(stamp));
+        if ahead > STAMP_AHEAD_MAX {
+            return Some(Jump::Forth(ahead));
+        }
+        (behind >= self.settings.policy.give_up_after).then_some(Jump::Back(behind))
+    }
+
+    /// Tells a stamp that is not believed, once: what has our header was seen before.
+    fn tell_skew(&self, held: &Held, was_seen: bool, steps: &mut Vec<Step>) {
+        let (Fate::Deliver(event), false) = (&held.fate, was_seen) else { return };
+        let skew = held.message.published_at.and_then(|stamp| self.skew(stamp, held.held_since));
+        steps.extend(skew.map(|skew| Step::Skewed { project: event.project.clone(), skew }));
+    }
+
     /// It was put back for this connector, so no other has it, and the routing was changed since.
     fn rerouted(&self) -> Fate {
         let connector = &self.settings.connector;
@@ -108,30 +144,21 @@ impl Owner {
         Fate::Die { reason: Reason::Unrouted, detail }
     }
 
-    fn fate_by_age(&self, event: Arc<event::Event>, since: UnixMillis, now: UnixMillis) -> Fate {
-        if !self.settings.policy.is_given_up(since, now) {
-            return Fate::Deliver(event);
-        }
-        let limit = self.settings.policy.give_up_after.as_secs();
-        let detail = format!("accepted at {since}, given up at {now}; retry.give_up_after is {limit} s");
-        Fate::Die { reason: Reason::Expired, detail }
-    }
-
     /// Asks the ledger, unless another delivery in hand already stands for the same alert key.
     pub(super) fn consider(&mut self, tag: Tag, now: UnixMillis, steps: &mut Vec<Step>) {
         let Some(held) = self.held.get(&tag) else { return };
-        let (event, alert) = (held.event_id.fingerprint(), held.alert_key);
+        let (event, alerts) = (held.event_id.fingerprint(), held.told_keys().collect::<Vec<_>>());
         if held.claims_alert_key() {
-            match self.by_alert.get(&alert).copied() {
+            match alerts.iter().find_map(|alert| self.by_alert.get(alert)).copied() {
                 Some(first) => return self.meet(tag, first, now, steps),
-                None => drop(self.by_alert.insert(alert, tag)),
+                None => drop(self.by_alert.insert(held.told_key(), tag)),
             }
         }
         self.set_stage(tag, Stage::Looking);
-        steps.push(Step::Look { tag, event, alert });
+        steps.push(Step::Look { tag, event, alerts });
     }
 
-    /// `tag` has the alert key of `first`, under another event.
+    /// `tag` has the alert key of `first`, under another event, and no higher severity.
     fn meet(&mut self, tag: Tag, first: Tag, now: UnixMillis, steps: &mut Vec<Step>) {
         let held = self.held.get_mut(&first).expect("by_alert names only what is held");
         if matches!(held.stage, Stage::Looking) {
@@ -150,28 +177,55 @@ impl Owner {
             return;
         };
         let followers = std::mem::take(&mut held.followers);
-        let own = held.event_id.fingerprint();
-        let is_own_claim = |last: &Record| last.event == own && matches!(last.state, State::InFlight { .. });
-        held.claims_in_ledger = looked.by_alert.as_ref().is_some_and(is_own_claim);
-        let admission =
-            admit(held.event_id.fingerprint(), held.journey.replay, looked, self.settings.window, now);
+        let own = held.own();
+        let is_own_claim =
+            |last: &Record| own.contains(&last.event) && matches!(last.state, State::InFlight { .. });
+        let claim = looked.by_alert.iter().find(|(_, record)| is_own_claim(record));
+        held.claim_in_ledger = claim.map(|(key, _)| *key);
+        let admission = admit(own, held.journey.replay, looked, self.settings.window, now);
         match (admission, &held.fate) {
             (Admission::Settled, _) => self.finish(tag, Ending::Duplicate, now, steps),
-            (Admission::Repeat, Fate::Deliver(_)) => {
-                let alert_key = held.alert_key;
-                let (times, latest) = self.repeats.entry(alert_key).or_insert((0, now));
+            (Admission::Repeat(told), Fate::Deliver(_)) => {
+                let (times, latest) = self.repeats.entry(told).or_insert((0, now));
                 *times = times.saturating_add(1);
                 *latest = now;
-                self.finish(tag, Ending::Duplicate, now, steps);
+                self.suppress(tag, now, steps);
             }
             (Admission::Ours, Fate::Deliver(_)) => {
                 held.admitted = true;
                 let due = held.journey.due.filter(|due| now < *due);
                 self.wait(tag, due);
+                self.outrank(tag, now, steps);
             }
-            (Admission::Ours | Admission::Repeat, Fate::Die { .. }) => self.publish_dead(tag, now, steps),
+            (Admission::Ours | Admission::Repeat(_), Fate::Die { .. }) => self.publish_dead(tag, now, steps),
         }
         followers.into_iter().for_each(|follower| self.consider(follower, now, steps));
+    }
+
+    /// An alert of ours stands for those of its alert key that are less severe, and not sent yet.
+    fn outrank(&mut self, tag: Tag, now: UnixMillis, steps: &mut Vec<Step>) {
+        let Some(held) = self.held.get(&tag).filter(|held| held.claims_alert_key()) else { return };
+        let (key, severity) = (held.alert_key, held.severity);
+        for lower in Severity::ALL.into_iter().filter(|lower| *lower < severity) {
+            let Some(other) = self.by_alert.get(&told_key(key, lower)).copied() else { continue };
+            if self.held.get(&other).is_some_and(|held| held.stage == Stage::Waiting) {
+                let held = self.held.get_mut(&tag).expect("it is in hand");
+                held.repeats = held.repeats.saturating_add(1);
+                self.suppress(other, now, steps);
+            }
+        }
+    }
+
+    /// Another alert stands for this one: its claim on the alert key, if it has one, must not stand for others any more.
+    fn suppress(&mut self, tag: Tag, now: UnixMillis, steps: &mut Vec<Step>) {
+        let Some(held) = self.held.get(&tag) else { return };
+        if let Some(claim) = held.claim_in_ledger {
+            let (event, replay) = (held.event_id.fingerprint(), held.journey.replay);
+            let happening = Happening::Claimed { event, replay, until: now };
+            let change = Change { key: RecordKey::Alert(claim), happening, keep: Duration::ZERO };
+            steps.push(Step::Note(vec![change]));
+        }
+        self.finish(tag, Ending::Duplicate, now, steps);
     }
 
     /// Puts an alert of ours before the gate, at once or when it is due.

@@ -20,7 +20,7 @@ const PARKED_MIN: Duration = Duration::from_secs(32);
 pub struct Judged {
     /// What follows.
     pub verdict: Verdict,
-    /// When the alert was accepted into the queue.
+    /// When the alert was accepted into the queue, as far as known.
     pub since: UnixMillis,
 }
 
@@ -32,7 +32,7 @@ impl Owner {
         let held = self.held.get(&tag)?;
         let attempts = held.journey.attempts.saturating_add(1);
         let verdict = self.settings.policy.decide(outcome, attempts, held.since, now, chance);
-        Some(Judged { verdict, since: held.since })
+        Some(Judged { verdict, since: held.accepted })
     }
 
     pub(super) fn attempted(
@@ -101,7 +101,7 @@ impl Owner {
         let Some(held) = self.held.get(&tag) else { return };
         match held.stage {
             Stage::RecordingDelivery => {
-                let since = held.since;
+                let since = held.accepted;
                 self.gate.recorded();
                 self.finish(tag, Ending::Delivered { since }, now, steps);
             }
@@ -239,8 +239,9 @@ impl Owner {
     fn forget(&mut self, tag: Tag) -> Option<Held> {
         let held = self.held.remove(&tag)?;
         self.by_event.remove(&held.event_id.fingerprint());
-        if self.by_alert.get(&held.alert_key) == Some(&tag) {
-            self.by_alert.remove(&held.alert_key);
+        let told = held.told_key();
+        if self.by_alert.get(&told) == Some(&tag) {
+            self.by_alert.remove(&told);
         }
         Some(held)
     }

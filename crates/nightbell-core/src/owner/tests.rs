@@ -5,6 +5,8 @@ mod large;
 mod overrides;
 mod paced;
 mod repeats;
+mod severities;
+mod stamps;
 mod told;
 mod unconfirmed;
 mod waits;
@@ -12,6 +14,7 @@ mod world;
 
 use super::*;
 use crate::dead::Reason;
+use crate::event::Severity;
 use crate::journey::Journey;
 use crate::limits::CLAIM_SLACK;
 use crate::message::EventId;
@@ -45,7 +48,12 @@ pub(super) fn settings() -> Settings {
 }
 
 pub(super) fn message(id: &str, test: &str) -> Message {
-    let body = format!(r#"{{"project":"p","test":"{test}","id":"{id}"}}"#);
+    graded(id, test, Severity::default())
+}
+
+pub(super) fn graded(id: &str, test: &str, severity: Severity) -> Message {
+    let severity = severity.as_str();
+    let body = format!(r#"{{"project":"p","test":"{test}","id":"{id}","severity":"{severity}"}}"#);
     Message { body: body.into(), ..Message::default() }
 }
 
@@ -56,7 +64,7 @@ fn with_journey(message: Message, journey: &Journey) -> Message {
 }
 
 fn event_of(id: &str) -> Fingerprint {
-    EventId::of(Some(id), &Message::default()).fingerprint()
+    EventId::of(Some("p"), Some(id), &Message::default()).fingerprint()
 }
 
 /// An owner at a time of its own.
@@ -248,12 +256,15 @@ fn what_is_not_for_this_connector_is_acknowledged() {
 }
 
 #[test]
-fn an_alert_that_is_too_old_dies_expired() {
+fn an_alert_that_is_too_old_dies_expired_after_one_more_attempt() {
     let mut rig = Rig::new();
     let journey = Journey { since: Some(UnixMillis(NOW.0 - 86_400_000)), ..Journey::default() };
     let (tag, _) = rig.receive(with_journey(message("a", "a"), &journey));
     let steps = rig.looked(tag, Looked::default());
-    assert_eq!(check_publish(&steps, &Destination::Dead).death.unwrap().reason, Reason::Expired);
+    assert!(matches!(steps[..], [Step::Attempt { .. }]), "{steps:?}");
+    let steps = rig.attempted(tag, unavailable());
+    let journey = check_publish(&steps, &Destination::Dead);
+    assert_eq!((journey.death.unwrap().reason, journey.attempts), (Reason::Expired, 1));
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn child_that_commits() {
             failures.push(committer.await.unwrap());
         }
         assert!(failures.iter().all(|failure| *failure == failures[0]), "{failures:?}");
-        assert_eq!(ledger.look(&sre(), id(first), id(first), NOW).await, Err(failures[0].clone()));
+        assert_eq!(ledger.look(&sre(), id(first), vec![id(first)], NOW).await, Err(failures[0].clone()));
         failures.remove(0)
     });
     assert_eq!(ledger.health(), Err(failure.clone()));

@@ -9,7 +9,7 @@ fn a_settled_event_is_acknowledged_and_not_sent() {
     let (tag, _) = rig.receive(message("a", "a"));
     let state = State::Delivered { at: NOW, request_id: None };
     let record = Record { event: event_of("a"), replay: None, state, repeats: 0, last_repeat: None };
-    let looked = Looked { by_event: Some(record), by_alert: None };
+    let looked = Looked { by_event: Some(record), by_alert: Vec::new() };
     assert_eq!(rig.looked(tag, looked), [ack(tag, Ending::Duplicate)]);
 }
 
@@ -20,7 +20,7 @@ fn a_repeat_of_a_delivered_alert_is_acknowledged_and_counted_within_a_second() {
     let record = Record { event: event_of("a"), replay: None, state, repeats: 0, last_repeat: None };
     for id in ["b", "c"] {
         let (tag, _) = rig.receive(message(id, "same"));
-        let looked = Looked { by_event: None, by_alert: Some(record.clone()) };
+        let looked = Looked { by_event: None, by_alert: vec![(Fingerprint([9; 16]), record.clone())] };
         assert_eq!(rig.looked(tag, looked), [ack(tag, Ending::Duplicate)]);
     }
     let steps = rig.pass_time(1);
@@ -50,7 +50,7 @@ fn a_follower_goes_ahead_when_the_first_was_settled_before() {
     let (follower, _) = rig.receive(message("b", "same"));
     let state = State::Dead { at: NOW, reason: Reason::Refused };
     let record = Record { event: event_of("a"), replay: None, state, repeats: 0, last_repeat: None };
-    let steps = rig.looked(first, Looked { by_event: Some(record), by_alert: None });
+    let steps = rig.looked(first, Looked { by_event: Some(record), by_alert: Vec::new() });
     assert_eq!(steps[0], ack(first, Ending::Duplicate));
     assert!(matches!(steps[1], Step::Look { tag, .. } if tag == follower), "{steps:?}");
 }
@@ -80,14 +80,14 @@ fn a_retry_whose_copy_came_back_before_its_confirm_is_not_lost() {
 }
 
 #[test]
-fn an_alert_that_expires_in_a_retry_queue_ends_its_claim_on_the_alert_key() {
+fn an_alert_that_dies_after_a_retry_ends_its_claim_on_the_alert_key() {
     let mut rig = Rig::new();
-    let late = Journey { since: Some(UnixMillis(NOW.0 - 86_400_000)), ..Journey::default() };
-    let (tag, _) = rig.receive(with_journey(message("a", "a"), &late));
-    let state = State::InFlight { until: NOW.after(CLAIM_SLACK) };
-    let claim = Record { event: event_of("a"), replay: None, state, repeats: 0, last_repeat: None };
-    rig.looked(tag, Looked { by_event: Some(claim.clone()), by_alert: Some(claim) });
-    let steps = rig.published(tag, true);
+    let (first, _) = rig.receive(message("a", "a"));
+    let steps = rig.looked(first, Looked::default());
+    assert!(matches!(steps[..], [Step::Attempt { .. }]), "{steps:?}");
+    let refused = Outcome::Refused { status: 400, body: String::new() };
+    rig.attempted(first, refused);
+    let steps = rig.published(first, true);
     let [Step::Record { changes, .. }] = &steps[..] else { panic!("{steps:?}") };
     assert!(matches!(changes[..], [_, Change { key: RecordKey::Alert(_), .. }]), "{changes:?}");
 }

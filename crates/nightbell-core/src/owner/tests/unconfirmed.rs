@@ -20,9 +20,11 @@ fn attempted_at(retry_after: &[u64], seconds: u64) -> Vec<u64> {
                 }
                 Step::Record { .. } => rig.recorded(tag),
                 Step::Publish { .. } => rig.published(tag, false),
-                other @ (Step::Note(_) | Step::Ack { .. } | Step::HandBack { .. } | Step::Halt) => {
-                    unreachable!("{other:?}")
-                }
+                other @ (Step::Note(_)
+                | Step::Skewed { .. }
+                | Step::Ack { .. }
+                | Step::HandBack { .. }
+                | Step::Halt) => unreachable!("{other:?}"),
             });
         }
         steps = rig.pass_time(1);

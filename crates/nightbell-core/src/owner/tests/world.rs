@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use proptest::prelude::*;
 
 use super::super::*;
-use super::{message, settings};
-use crate::alert::alert_key;
-use crate::event;
+use super::{graded, settings};
+use crate::alert::{alert_key, told_key};
+use crate::event::{self, Severity};
 use crate::message::EventId;
 use crate::record::{Record, RecordKey, State};
 
 /// What the owner asked for and has no answer to yet.
 #[derive(Debug, Clone)]
 enum Pending {
-    Look(Tag, Fingerprint, Fingerprint),
+    Look(Tag, Fingerprint, Vec<Fingerprint>),
     Attempt(Tag, String),
     Record(Tag, Vec<Change>),
     Publish(Tag, Destination, Box<Message>),
@@ -59,7 +59,7 @@ impl World {
     fn tell(&mut self, input: Input) {
         for step in self.owner.handle(input, self.now) {
             match step {
-                Step::Look { tag, event, alert } => self.pending.push(Pending::Look(tag, event, alert)),
+                Step::Look { tag, event, alerts } => self.pending.push(Pending::Look(tag, event, alerts)),
                 Step::Attempt { tag, alert } => {
                     self.pending.push(Pending::Attempt(tag, alert.event_id));
                     let attempting =
@@ -67,6 +67,7 @@ impl World {
                     assert!(attempting <= settings().in_flight_max, "more attempts than slots");
                 }
                 Step::Record { tag, changes } => self.pending.push(Pending::Record(tag, changes)),
+                Step::Skewed { .. } => panic!("no message has a stamp"),
                 Step::Note(changes) => self.apply(&changes),
                 Step::Publish { tag, to, message } => {
                     self.pending.push(Pending::Publish(tag, to, Box::new(message)));
@@ -96,13 +97,21 @@ impl World {
         // Of a lost subscription: the broker has the message again, and the ack goes nowhere.
         let Some(message) = self.unacked.get(&tag) else { return };
         let event = event::read(&message.body).unwrap();
-        let event_key = RecordKey::Event(EventId::of(event.id.as_deref(), message).fingerprint());
-        let alert_key = RecordKey::Alert(alert_key(&event, &settings().by));
+        let own = EventId::of(Some(&event.project), event.id.as_deref(), message).fingerprint();
+        let event_key = RecordKey::Event(own);
+        let alert_key = alert_key(&event, &settings().by);
         let state = |key| self.ledger.get(&key).map(|record| &record.state);
+        let told = |stands: &dyn Fn(RecordKey) -> bool| {
+            let higher = Severity::ALL.into_iter().filter(|severity| *severity >= event.severity);
+            higher.map(|severity| RecordKey::Alert(told_key(alert_key, severity))).any(stands)
+        };
         let delivered = |key| matches!(state(key), Some(State::Delivered { .. }));
         let copied = self.rungs.iter().any(|(_, copy)| copy.body == message.body);
         let buried = self.dead.iter().any(|letter| letter.body == message.body);
-        let same_alert = |other: &Message| event::read(&other.body).unwrap().test == event.test;
+        let same_alert = |other: &Message| {
+            let other = event::read(&other.body).unwrap();
+            other.test == event.test && other.severity >= event.severity
+        };
         let elsewhere = || {
             let others = self.unacked.iter().filter(|(other, _)| **other != tag).map(|(_, held)| held);
             others.chain(&self.queue).any(same_alert)
@@ -113,11 +122,10 @@ impl World {
             Ending::Retried | Ending::Parked => copied,
             Ending::Duplicate => {
                 delivered(event_key)
-                    || delivered(alert_key)
+                    || told(&|key| delivered(key) || matches!(state(key), Some(State::InFlight { .. })))
                     || copied
                     || buried
                     || elsewhere()
-                    || matches!(state(alert_key), Some(State::InFlight { .. }))
             }
             Ending::Filtered => false,
         };
@@ -135,9 +143,10 @@ impl World {
 
     fn publish(&mut self, id: u8) {
         let id = format!("{}", id % 6);
-        // Two events share an alert key.
-        let test = format!("t{}", id.parse::<u8>().unwrap() / 2);
-        self.queue.push(message(&id, &test));
+        // Two events share an alert key, and one of the pair may be worse than the other.
+        let number = id.parse::<u8>().unwrap();
+        let severity = if number % 4 == 3 { Severity::Critical } else { Severity::default() };
+        self.queue.push(graded(&id, &format!("t{}", number / 2), severity));
         self.published.push(id);
     }
 
@@ -163,10 +172,13 @@ impl World {
             return;
         }
         match self.pending.remove(which % self.pending.len()) {
-            Pending::Look(tag, event, alert) => {
+            Pending::Look(tag, event, alerts) => {
                 let get = |key| self.ledger.get(&key).cloned();
-                let looked =
-                    Looked { by_event: get(RecordKey::Event(event)), by_alert: get(RecordKey::Alert(alert)) };
+                let by_alert = alerts
+                    .iter()
+                    .filter_map(|alert| Some((*alert, get(RecordKey::Alert(*alert))?)))
+                    .collect();
+                let looked = Looked { by_event: get(RecordKey::Event(event)), by_alert };
                 self.tell(Input::Looked { tag, looked: Some(looked) });
             }
             Pending::Attempt(tag, id) => {

@@ -144,7 +144,8 @@ fn alert(config: &Config, connector: &ConnectorConfig, severity: Severity) -> Al
         tags: vec!["nightbell-test".into()],
         ..Event::new("TEST ALERT, please ignore", format!("nightbell connectors test {name}"))
     };
-    let event_id = EventId::of(Some(&id), &Message { body: Bytes::new(), ..Message::default() });
+    let message = Message { body: Bytes::new(), ..Message::default() };
+    let event_id = EventId::of(Some(&event.project), Some(&id), &message);
     Alert {
         alert_id: alert_id(name, event_id),
         alert_key: alert_key(&event, &config.dedup.by),

@@ -58,7 +58,7 @@ impl Board {
         let mut rows = Vec::new();
         for connector in &routing.connectors {
             for event in events.iter().filter(|event| routing.is_for(connector, event)) {
-                let id = EventId::of(event.id.as_deref(), &Message::default());
+                let id = EventId::of(Some(&event.project), event.id.as_deref(), &Message::default());
                 rows.push(Row {
                     connector: connector.clone(),
                     test: event.test.clone(),

@@ -74,7 +74,8 @@ pub(super) struct Post {
 
 /// Decides about an event; `body` is what it was read from, which names it if it has no id.
 pub(super) fn decide(config: &Config, routing: &Routing, event: Event, body: Bytes) -> Decision {
-    let event_id = EventId::of(event.id.as_deref(), &Message { body, ..Message::default() });
+    let message = Message { body, ..Message::default() };
+    let event_id = EventId::of(Some(&event.project), event.id.as_deref(), &message);
     let event = Arc::new(event);
     let key = alert_key(&event, &config.dedup.by);
     let is_wanted = routing.groups.iter().any(|group| group.wants(&event).is_ok());

@@ -122,12 +122,12 @@ fn a_decision_has_its_reasons_its_overrides_and_masked_bodies_of_every_payload()
                the alert group `night` sends it here
 
     post to    form, payload form
-    alert id   0fb9b0a1db92b6977947e9704e4ad3f2
+    alert id   54d88cd64bf335095c7230f07a69b3e3
     overrides  recipients [night-shift], priority LOW
     {
       "priority": "LOW",
       "properties": {
-        "alert_id": "0fb9b0a1db92b6977947e9704e4ad3f2",
+        "alert_id": "54d88cd64bf335095c7230f07a69b3e3",
         "attempt": 1,
         "event_id": "e-1",
         "message": "*** in a message",
@@ -145,7 +145,7 @@ fn a_decision_has_its_reasons_its_overrides_and_masked_bodies_of_every_payload()
     }
 
     post to    elastic, payload elastic
-    alert id   ea61f89361b6d082933d301f41bc6861
+    alert id   03f2ee10737d6d7deace6bb04a0d672a
     overrides  none
     {
       "alertActionGroupName": "Failed",
@@ -157,21 +157,21 @@ fn a_decision_has_its_reasons_its_overrides_and_masked_bodies_of_every_payload()
     }
 
     post to    fortress, payload apifortress
-    alert id   687c3d96173b66f30bdcaba8b0f02a94
+    alert id   c733fa0dd1c7f2146bfcda809a4bd54d
     overrides  none
     {
       "Message": "This is an automated notification caused by the failure of the test 'pays'",
       "Recipients": "primary,jdoe|phone",
       "Summary": "Test failure detected in *pay-eu*",
-      "alert_id": "687c3d96173b66f30bdcaba8b0f02a94"
+      "alert_id": "c733fa0dd1c7f2146bfcda809a4bd54d"
     }
 
     post to    own, payload template
-    alert id   5c91260033faca77a1f95890d31866b5
+    alert id   2543906ec7632bf88a0f6f0e316b0ca5
     overrides  recipients [night-shift], priority LOW
     {
       "how": "LOW",
-      "id": "5c91260033faca77a1f95890d31866b5",
+      "id": "2543906ec7632bf88a0f6f0e316b0ca5",
       "to": [
         "night-shift"
       ]

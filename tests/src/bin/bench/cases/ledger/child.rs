@@ -194,7 +194,7 @@ impl Work {
         let mut looks = futures::stream::iter(0..self.count)
             .map(|count| {
                 let number = alerts.number(count + 2 * self.count);
-                ledger.look(&connector, event_key(number), alert_key(number), clock.now())
+                ledger.look(&connector, event_key(number), vec![alert_key(number)], clock.now())
             })
             .buffer_unordered(IN_FLIGHT);
         while let Some(looked) = looks.next().await {
