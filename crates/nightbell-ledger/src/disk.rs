@@ -2,24 +2,33 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 use crate::fault::Fault;
+use crate::witness::Witness;
 
 /// The step that makes all applied batches durable. It is a trait only so that tests can count it and make it
 /// fail.
 pub(crate) trait Disk: Send + 'static {
     /// Returns once everything applied to `db` so far is on the disk.
     fn sync(&mut self, db: &sled::Db) -> Result<(), Fault>;
+
+    /// Says that the parts of the journal before this one are durable, for the next start. Without it less damage is
+    /// noticed, so an error is none here.
+    fn witness(&mut self, _next: u64) {}
 }
 
-/// The database file, opened a second time beside sled's own handle.
+/// The database file, opened a second time beside sled's own handle, and the witness.
 #[derive(Debug)]
-pub(crate) struct DatabaseFile(pub(crate) File);
+pub(crate) struct DatabaseFile {
+    pub(crate) file: File,
+    pub(crate) witness: Arc<Witness>,
+}
 
 impl DatabaseFile {
     /// The same file for another thread.
     pub(crate) fn again(&self) -> io::Result<Self> {
-        self.0.try_clone().map(Self)
+        Ok(Self { file: self.file.try_clone()?, witness: Arc::clone(&self.witness) })
     }
 }
 
@@ -28,6 +37,12 @@ impl Disk for DatabaseFile {
         db.flush()?;
         // On Linux sled's flush ends with `sync_file_range`, which syncs neither metadata nor the disk's own
         // cache. A sync is per file, so it does not matter through which handle the bytes were written.
-        self.0.sync_data().map_err(Fault::System)
+        self.file.sync_data().map_err(Fault::System)
+    }
+
+    fn witness(&mut self, next: u64) {
+        if let Err(error) = self.witness.write(next) {
+            tracing::debug!(%error, "the ledger's witness could not be written");
+        }
     }
 }

@@ -37,6 +37,11 @@ impl Filter {
         NAMES_PER_LINE_MAX * self.0.len() as u64
     }
 
+    /// Whether it is as long as [`Filter::for_names`] makes it for names that fill so many blocks of sixteen.
+    pub(crate) fn fits_blocks(&self, blocks: u32) -> bool {
+        self.0.len() as u64 == u64::from(blocks).div_ceil(2).max(1)
+    }
+
     pub(crate) fn insert(&mut self, id: &Id) {
         let line = self.line(id);
         for (word, bit) in bits(id) {

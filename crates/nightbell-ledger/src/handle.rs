@@ -125,6 +125,14 @@ impl LedgerStore {
         self.inner.shared.entries()
     }
 
+    /// Whether the ledger has not failed for good: one that has must be closed and opened anew.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: it has, or was closed.
+    pub fn failure(&self) -> Result<(), LedgerError> {
+        self.inner.shared.failure()
+    }
+
     /// Whether the ledger is well. It does not wait for anything.
     ///
     /// # Errors

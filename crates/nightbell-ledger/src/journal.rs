@@ -27,6 +27,10 @@ impl Journal {
             let number = keys::journal_number(&key);
             let number =
                 number.ok_or_else(|| Fault::Damaged("a part of the journal has no number".into()))?;
+            if number != next {
+                let problem = format!("part {next} of its journal is missing; the next one is {number}");
+                return Err(Fault::Damaged(problem));
+            }
             next = number.saturating_add(1);
             for frame in frames(&value) {
                 let frame = frame?;
@@ -61,6 +65,11 @@ impl Journal {
         self.next += 1;
     }
 
+    /// The number of the next part.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
     /// The last part that was written.
     pub(crate) fn last(&self) -> Option<u64> {
         self.next.checked_sub(1)
@@ -83,8 +92,13 @@ mod tests {
 
     #[test]
     fn the_next_part_follows_the_last_one() {
-        assert_eq!(load(7, 3).unwrap(), Journal { next: 8 });
+        assert_eq!(load(3, 3).unwrap(), Journal { next: 4 });
         assert_eq!(load(2, 3).unwrap(), Journal { next: 3 });
+    }
+
+    #[test]
+    fn a_missing_part_is_damage() {
+        assert!(matches!(load(4, 3), Err(Fault::Damaged(problem)) if problem.starts_with("part 3 ")));
     }
 
     #[test]

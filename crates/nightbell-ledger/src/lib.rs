@@ -17,6 +17,9 @@
 //! | `b` run, block | records of a run whose names are in this part of all names |
 //! | `f` run, piece | a piece of the run's filter |
 //!
+//! sled goes on silently with less than it had when its files are damaged. So the journal's parts are counted, a file beside
+//! the store says how far it had come, and a run knows how many blocks and how long a filter it has.
+//!
 //! The ledger is rebuildable by design. A store that is damaged is moved aside and a new one begun, loudly;
 //! one that is in use, or that the system won't let us open or write, is an error, because a new one would
 //! not be better.
@@ -50,6 +53,7 @@ mod store;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod witness;
 mod writer;
 
 pub use handle::LedgerStore;

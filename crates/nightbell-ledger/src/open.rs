@@ -15,6 +15,7 @@ use crate::manifest::Manifest;
 use crate::place::{self, Lock};
 use crate::run::Run;
 use crate::telemetry::{BrokenKept, Reset};
+use crate::witness::Witness;
 use crate::{keys, migrate};
 
 /// glibc's settings, as variables of the environment (mallopt(3)), for a process with a ledger: two heaps, and whatever has
@@ -179,7 +180,10 @@ fn attempt(settings: &LedgerSettings) -> Result<Attempt, OpenError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     let file = options.open(&name).map_err(|source| OpenError::io("open for writing", &name, source))?;
-    match caught(|| checked(settings, DatabaseFile(file))) {
+    let said = Witness::read(path).map_err(failed("read the witness in"))?;
+    let witness = Witness::open(path).map_err(failed("write the witness in"))?;
+    let file = DatabaseFile { file, witness: Arc::new(witness) };
+    match caught(|| checked(settings, file, said)) {
         Ok(checked) => {
             place::sync_folders(path).map_err(failed("sync the folder"))?;
             Ok(Attempt::Good(checked))
@@ -190,8 +194,8 @@ fn attempt(settings: &LedgerSettings) -> Result<Attempt, OpenError> {
     }
 }
 
-/// Opens sled and reads what every store of ours has.
-fn checked(settings: &LedgerSettings, mut file: DatabaseFile) -> Result<Checked, Fault> {
+/// Opens sled and reads what every store of ours has: as much as the witness has `said`, at least.
+fn checked(settings: &LedgerSettings, mut file: DatabaseFile, said: Option<u64>) -> Result<Checked, Fault> {
     let db = open_sled(settings)?;
     let format = db.get(keys::FORMAT)?;
     match format.as_deref() {
@@ -207,7 +211,14 @@ fn checked(settings: &LedgerSettings, mut file: DatabaseFile) -> Result<Checked,
             return Err(Fault::Damaged(problem));
         }
     }
-    Ok(Checked { loaded: Loaded::load(db)?, file, fresh: format.is_none() })
+    let loaded = Loaded::load(db)?;
+    let next = loaded.journal.next();
+    if let Some(said) = said.filter(|said| next < *said) {
+        let problem = format!("its journal ends with part {next}, and had come to part {said}");
+        return Err(Fault::Damaged(problem));
+    }
+    file.witness(next);
+    Ok(Checked { loaded, file, fresh: format.is_none() })
 }
 
 /// Opens sled, with the segments that it was begun with.

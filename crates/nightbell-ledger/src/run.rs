@@ -58,6 +58,9 @@ impl Run {
     /// filter can't hold is damage.
     pub(crate) fn load(db: &sled::Db, meta: Meta) -> Result<Self, Fault> {
         let filter = Filter::of_pieces(db.range(keys::filters(meta.number)).values())?;
+        if !filter.fits_blocks(meta.blocks) {
+            return Err(Fault::Damaged(format!("a part of the filter of run {} is missing", meta.number)));
+        }
         let (number, records, max) = (meta.number, meta.records, filter.names_max());
         if records > max {
             let problem =
@@ -303,6 +306,25 @@ mod tests {
     fn a_run_of_nothing_is_none() {
         let folder = TempDir::new().unwrap();
         assert!(build(&db(&folder), 0..0, 10).is_none());
+    }
+
+    #[test]
+    fn a_filter_that_is_too_short_is_damage() {
+        let folder = TempDir::new().unwrap();
+        let db = db(&folder);
+        for expected in [0, 1, 16, 17, 32, 33, 5_000] {
+            let run = build(&db, 0..1, expected).unwrap();
+            assert!(Run::load(&db, run.meta).is_ok(), "{expected}");
+            db.clear().unwrap();
+        }
+        let run = build(&db, 0..1, 5_000).unwrap();
+        let pieces: Vec<_> = db.range(keys::filters(3)).keys().map(Result::unwrap).collect();
+        assert!(pieces.len() > 2);
+        for piece in pieces {
+            let value = db.remove(&piece).unwrap().unwrap();
+            assert!(matches!(Run::load(&db, run.meta.clone()), Err(Fault::Damaged(_))), "{piece:?}");
+            db.insert(piece, value).unwrap();
+        }
     }
 
     #[test]

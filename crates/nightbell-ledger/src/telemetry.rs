@@ -98,7 +98,7 @@ impl Failed<'_> {
         tracing::error!(
             problem = self.problem,
             damaged = self.damaged,
-            "the ledger failed; nothing more is acknowledged until the process is started anew"
+            "the ledger failed; nothing more is acknowledged until it is opened anew"
         );
     }
 }
@@ -111,6 +111,21 @@ pub(crate) struct NoteFailed<'a> {
 impl NoteFailed<'_> {
     pub(crate) fn emit(&self) {
         tracing::error!(error = %self.error, "the ledger's damage could not be noted in its folder");
+    }
+}
+
+/// The witness can't be read. The store may be sound, so it is not thrown away for that.
+pub(crate) struct WitnessUnreadable<'a> {
+    pub(crate) folder: &'a Path,
+}
+
+impl WitnessUnreadable<'_> {
+    pub(crate) fn emit(&self) {
+        tracing::warn!(
+            folder = %self.folder.display(),
+            "the file `witness` of the ledger can't be read and is written anew; whether records are missing at the end is \
+             not known"
+        );
     }
 }
 

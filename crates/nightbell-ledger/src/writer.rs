@@ -118,6 +118,7 @@ impl<D: Disk> Writer<D> {
         }
         self.store.db.apply_batch(self.journal.batch(&entries))?;
         self.disk.sync(&self.store.db)?;
+        self.disk.witness(self.journal.next());
         self.journalled += entries.len();
         self.store.index.insert(entries);
         self.store.count();
