@@ -8,6 +8,7 @@ mod bounded;
 mod broker;
 mod clock;
 mod destination;
+mod full;
 mod kills;
 mod ledger;
 mod poison;
@@ -30,6 +31,7 @@ fn over_both_queues() -> Vec<(&'static str, Test)> {
         kills::kills_at_random_moments_lose_nothing,
         clock::a_clock_set_back_delays_no_retry,
         clock::a_publisher_with_a_slow_or_a_fast_clock_gets_its_events_delivered,
+        full::a_full_data_dir_is_taken_up_again_by_itself_when_it_has_room,
         clock::a_clock_set_back_and_forth_expires_nothing_and_sends_nothing_twice,
         destination::a_destination_that_breaks_in_every_way_gets_everything_once,
         bounded::a_storm_on_one_key_is_one_post_in_bounded_memory,

@@ -188,6 +188,21 @@ impl Worker {
         Self::launch(shell, folder, config, log, &[], "")
     }
 
+    /// Starts `nightbell run` in a mount namespace of its own, in which `data` of `folder` is a file system of so many MiB.
+    /// It is reached from here by `/proc/ID/root`.
+    ///
+    /// # Errors
+    /// It can't be run.
+    pub fn start_on_small_disk(folder: &Path, config: &str, log: &str, data: &str, mib: u32) -> Result<Self> {
+        let mut unshare = tokio::process::Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            unshare.args(["--user", "--map-root-user"]);
+        }
+        let script = format!(r#"mount -t tmpfs -o size={mib}m tmpfs {data} && exec "$0" "$@""#);
+        unshare.args(["--mount", "sh", "-c"]).arg(script).arg(path("nightbell")?);
+        Self::launch(unshare, folder, config, log, &[], "")
+    }
+
     /// Starts `nightbell run` as a user whom the permissions of files bind, which root is not.
     ///
     /// # Errors

@@ -139,7 +139,7 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), LedgerError>> + Send + 'static;
 }
 
-/// The ledger failed. It is sticky: once a write failed, all later calls fail, until the process is started anew.
+/// The ledger failed. It is sticky: once a write failed, all later calls fail, until it is opened anew.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the ledger failed: {0}")]
 pub struct LedgerError(pub Arc<str>);

@@ -158,6 +158,12 @@ impl EmbeddedQueue {
         self.inner.shared.depths()
     }
 
+    /// What made the queue unusable for good, if anything did: it must be closed and opened anew.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.inner.shared.failure().err()
+    }
+
     /// Whether the queue can be used. A write that failed makes it unusable for good.
     #[must_use]
     pub fn state(&self) -> QueueState {

@@ -56,7 +56,7 @@ impl Failed<'_> {
     pub(crate) fn emit(&self) {
         tracing::error!(
             problem = self.0,
-            "the queue failed; nothing more is taken in or delivered until the process is started anew"
+            "the queue failed; nothing more is taken in or delivered until it is opened anew"
         );
     }
 }

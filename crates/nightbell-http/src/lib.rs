@@ -23,3 +23,4 @@ pub use self::recorder::{RecorderError, install as install_recorder};
 pub use self::server::{Face, routes, serve};
 pub use self::status::{BreakerState, ConnectorStatus, LedgerStatus, QueueStatus, Status};
 pub use hyper::Method;
+pub use metrics_exporter_prometheus::PrometheusHandle;

@@ -38,6 +38,8 @@ pub const CERTIFICATE_LEFT_MIN: Duration = Duration::from_secs(14 * 24 * 60 * 60
 /// How often a time stamp that is not believed is told in the log.
 const SKEW_SAID_EVERY: Duration = Duration::from_secs(600);
 
+const DATA_DIR_FAILED: &str = "nightbell_data_dir_failed";
+
 const CERTIFICATE_EXPIRY: &str = "nightbell_tls_certificate_expiry_timestamp_seconds";
 
 /// Describes every metric, so that each has its help text and unit.
@@ -77,7 +79,7 @@ pub fn describe() {
     describe_gauge!("nightbell_breaker_open", "1 while the connector's breaker is open");
     describe_gauge!(
         "nightbell_owner_stopped",
-        "1 once the connector's owner has stopped because the ledger failed; it settles nothing any more"
+        "1 while the connector's owner stands still because the ledger failed; it settles nothing then"
     );
     describe_gauge!(
         CERTIFICATE_EXPIRY,
@@ -96,6 +98,10 @@ pub fn describe() {
         "Time to make a group of records durable"
     );
     describe_counter!("nightbell_ledger_reset_total", "Ledgers that would not open and were begun anew");
+    describe_gauge!(
+        DATA_DIR_FAILED,
+        "1 while the ledger or the embedded queue can't be written, mostly for want of space"
+    );
     describe_gauge!(
         "nightbell_broker_connected",
         "1 while the queue is connected and what all connectors share is right"
@@ -126,6 +132,7 @@ pub fn begin(version: &'static str) {
     gauge!("nightbell_ledger_entries").set(0.0);
     gauge!("nightbell_dead_letters").set(0.0);
     gauge!("nightbell_broker_connected").set(0.0);
+    gauge!(DATA_DIR_FAILED).set(0.0);
     // Naming a histogram is enough for it to be shown, empty.
     let _ = histogram!("nightbell_ledger_commit_duration_seconds");
     gauge!("nightbell_build_info", "version" => version).set(1.0);
@@ -135,6 +142,27 @@ pub fn begin(version: &'static str) {
 /// Touches every series of a connector, so that each is there from the start.
 pub fn begin_connector(connector: &Connector) {
     Meters::new(connector).begin();
+}
+
+/// The ledger or the embedded queue has failed, mostly for want of space; nothing is acknowledged until it was opened anew.
+pub fn data_dir_failed(problem: &str) {
+    gauge!(DATA_DIR_FAILED).set(1.0);
+    error!(
+        problem,
+        "data_dir can't be written: nothing is delivered or acknowledged. Free the disk or replace it; the worker takes up by \
+         itself when it can write again"
+    );
+}
+
+/// Still the same.
+pub fn data_dir_still_failed(problem: &str) {
+    debug!(problem, "data_dir still can't be written");
+}
+
+/// The ledger and the embedded queue work again.
+pub fn data_dir_works() {
+    gauge!(DATA_DIR_FAILED).set(0.0);
+    warn!("data_dir can be written again: the worker takes up where it was");
 }
 
 /// Whether the last reload of the configuration succeeded.
@@ -425,7 +453,8 @@ pub(crate) fn clock_set(connector: &Connector, jump: Jump) {
 pub(crate) fn halted(connector: &Connector) {
     error!(
         %connector,
-        "the ledger failed: the owner stops without acknowledging anything; free the disk or replace it, and start anew"
+        "the ledger failed: the owner stops without acknowledging anything, until data_dir can be written again; free the \
+         disk or replace it"
     );
 }
 

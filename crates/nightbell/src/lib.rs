@@ -14,6 +14,7 @@ pub mod letters;
 pub mod logging;
 pub mod ndjson;
 pub mod output;
+pub mod patience;
 pub mod private;
 pub mod queue;
 pub mod state;

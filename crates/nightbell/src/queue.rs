@@ -170,6 +170,15 @@ impl Queue {
         QueueView { consuming, publishing, dead: dead.map(u64::from), counted_ago, depths }
     }
 
+    /// What made the embedded queue unusable until it is opened anew, if anything did. RabbitMQ is connected again by itself.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        match self {
+            Self::Amqp { .. } => None,
+            Self::Embedded { queue, .. } => queue.failure(),
+        }
+    }
+
     /// Says farewell. What the embedded queue has taken in is durable either way.
     ///
     /// # Errors

@@ -1,10 +1,15 @@
 //! The worker put together: queue, ledger, owners and HTTP face. `nightbell run` and `nightbell demo` are made of it.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightbell_http::{Face, Ingest, Status, install_recorder};
+use nightbell_core::fingerprint::Fingerprint;
+use nightbell_core::ports::{Clock as _, Ledger as _};
+use nightbell_core::record::{Change, Happening, RecordKey};
+use nightbell_http::{Face, Ingest, PrometheusHandle, Status, install_recorder};
 use nightbell_ledger::{LedgerSettings, LedgerStore, Opened};
 use nightbell_trace::Tracer;
 use nightbell_worker::{Control, Drained, OwnerHandle, Ports, SystemClock, telemetry};
@@ -15,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, ConnectorConfig};
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::queue::{Queue, embedded_name};
 use crate::{letters, state, wiring};
@@ -25,6 +30,9 @@ const LEAVE_MAX: Duration = Duration::from_secs(5);
 
 /// An owner that posts to xMatters.
 pub type Owner = OwnerHandle<Xmatters<SystemClock>>;
+
+/// How many bytes must fit into `data_dir` before a worker is taken up again: more than one growth of either store.
+const ROOM_BYTES: usize = 1024 * 1024;
 
 /// A worker that works.
 pub struct Worker {
@@ -36,6 +44,8 @@ pub struct Worker {
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
     tracer: Tracer,
     ledger: LedgerStore,
+    metrics: PrometheusHandle,
+    listener: std::net::TcpListener,
     http: JoinHandle<()>,
     stop_http: CancellationToken,
 }
@@ -47,9 +57,7 @@ impl Worker {
     /// # Errors
     /// The configuration, the queue or the ledger is at fault. A broker that is down is none: the worker waits for it.
     pub async fn start(config: &Config, listener: TcpListener) -> Result<Self, Failure> {
-        let routing = Arc::new(wiring::routing(config)?);
-        let senders =
-            config.connectors.iter().map(|one| wiring::sender(config, one)).collect::<Result<Vec<_>, _>>()?;
+        let senders = senders(config)?;
         let metrics = install_recorder().or_fail(Code::Software)?;
         telemetry::describe();
         telemetry::begin(env!("CARGO_PKG_VERSION"));
@@ -59,40 +67,59 @@ impl Worker {
         let queue = Queue::open_soon(config).await?;
         let ledger = open_ledger(config).await?;
 
-        let ports = Ports {
-            outlet: queue.outlet(),
-            ledger: ledger.clone(),
-            clock: SystemClock,
-            dice: wiring::SystemDice,
-            tracer: tracer.clone(),
-        };
-        let mut owners = Vec::new();
-        for (connector, sender) in config.connectors.iter().zip(senders) {
-            telemetry::begin_connector(&connector.name);
-            let settings = wiring::owner_settings(config, connector, &routing);
-            let subscription = queue.subscribe(connector.name.clone());
-            owners.push(nightbell_worker::spawn(settings, subscription, sender, ports.clone()));
-        }
+        let owners = owners(config, senders, &queue, &ledger, &tracer)?;
         let status = state::source(&queue, &ledger, &owners);
-        let face = Face {
-            metrics,
-            status: Arc::clone(&status),
-            admin_token: config.http.admin_token.clone(),
-            ingest: Some(Ingest::new(
-                queue.outlet(),
-                config.http.ingest_token.clone(),
-                SystemClock,
-                tracer.clone(),
-            )),
-            admin: Some(letters::routes::routes(queue.clone())),
-            queue: match &queue {
-                Queue::Amqp { .. } => None,
-                Queue::Embedded { .. } => embedded_name(config).ok().flatten().map(Arc::from),
-            },
-        };
-        let stop_http = CancellationToken::new();
-        let http = tokio::spawn(nightbell_http::serve(listener, face, stop_http.clone()));
-        Ok(Self { queue, owners, status, tracer, ledger, http, stop_http })
+        let listener = listener.into_std().or_fail(Code::Software)?;
+        let (http, stop_http) = serve(config, &listener, &metrics, &status, &queue, &tracer)?;
+        Ok(Self { queue, owners, status, tracer, ledger, metrics, listener, http, stop_http })
+    }
+
+    /// What made the ledger or the embedded queue unusable until it is opened anew, if anything did.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        let ledger = self.ledger.failure().err().map(|error| error.to_string());
+        let stopped = || self.owners.is_empty().then(|| "no owner is at work".to_owned());
+        self.queue.failure().or(ledger).or_else(stopped)
+    }
+
+    /// Opens anew what has failed, and begins again with it. Until `data_dir` can be written nothing changes.
+    ///
+    /// # Errors
+    /// It can't be written yet, or can't be opened.
+    pub async fn revive(&mut self, config: &Config) -> Result<(), Failure> {
+        let data_dir = config.data_dir.clone();
+        let room = tokio::task::spawn_blocking(move || room(&data_dir)).await.or_fail(Code::Software)?;
+        room.or_fail(Code::Io)?;
+        let senders = senders(config)?;
+        // What is on its way still finds its end in the ledger, if that one is well.
+        self.drain(config.worker.shutdown_grace).await;
+        if self.queue.failure().is_some() {
+            // It has said already why it failed.
+            drop(self.queue.clone().close().await);
+            self.queue = Queue::open(config).await?;
+        }
+        if self.ledger.failure().is_err() {
+            let failed = self.ledger.clone();
+            drop(tokio::task::spawn_blocking(move || failed.close()).await);
+            self.ledger = open_ledger(config).await?;
+        }
+        self.try_ledger(config).await?;
+        self.stop_http.cancel();
+        drop((&mut self.http).await);
+        self.owners = owners(config, senders, &self.queue, &self.ledger, &self.tracer)?;
+        self.status = state::source(&self.queue, &self.ledger, &self.owners);
+        let served = serve(config, &self.listener, &self.metrics, &self.status, &self.queue, &self.tracer)?;
+        (self.http, self.stop_http) = served;
+        Ok(())
+    }
+
+    /// Writes something to the ledger that is forgotten at once: what is sent while it can't be written is sent again.
+    async fn try_ledger(&self, config: &Config) -> Result<(), Failure> {
+        let Some(connector) = config.connectors.first() else { return Ok(()) };
+        let (now, event) = (SystemClock.now(), Fingerprint::of([b"a try".as_slice()]));
+        let happening = Happening::Claimed { event, replay: None, until: now };
+        let change = Change { key: RecordKey::Event(event), happening, keep: Duration::ZERO };
+        self.ledger.commit(&connector.name, vec![change], now).await.or_fail(Code::Io)
     }
 
     /// Stops all owners, and reports what became of their work; false: not all of it came to its end.
@@ -136,6 +163,67 @@ impl Worker {
         let closed = tokio::task::spawn_blocking(move || ledger.close()).await.or_fail(Code::Software)?;
         closed.or_fail(Code::Io)
     }
+}
+
+/// Whether there is room again: what is written is gone at once.
+fn room(data_dir: &Path) -> io::Result<()> {
+    let mut file = tempfile::tempfile_in(data_dir)?;
+    file.write_all(&vec![1; ROOM_BYTES])?;
+    file.sync_all()
+}
+
+fn senders(config: &Config) -> Result<Vec<Xmatters<SystemClock>>, Failure> {
+    config.connectors.iter().map(|one| wiring::sender(config, one)).collect()
+}
+
+fn owners(
+    config: &Config,
+    senders: Vec<Xmatters<SystemClock>>,
+    queue: &Queue,
+    ledger: &LedgerStore,
+    tracer: &Tracer,
+) -> Result<Vec<Owner>, Failure> {
+    let routing = Arc::new(wiring::routing(config)?);
+    let ports = Ports {
+        outlet: queue.outlet(),
+        ledger: ledger.clone(),
+        clock: SystemClock,
+        dice: wiring::SystemDice,
+        tracer: tracer.clone(),
+    };
+    let one = |(connector, sender): (&ConnectorConfig, _)| {
+        telemetry::begin_connector(&connector.name);
+        let settings = wiring::owner_settings(config, connector, &routing);
+        let subscription = queue.subscribe(connector.name.clone());
+        nightbell_worker::spawn(settings, subscription, sender, ports.clone())
+    };
+    Ok(config.connectors.iter().zip(senders).map(one).collect())
+}
+
+/// Serves the HTTP face until it is told to stop; the listener stays open, so that it can be served anew.
+fn serve(
+    config: &Config,
+    listener: &std::net::TcpListener,
+    metrics: &PrometheusHandle,
+    status: &Arc<dyn Fn() -> Status + Send + Sync>,
+    queue: &Queue,
+    tracer: &Tracer,
+) -> Result<(JoinHandle<()>, CancellationToken), Failure> {
+    let listener = listener.try_clone().and_then(TcpListener::from_std).or_fail(Code::Software)?;
+    let token = config.http.ingest_token.clone();
+    let face = Face {
+        metrics: metrics.clone(),
+        status: Arc::clone(status),
+        admin_token: config.http.admin_token.clone(),
+        ingest: Some(Ingest::new(queue.outlet(), token, SystemClock, tracer.clone())),
+        admin: Some(letters::routes::routes(queue.clone())),
+        queue: match queue {
+            Queue::Amqp { .. } => None,
+            Queue::Embedded { .. } => embedded_name(config).ok().flatten().map(Arc::from),
+        },
+    };
+    let stop = CancellationToken::new();
+    Ok((tokio::spawn(nightbell_http::serve(listener, face, stop.clone())), stop))
 }
 
 async fn open_ledger(config: &Config) -> Result<LedgerStore, Failure> {

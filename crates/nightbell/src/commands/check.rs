@@ -92,8 +92,8 @@ fn embedded_finding(looked: Result<String, Failure>) -> Finding {
     let what = "embedded queue";
     looked.map_or_else(
         |failure| {
-            let cure = "see that the worker's user may read and write the file; one that is damaged is kept for rescue \
-                        when it is moved away, and a new one is made at the next start";
+            let cure = "see that the disk has room and the worker's user may read and write the file; one that is damaged \
+                        is kept for rescue when it is moved away, and a new one is made at the next start";
             Finding::fail(Fault::Unavailable, what, failure.to_string(), cure)
         },
         |said| Finding::ok(what, said),

@@ -8,15 +8,20 @@ use std::time::Duration;
 use nightbell_worker::{Control, telemetry};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::certificates::Lookout;
 use crate::config::{Config, Needs};
 use crate::exit::{Code, Failure, OrFail as _};
+use crate::patience::Patience;
 use crate::private::wide;
 use crate::worker::{Owner, StopSignals, Worker};
 use crate::{state, systemd, wiring};
+
+/// How often it is looked whether the disk works.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs the worker until a signal ends it.
 ///
@@ -31,10 +36,10 @@ pub async fn run(path: &Path, config: Config) -> Result<ExitCode, Failure> {
     let mut worker = Worker::start(&config, listener).await?;
     let names: Vec<_> = config.connectors.iter().map(|connector| connector.name.as_str()).collect();
     info!(version = env!("CARGO_PKG_VERSION"), connectors = names.join(","), queue = worker.queue.place(), http = %config.http.listen, "nightbell runs");
-    let told = CancellationToken::new();
+    let mut told = CancellationToken::new();
     systemd::attend(&worker, told.clone());
 
-    let asked = supervise(path, config, &mut signals, &mut worker.owners).await;
+    let asked = supervise(path, config, &mut signals, &mut worker, &mut told).await;
     told.cancel();
     systemd::stopping();
     let ended = match asked {
@@ -79,9 +84,18 @@ enum Asked {
 }
 
 /// Waits for signals, and reloads on SIGHUP.
-async fn supervise(path: &Path, config: Config, signals: &mut Signals, owners: &mut [Owner]) -> Asked {
+async fn supervise(
+    path: &Path,
+    config: Config,
+    signals: &mut Signals,
+    worker: &mut Worker,
+    told: &mut CancellationToken,
+) -> Asked {
     let mut config = config;
     let mut certificates = Lookout::begin(&config);
+    let mut disk = Disk::default();
+    let mut beat = interval(LOOK_EVERY);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = signals.stop.next() => {
@@ -91,7 +105,7 @@ async fn supervise(path: &Path, config: Config, signals: &mut Signals, owners: &
             }
             _ = signals.reload.recv() => {
                 systemd::reloading();
-                match reload(path, &config, owners).await {
+                match reload(path, &config, &worker.owners).await {
                     Ok(new) => {
                         telemetry::config_reloaded(true);
                         tell_changes(&config.changed(&new));
@@ -105,7 +119,14 @@ async fn supervise(path: &Path, config: Config, signals: &mut Signals, owners: &
                 }
                 systemd::reloaded();
             }
-            name = died(owners) => {
+            _ = beat.tick() => {
+                if disk.look(worker, &config).await {
+                    told.cancel();
+                    *told = CancellationToken::new();
+                    systemd::attend(worker, told.clone());
+                }
+            }
+            name = died(&mut worker.owners) => {
                 error!(connector = name, "an owner ended by itself; the worker stops");
                 return Asked::OwnerDied;
             }
@@ -113,8 +134,45 @@ async fn supervise(path: &Path, config: Config, signals: &mut Signals, owners: &
     }
 }
 
+/// Whether the disk under the ledger and the embedded queue works, and what is done when it does not.
+#[derive(Default)]
+struct Disk {
+    failed: bool,
+    patience: Patience,
+}
+
+impl Disk {
+    /// Looks, and takes the worker up again if it can be; true: its owners are other ones now.
+    async fn look(&mut self, worker: &mut Worker, config: &Config) -> bool {
+        let Some(problem) = worker.failure() else { return false };
+        if !std::mem::replace(&mut self.failed, true) {
+            telemetry::data_dir_failed(&problem);
+        }
+        if !self.patience.is_over(Instant::now()) {
+            return false;
+        }
+        let had = worker.owners.len();
+        match worker.revive(config).await {
+            Ok(()) => {
+                self.failed = false;
+                self.patience.was_rewarded(Instant::now());
+                telemetry::data_dir_works();
+                true
+            }
+            Err(failure) => {
+                self.patience.was_in_vain(Instant::now());
+                telemetry::data_dir_still_failed(&failure.to_string());
+                had != worker.owners.len()
+            }
+        }
+    }
+}
+
 /// Waits until an owner ends by itself.
 async fn died(owners: &mut [Owner]) -> String {
+    if owners.is_empty() {
+        return std::future::pending().await;
+    }
     let ends = owners.iter_mut().map(|owner| {
         let name = owner.connector.to_string();
         Box::pin(async move {

@@ -1,6 +1,6 @@
 //! The machine: the folder of the ledger, its disk and its file system.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
@@ -9,6 +9,10 @@ use super::finding::{Fault, Finding};
 use crate::config::Config;
 
 const MIB: u64 = 1024 * 1024;
+
+/// How much is written to try it.
+const TRIED_BYTES: usize = 64 * 1024;
+
 /// With less free than this, a day of an outage may fill the disk.
 const FREE_WARN: u64 = 1024 * MIB;
 /// With less free than this, nothing may be accepted any more.
@@ -30,7 +34,7 @@ const REMOTE: [(u32, &str); 8] = [
 /// Looks at the folder that ledger and embedded queue live in.
 pub(super) fn look(config: &Config) -> Vec<Finding> {
     let folder = place(&config.data_dir);
-    let mut findings = vec![writable(&folder, tempfile::tempfile_in(&folder).map(drop))];
+    let mut findings = vec![writable(&folder, try_to_write(&folder))];
     match statvfs(&folder) {
         Ok(disk) => findings.push(room(disk.f_bavail.saturating_mul(disk.f_frsize), &folder)),
         Err(error) => findings.push(unseen(&folder, error.into())),
@@ -47,12 +51,23 @@ fn place(data_dir: &Path) -> PathBuf {
     above.find(|folder| folder.exists()).unwrap_or(Path::new("/")).to_owned()
 }
 
+/// An empty file can be made on a full disk, too.
+fn try_to_write(folder: &Path) -> io::Result<()> {
+    let mut file = tempfile::tempfile_in(folder)?;
+    file.write_all(&[1; TRIED_BYTES])?;
+    file.sync_all()
+}
+
 fn writable(folder: &Path, tried: io::Result<()>) -> Finding {
     let (what, place) = ("data folder", folder.display());
     let Err(error) = tried else { return Finding::ok(what, format!("{place} can be written to")) };
     let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
     let fault = if is_refused { Fault::NoPermission } else { Fault::Unavailable };
-    let cure = "let the user of the worker write there, or set `data_dir` to another folder";
+    let cure = if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        "make room: until then nothing is accepted, delivered or acknowledged, and then a running worker takes up by itself"
+    } else {
+        "let the user of the worker write there, or set `data_dir` to another folder"
+    };
     Finding::fail(fault, what, format!("{place} can't be written to: {error}"), cure)
 }
 
@@ -129,6 +144,17 @@ mod tests {
         assert_eq!(tried(io::ErrorKind::PermissionDenied), Some(Fault::NoPermission));
         assert_eq!(tried(io::ErrorKind::ReadOnlyFilesystem), Some(Fault::Unavailable));
         assert_eq!(writable(Path::new("/data"), Ok(())).fault(), None);
+    }
+
+    #[test]
+    fn a_full_data_dir_is_told_from_one_that_is_not_ours() {
+        let full = writable(Path::new("/data"), Err(io::ErrorKind::StorageFull.into()));
+        check(&full, "FAIL  data folder: /data can't be written to: no storage space");
+        assert!(full.to_string().contains("make room"), "{full}");
+        // Every write to this device fails as on a full disk.
+        let mut full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let error = full.write_all(&[1]).unwrap_err();
+        assert!(writable(Path::new("/data"), Err(error)).to_string().contains("make room"));
     }
 
     #[test]
