@@ -178,6 +178,19 @@ mod tests {
     }
 
     #[test]
+    fn the_runbook_says_of_timed_out_what_connectors_test_says() {
+        let runbook = include_str!("../../../../../deploy/OPERATING.md");
+        let (_, from) = runbook.split_once("\n- `timed_out`:").unwrap();
+        let (said, _) = from.split_once("\n- ").unwrap();
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let Meaning { text, .. } = meaning(&Outcome::TimedOut);
+        for part in ["no whole answer within `timeout`", "may have taken it all the same", "allow more time"]
+        {
+            assert!(text.contains(part) && said.contains(part), "`{part}`: {text}: {said}");
+        }
+    }
+
+    #[test]
     fn a_success_says_where_to_look() {
         check(&Outcome::Accepted { request_id: Some("r".into()) }, None, "requestId");
         check(&Outcome::Accepted { request_id: None }, None, "HTTP trigger");
