@@ -18,9 +18,9 @@ fn before(wait: Duration) -> UnixMillis {
 fn check(stamp: UnixMillis, told: Option<Jump>) -> (Rig, Tag) {
     let mut rig = Rig::new();
     let (tag, steps) = rig.receive(stamped(stamp));
-    let skew = steps.iter().find_map(|step| match step {
-        Step::Skewed { project, skew } => Some((project.as_str(), *skew)),
-        _ => None,
+    let skew = steps.iter().find_map(|step| {
+        let Step::Skewed { project, skew } = step else { return None };
+        Some((project.as_str(), *skew))
     });
     assert_eq!(skew, told.map(|skew| ("p", skew)), "{stamp}");
     let steps = rig.looked(tag, Looked::default());
