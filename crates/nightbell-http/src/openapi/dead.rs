@@ -16,7 +16,7 @@ pub(super) fn paths() -> Map<String, Value> {
                     "description": "One JSON object a line; one with `error` alone says that no more can be read",
                     "content": { "application/x-ndjson": { "schema": { "type": "string" } } }
                 },
-                "400": answer("The query can't be read", "Problem"),
+                "400": answer("The query can't be read, names no dead letters, or a body came with it", "Problem"),
                 "401": unauthorized(),
                 "403": forbidden(),
                 "503": answer("The queue can't be reached", "Problem")
@@ -49,6 +49,11 @@ fn selectors() -> Value {
         ("since", "That died at or after this time, or at most so long ago: `90m`, `2d`", time()),
         ("until", "That died before this time, or more than so long ago", time()),
         ("id", "Of these ids, or that begin so, separated by commas", ids()),
+        (
+            "all",
+            "All of them: to replay or discard without a condition, this has to be said",
+            json!({ "type": "boolean" }),
+        ),
         ("limit", "No more than so many", json!({ "type": "integer", "minimum": 0, "maximum": usize::MAX })),
     ];
     all.into_iter()

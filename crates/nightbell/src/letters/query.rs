@@ -19,9 +19,28 @@ pub(super) struct Query {
     /// Separated by commas.
     id: Option<String>,
     limit: Option<usize>,
+    /// That all are meant, where there is no condition.
+    #[serde(default)]
+    all: bool,
 }
 
 impl Query {
+    /// The selector that is meant, for a verb that changes something: that all are meant has to be said.
+    ///
+    /// # Errors
+    /// As [`Query::selector`]; or there is no condition, or one beside `all=true`.
+    pub(super) fn deliberate(self) -> Result<Selector, String> {
+        let all = self.all;
+        let selector = self.selector()?;
+        match (all, is_all(&selector)) {
+            (true, true) | (false, false) => Ok(selector),
+            (false, true) => {
+                Err("it names no dead letters; give a condition, or all=true for all of them".into())
+            }
+            (true, false) => Err("all=true stands beside a condition; give the one or the other".into()),
+        }
+    }
+
     /// The selector that is meant.
     ///
     /// # Errors
@@ -44,6 +63,13 @@ impl Query {
     }
 }
 
+/// Whether there is no condition; a limit is none.
+fn is_all(selector: &Selector) -> bool {
+    let Selector { connector, reason, project, since, until, id, limit: _ } = selector;
+    let texts = (connector, reason, project, since, until);
+    matches!(texts, (None, None, None, None, None)) && id.is_empty()
+}
+
 /// The selector as a query.
 pub(super) fn query(selector: &Selector) -> String {
     let Selector { connector, reason, project, since, until, id, limit } = selector;
@@ -55,6 +81,7 @@ pub(super) fn query(selector: &Selector) -> String {
         ("until", until.map(|moment| moment.to_string())),
         ("id", Some(id.join(",")).filter(|ids| !ids.is_empty())),
         ("limit", limit.map(|limit| limit.to_string())),
+        ("all", is_all(selector).then(|| "true".to_owned())),
     ];
     let mut query = Serializer::new(String::new());
     for (name, value) in fields {
@@ -96,8 +123,32 @@ mod tests {
     }
 
     #[test]
-    fn no_condition_is_an_empty_query() {
-        assert_eq!(query(&Selector::default()), "");
+    fn no_condition_means_nothing_unless_all_is_said() {
+        assert_eq!(query(&Selector::default()), "all=true");
+        assert_eq!(query(&Selector { limit: Some(1), ..Selector::default() }), "limit=1&all=true");
+        for (text, want) in [
+            ("", Some("it names no dead letters")),
+            ("limit=5", Some("it names no dead letters")),
+            ("all=false", Some("it names no dead letters")),
+            ("all=true", None),
+            ("all=true&limit=5", None),
+            ("reason=refused", None),
+            ("reason=refused&all=false", None),
+            ("reason=refused&all=true", Some("all=true stands beside a condition")),
+            ("all=yes", Some("Failed to deserialize")),
+            ("all=true&every=1", Some("Failed to deserialize")),
+        ] {
+            let uri = format!("http://h/?{text}").parse().unwrap();
+            let read = axum::extract::Query::<Query>::try_from_uri(&uri).map_err(|error| error.to_string());
+            let read = read.and_then(|axum::extract::Query(query)| query.deliberate());
+            let error = read.err();
+            let is_right = match want {
+                None => error.is_none(),
+                Some(want) => error.as_deref().is_some_and(|error| error.starts_with(want)),
+            };
+            assert!(is_right, "{text}: {error:?}");
+        }
+        // To list them, nothing need be said.
         assert_eq!(Query::default().selector().unwrap().limit, None);
     }
 

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::access::{Line, PATH};
 use super::query::Query;
 use super::{Browse, Done, Verb, act};
+use crate::cli::Selector;
 use crate::exit::{Code, Failure};
 use crate::queue::Queue;
 
@@ -34,7 +35,8 @@ type Lines = mpsc::Sender<Bytes>;
 pub fn routes(queue: Queue) -> Router {
     let verb = |verb: Verb| {
         post(move |State(queue): State<Queue>, asked: Asked| async move {
-            answer(&queue, asked, |browse, lines| act_on_all(queue.clone(), browse, verb, lines)).await
+            let work = |browse, lines| act_on_all(queue.clone(), browse, verb, lines);
+            answer(&queue, asked, Query::deliberate, work).await
         })
     };
     Router::new()
@@ -45,7 +47,7 @@ pub fn routes(queue: Queue) -> Router {
 }
 
 async fn list(State(queue): State<Queue>, asked: Asked) -> Response {
-    answer(&queue, asked, list_all).await
+    answer(&queue, asked, Query::selector, list_all).await
 }
 
 async fn list_all(mut browse: Browse, lines: Lines) -> Result<(), Failure> {
@@ -74,15 +76,20 @@ async fn act_on_all(queue: Queue, mut browse: Browse, verb: Verb, lines: Lines) 
 }
 
 /// Begins to browse, and answers with the lines that `work` sends.
-async fn answer<F>(queue: &Queue, asked: Asked, work: impl FnOnce(Browse, Lines) -> F) -> Response
+async fn answer<F>(
+    queue: &Queue,
+    asked: Asked,
+    select: fn(Query) -> Result<Selector, String>,
+    work: impl FnOnce(Browse, Lines) -> F,
+) -> Response
 where
     F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
     let query = asked.map_err(|rejection| rejection.body_text());
-    let selector = match query.and_then(|UrlQuery(query)| query.selector()) {
+    let selector = match query.and_then(|UrlQuery(query)| select(query)) {
         Ok(selector) => selector,
         Err(problem) => {
-            let hint = "the query takes connector, reason, project, since, until, id and limit";
+            let hint = "the query takes connector, reason, project, since, until, id, limit and all";
             return Problem::new(StatusCode::BAD_REQUEST, problem, hint).into_response();
         }
     };
