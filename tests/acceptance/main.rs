@@ -15,6 +15,7 @@ mod examples;
 mod first_run;
 mod ingest;
 mod links;
+mod listener;
 mod monitoring;
 mod operators;
 mod private;
@@ -79,6 +80,7 @@ fn over_both_queues() -> Vec<(&'static str, Test)> {
         ingest::an_api_fortress_event_rings,
         ingest::what_is_not_valid_is_refused_as_a_whole_and_named,
         ingest::only_those_with_the_token_may_post,
+        listener::two_thousand_idle_connections_and_few_file_handles_stop_nothing,
         telemetry::an_alerts_spans_are_in_its_publishers_trace_through_retry_death_and_replay,
     ]
     .into()
@@ -181,6 +183,11 @@ fn as_it_is_shipped() -> Vec<(&'static str, Test)> {
         private::a_reload_says_what_changed_and_what_needs_a_restart,
         terminal::hostile_texts_do_not_reach_the_terminal_by_any_command,
         terminal::a_foreign_listener_does_not_reach_the_terminal,
+        listener::who_listens_in_a_dead_workers_place_hears_neither_token_nor_event,
+        listener::dead_letters_are_discarded_only_when_they_are_named_or_all_are_meant,
+        listener::weak_tokens_are_warned_of_by_check_and_once_by_run,
+        listener::the_listener_speaks_tls_and_a_reload_takes_a_new_certificate,
+        listener::a_certificate_that_can_not_be_served_is_named_with_its_cure,
         systemd::systemd_is_told_ready_reloading_and_stopping,
         systemd::a_worker_without_its_broker_is_ready_for_systemd_and_says_what_is_missing,
         systemd::a_worker_whose_owner_stands_still_stops_its_pings,

@@ -203,6 +203,16 @@ impl Worker {
         Self::launch(unshare, folder, config, log, &[], "")
     }
 
+    /// Starts `nightbell run` as a process that may have so many file handles and no more.
+    ///
+    /// # Errors
+    /// It can't be run.
+    pub fn start_with_handles(folder: &Path, config: &str, log: &str, handles: u32) -> Result<Self> {
+        let mut shell = tokio::process::Command::new("sh");
+        shell.arg("-c").arg(format!(r#"ulimit -n {handles}; exec "$0" "$@""#)).arg(path("nightbell")?);
+        Self::launch(shell, folder, config, log, &[], "")
+    }
+
     /// Starts `nightbell run` as a user whom the permissions of files bind, which root is not.
     ///
     /// # Errors

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use hyper::body::Body as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 
@@ -23,6 +24,17 @@ pub async fn require_admin(
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
+}
+
+/// Lets a request pass that has no body: what is meant stands in the query, and whoever writes it into a body as well or
+/// instead means something else than would be done. For [`axum::middleware::from_fn`].
+pub(crate) async fn require_no_body(request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let hint = "send it without a body; what picks dead letters out goes into the query: ?connector=NAME&reason=WORD";
+    Problem::new(StatusCode::BAD_REQUEST, "this route takes no body, and nothing was done", hint)
+        .into_response()
 }
 
 /// Refuses whoever lacks the token. Where there is none the listener is on loopback, and the programs of this machine may

@@ -35,16 +35,16 @@ use nightbell_reports::{
 };
 use nightbell_trace::Tracer;
 use secrecy::SecretString;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use self::body::Coding;
+use self::body::{Coding, Hold};
 use self::items::{Batch, Form};
-use self::limits::{HELD_KIB_MAX, INLINE_BYTES_MAX, Patience};
+use self::limits::{HELD_KIB_MAX, INLINE_BYTES_MAX, PEER_KIB_MAX, Patience};
 use self::meter::{Meters, Route};
 use self::publish::Publish;
 use self::query::EventsQuery;
 use crate::answer::Problem;
 use crate::guard::admit;
+use crate::peer::{Peer, Pool, Share};
 
 pub(crate) use self::limits::MADE_BYTES_MIN;
 pub use self::limits::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, REPORT_BODY_BYTES_MAX};
@@ -57,7 +57,7 @@ struct Inner {
     publish: Publish,
     now: Box<dyn Fn() -> UnixMillis + Send + Sync>,
     token: Option<SecretString>,
-    held: Arc<Semaphore>,
+    held: Pool,
     meters: Meters,
     tracer: Tracer,
     patience: Patience,
@@ -93,7 +93,7 @@ impl Ingest {
             let outlet = outlet.clone();
             Box::pin(async move { outlet.publish(to, message).await })
         });
-        let held = Arc::new(Semaphore::new(HELD_KIB_MAX));
+        let held = Pool::new(HELD_KIB_MAX, PEER_KIB_MAX);
         let now = Box::new(move || clock.now());
         Self(Arc::new(Inner { publish, now, token, held, meters: Meters::new(), tracer, patience }))
     }
@@ -142,16 +142,14 @@ impl Inner {
             Route::Events | Route::ApiFortress => (EVENTS_BODY_BYTES_MAX, 0),
             Route::Reports | Route::Junit => (REPORT_BODY_BYTES_MAX, MADE_BYTES_MIN),
         };
-        let begun = async {
+        let begun = || {
             admitted?;
             let reading = Reading::of(route, &head, (self.now)())?;
             let coding = Coding::of(&head.headers)?;
-            let share =
-                body::share(&self.held, &head.headers, coding, bytes_max, made_bytes_min, self.patience)
-                    .await?;
-            Ok((reading, coding, share))
+            body::check_announced(&head.headers, bytes_max)?;
+            Ok((reading, coding))
         };
-        let (reading, coding, share) = match begun.await {
+        let (reading, coding) = match begun() {
             Ok(begun) => begun,
             // Who asks first whether to send is not sent for what is refused.
             Err(problem) if head.headers.contains_key(header::EXPECT) => return Err(problem),
@@ -160,13 +158,16 @@ impl Inner {
                 return Err(problem);
             }
         };
-        let body = body::read(body, bytes_max, self.patience).await?;
+        let peer = head.extensions.get::<Peer>().copied().unwrap_or_default();
+        let mut hold = Hold::new(&self.held, peer, self.patience);
+        let body = body::read(body, bytes_max, &mut hold).await?;
+        let held = hold.finish(&body, coding, bytes_max, made_bytes_min).await?;
         let is_partial = match reading {
             Reading::Events { is_partial, .. } => is_partial,
             Reading::Report { .. } => true,
         };
-        let share = Arc::new(share);
-        let batch = unpack_and_read(body, coding, bytes_max, reading, Arc::clone(&share)).await?;
+        let held = Arc::new(held);
+        let batch = unpack_and_read(body, coding, bytes_max, reading, Arc::clone(&held)).await?;
         if !batch.bad.is_empty() && (batch.items.is_empty() || !is_partial) {
             return Err(publish::refusal(&batch));
         }
@@ -221,13 +222,12 @@ async fn unpack_and_read(
     coding: Coding,
     bytes_max: usize,
     reading: Reading,
-    share: Arc<OwnedSemaphorePermit>,
+    held: Arc<(Option<Share>, usize)>,
 ) -> Result<Batch, Problem> {
     let is_quick = coding == Coding::Plain && body.len() <= INLINE_BYTES_MAX;
-    let weight = share.num_permits() * 1024;
     let work = move || {
         // A sender that goes away does not end this, so it keeps the share as well.
-        let _share = share;
+        let (_share, weight) = &*held;
         let body = body::unpack(body, coding, bytes_max)?;
         match reading {
             Reading::Events { form, .. } => items::read(&body, form, made_id),

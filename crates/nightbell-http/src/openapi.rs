@@ -6,6 +6,8 @@ mod schemas;
 
 use serde_json::{Map, Value, json};
 
+use crate::proof::NONCE_HEADER;
+
 /// The description of the routes of a server with or without ways in for events, and with or without dead letters.
 pub(crate) fn document(has_ingest: bool, has_dead_letters: bool) -> Value {
     let mut paths = watching();
@@ -39,20 +41,41 @@ fn watching() -> Map<String, Value> {
     let ready = |what: &str| answer(what, "Ready");
     let paths = json!({
         "/metrics": { "get": operation("metrics", "Metrics in Prometheus' text format", json!({
-            "200": text("The metrics"), "500": answer("They could not be put together", "Problem")
+            "200": text("The metrics"), "403": forbidden(), "500": answer("They could not be put together", "Problem")
         })) },
         "/healthz": { "get": operation("healthz", "Whether the process runs", json!({ "200": text("It does") })) },
-        "/readyz": { "get": operation("readyz", "Whether the worker is ready, and what is missing", json!({
+        "/readyz": { "get": operation("readyz", "Whether the worker is ready, and what is missing; why, for the admin token", json!({
             "200": ready("It is"), "503": ready("It is not")
         })) },
+        "/v1/proof": { "get": proof() },
         "/openapi.json": { "get": operation("openapi", "This description", json!({
             "200": { "description": "It", "content": { "application/json": { "schema": { "type": "object" } } } }
         })) },
         "/v1/status": { "get": guarded("admin", operation("status", "The worker's state", json!({
-            "200": answer("It", "WorkerState"), "401": unauthorized(), "403": forbidden()
+            "200": answer("It", "WorkerState"), "400": answer("It came with a query or a body", "Problem"), "401": unauthorized(), "403": forbidden(),
+            "503": come_again("Too many requests are under way", "Problem")
         }))) }
     });
     members(paths)
+}
+
+/// With what the commands of the same machine make sure of whom they ask.
+fn proof() -> Value {
+    let summary = "Proves to a command that can read the worker's key who the worker is";
+    let mut described = operation(
+        "proof",
+        summary,
+        json!({
+            "200": { "description": "A code of the number", "content": { "text/plain": { "schema": { "type": "string" } } } },
+            "400": answer("There is no number", "Problem"),
+            "404": answer("This worker has no key", "Problem")
+        }),
+    );
+    let number = json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" });
+    described["parameters"] = json!([{
+        "name": NONCE_HEADER, "in": "header", "required": true, "description": "A new random number", "schema": number
+    }]);
+    described
 }
 
 fn operation(id: &str, summary: &str, responses: Value) -> Value {

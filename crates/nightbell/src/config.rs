@@ -126,6 +126,18 @@ pub struct HttpConfig {
     pub ingest_token: Option<SecretString>,
     /// What an operator must present.
     pub admin_token: Option<SecretString>,
+    /// With what it speaks TLS; none: plain HTTP.
+    pub tls: Option<TlsFiles>,
+}
+
+/// The files of the listener's certificate. They are not read with the configuration: most commands have no need of them, and
+/// may not read the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, and those between it and its authority, as PEM.
+    pub certificate: PathBuf,
+    /// Its key, as PEM.
+    pub key: PathBuf,
 }
 
 /// `[dedup]`: what counts as a repeat, and how long it is remembered.
@@ -272,10 +284,25 @@ impl Config {
             return Err(document.into_error());
         }
         // By the file, so that a worker and a command of the same file mean the same folder wherever they run.
-        let data_dir = file.parent().unwrap_or(Path::new("")).join(&config.data_dir);
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let data_dir = folder.join(&config.data_dir);
+        let tls = config.http.tls.map(|TlsFiles { certificate, key }| TlsFiles {
+            certificate: folder.join(certificate),
+            key: folder.join(key),
+        });
+        let http = HttpConfig { tls, ..config.http };
         let masked = document.masked();
         let Findings { unread, inline_secrets, effective } = document.into_findings();
-        Ok(Self { masked, data_dir, unread, inline_secrets, effective, file: file.to_owned(), ..config })
+        Ok(Self {
+            masked,
+            data_dir,
+            http,
+            unread,
+            inline_secrets,
+            effective,
+            file: file.to_owned(),
+            ..config
+        })
     }
 
     /// The effective configuration as TOML, with all defaults filled in and every secret replaced by `***`.
@@ -293,7 +320,7 @@ impl Config {
 }
 
 /// Reads a text file of at most `bytes_max` bytes. What is no file, as a pipe, must be at its end within [`PIPE_MAX`].
-fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<String> {
+pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<String> {
     if path.metadata()?.is_file() {
         return read_whole(path, bytes_max);
     }

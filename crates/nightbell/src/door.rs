@@ -1,19 +1,20 @@
-//! The way into the embedded queue for `nightbell publish`: through the worker that has it open, else straight into the
-//! file. It is found anew for each event until the file is open, so that a worker may come and go meanwhile.
+//! The way into the embedded queue for `nightbell publish`: straight into the file, or through the worker that has it open,
+//! which has to prove that first. It is found anew for each event until the file is open, so that a worker may come and go
+//! meanwhile.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nightbell_core::message::{HeaderValue, Message};
 use nightbell_core::ports::{Destination, Outlet, PublishError};
 use nightbell_core::trace::{TRACEPARENT, TRACESTATE};
-use nightbell_http::{ClientError, QUEUE_HEADER, has_queue, post};
-use secrecy::SecretString;
+use nightbell_http::{ClientError, is_another, post};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::config::Config;
 use crate::exit::{Code, Failure};
+use crate::listener::worker_at;
 use crate::queue::{Queue, QueueOutlet, embedded_name, embedded_path};
 
 /// The way in. Clones share it.
@@ -22,8 +23,8 @@ pub struct Door(Arc<Inner>);
 
 struct Inner {
     config: Config,
-    at: SocketAddr,
-    token: Option<SecretString>,
+    /// Whether a worker had it when it was last asked: then it is asked first.
+    has_worker: AtomicBool,
     /// The queue, once this process has it open.
     open: Mutex<Option<Queue>>,
 }
@@ -32,8 +33,7 @@ impl Door {
     /// The way into this configuration's embedded queue.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let (at, token) = (config.http.listen, config.http.ingest_token.clone());
-        Self(Arc::new(Inner { config, at, token, open: Mutex::new(None) }))
+        Self(Arc::new(Inner { config, has_worker: AtomicBool::new(false), open: Mutex::new(None) }))
     }
 
     /// Lets go of the file.
@@ -53,35 +53,47 @@ impl Door {
         if let Some(queue) = &*open {
             return Ok(queue.outlet());
         }
+        self.check_absent().await?;
         let queue = Queue::open(&self.0.config).await?;
         let outlet = queue.outlet();
         *open = Some(queue);
         Ok(outlet)
     }
 
-    async fn is_own(&self) -> bool {
-        self.0.open.lock().await.is_some()
+    /// The file may not be there, so that no worker can have it open. If a Nightbell listens all the same, it has another, or
+    /// sees other folders: what is put into a new file here might never be delivered.
+    async fn check_absent(&self) -> Result<(), Failure> {
+        let config = &self.0.config;
+        let is_absent = matches!(embedded_name(config), Ok(None));
+        if !is_absent || !is_another(&worker_at(config, None, None)).await {
+            return Ok(());
+        }
+        let text = format!(
+            "the worker at {} (http.listen) has another queue than {}, which is not there; give this configuration the \
+             worker's data_dir, or another http.listen",
+            config.http.listen,
+            embedded_path(config).display()
+        );
+        Err(Failure::new(Code::Unavailable, text))
     }
 
-    /// None: there is no worker that has this queue open.
-    async fn through_worker(&self, message: &Message) -> Option<Result<(), PublishError>> {
-        let Inner { at, token, config, .. } = &*self.0;
-        let queue = match embedded_name(config) {
-            Ok(Some(queue)) => Some(queue),
-            Ok(None) => return self.absent().await,
-            // Who may not see the file can't open it either, and has to trust the address.
-            Err(_) => None,
-        };
+    /// The error says why there is no worker that has this queue open.
+    async fn through_worker(&self, message: &Message) -> Result<Result<(), PublishError>, String> {
+        let config = &self.0.config;
+        let worker =
+            worker_at(config, config.http.ingest_token.as_ref(), embedded_name(config).ok().flatten());
+        let at = worker.at;
         let mut headers = vec![("content-type", "application/json")];
-        headers.extend(queue.as_deref().map(|queue| (QUEUE_HEADER, queue)));
         for name in [TRACEPARENT, TRACESTATE] {
             if let Some(HeaderValue::Text(value)) = message.headers.get(name) {
                 headers.push((name, value));
             }
         }
-        let body = message.body.clone();
-        Some(match post(*at, "/v1/events", token.as_ref(), &headers, body).await {
-            Err(ClientError::NoWorker(_)) | Ok((421, _)) => return None,
+        Ok(match post(&worker, "/v1/events", &headers, message.body.clone()).await {
+            Err(ClientError::NoWorker(_)) | Ok((421, _)) => {
+                return Err(format!("no worker of this queue listens at {at}"));
+            }
+            Err(error @ ClientError::Foreign { .. }) => return Err(error.to_string()),
             Err(error) => Err(unavailable(error.to_string())),
             Ok((202, _)) => Ok(()),
             Ok((429, _)) => Err(PublishError::Refused),
@@ -94,38 +106,27 @@ impl Door {
             ))),
         })
     }
-
-    /// The file is not there, so that no worker can have it open. One that listens all the same has another, or sees
-    /// other folders: what is put into a new file here might never be delivered. None: nobody listens.
-    async fn absent(&self) -> Option<Result<(), PublishError>> {
-        let Inner { at, config, .. } = &*self.0;
-        Some(Err(unavailable(match has_queue(*at, "").await {
-            Err(ClientError::NoWorker(_)) => return None,
-            Err(error) => error.to_string(),
-            Ok(_) => format!(
-                "the worker at {at} (http.listen) has another queue than {}, which is not there; give this configuration \
-                 the worker's data_dir, or another http.listen",
-                embedded_path(config).display()
-            ),
-        })))
-    }
 }
 
 impl Outlet for Door {
     async fn publish(&self, to: Destination, message: Message) -> Result<(), PublishError> {
-        if !self.is_own().await
-            && let Some(published) = self.through_worker(&message).await
+        let has_worker = &self.0.has_worker;
+        if has_worker.load(Ordering::Relaxed)
+            && let Ok(published) = self.through_worker(&message).await
         {
             return published;
         }
-        match self.own().await {
-            Ok(outlet) => outlet.publish(to, message).await,
-            Err(failure) if failure.code == Code::TempFail => Err(unavailable(format!(
-                "another process has it open, and no worker of this queue listens at {}",
-                self.0.at
-            ))),
-            Err(failure) => Err(unavailable(failure.to_string())),
+        let failure = match self.own().await {
+            Ok(outlet) => return outlet.publish(to, message).await,
+            Err(failure) => failure,
+        };
+        // Who may not see the file can't open it either.
+        if !matches!(failure.code, Code::TempFail | Code::CantCreate) {
+            return Err(unavailable(failure.to_string()));
         }
+        let asked = self.through_worker(&message).await;
+        has_worker.store(asked.is_ok(), Ordering::Relaxed);
+        asked.unwrap_or_else(|nobody| Err(unavailable(format!("{failure}; {nobody}"))))
     }
 }
 

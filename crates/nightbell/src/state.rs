@@ -76,10 +76,12 @@ fn connector_status(name: &Connector, view: &View, depth: Option<u64>) -> Connec
 /// The keys that differ between two configurations and that a reload can't change.
 #[must_use]
 pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
+    // Another certificate is taken, but not plain HTTP in place of TLS or the reverse.
+    let is_tls_kept = old.http.tls.is_some() == new.http.tls.is_some();
     let is_fixed = |key: &String| {
         let tables = ["queue.", "http.", "telemetry."];
-        key == "data_dir"
-            || tables.iter().any(|table| key.starts_with(table)) && key != "queue.management_url"
+        let is_taken = key == "queue.management_url" || is_tls_kept && key.starts_with("http.tls");
+        key == "data_dir" || tables.iter().any(|table| key.starts_with(table)) && !is_taken
     };
     let mut keys: Vec<_> = old.changed(new).into_iter().filter(is_fixed).collect();
     if old.queue.is_some() != new.queue.is_some() && !keys.iter().any(|key| key.starts_with("queue.")) {

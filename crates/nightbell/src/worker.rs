@@ -9,13 +9,14 @@ use std::time::Duration;
 use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::ports::{Clock as _, Ledger as _};
 use nightbell_core::record::{Change, Happening, RecordKey};
-use nightbell_http::{Face, Ingest, PrometheusHandle, Status, install_recorder};
+use nightbell_http::{Face, Ingest, Listener, PrometheusHandle, Status, Tls, WorkerKey, install_recorder};
 use nightbell_ledger::{LedgerSettings, LedgerStore, Opened};
 use nightbell_trace::Tracer;
 use nightbell_worker::{Control, Drained, OwnerHandle, Ports, SystemClock, telemetry};
 use nightbell_xmatters::Xmatters;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -23,7 +24,7 @@ use tracing::{info, warn};
 use crate::config::{Config, ConnectorConfig};
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::queue::{Queue, embedded_name};
-use crate::{letters, state, wiring};
+use crate::{handles, letters, listener, state, wiring};
 
 /// How much longer than the grace period an owner may take to leave its queue.
 const LEAVE_MAX: Duration = Duration::from_secs(5);
@@ -42,6 +43,8 @@ pub struct Worker {
     pub owners: Vec<Owner>,
     /// What it is doing, put together each time it is asked.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    /// The certificate of its listener, for a reload to replace; none: it speaks plain HTTP.
+    pub tls: Option<watch::Sender<Tls>>,
     tracer: Tracer,
     ledger: LedgerStore,
     metrics: PrometheusHandle,
@@ -58,6 +61,7 @@ impl Worker {
     /// The configuration, the queue or the ledger is at fault. A broker that is down is none: the worker waits for it.
     pub async fn start(config: &Config, listener: TcpListener) -> Result<Self, Failure> {
         let senders = senders(config)?;
+        let tls = listener::tls(&config.http)?.map(watch::Sender::new);
         let metrics = install_recorder().or_fail(Code::Software)?;
         telemetry::describe();
         telemetry::begin(env!("CARGO_PKG_VERSION"));
@@ -70,8 +74,8 @@ impl Worker {
         let owners = owners(config, senders, &queue, &ledger, &tracer)?;
         let status = state::source(&queue, &ledger, &owners);
         let listener = listener.into_std().or_fail(Code::Software)?;
-        let (http, stop_http) = serve(config, &listener, &metrics, &status, &queue, &tracer)?;
-        Ok(Self { queue, owners, status, tracer, ledger, metrics, listener, http, stop_http })
+        let (http, stop_http) = serve(config, &listener, tls.as_ref(), (&metrics, &status), &queue, &tracer)?;
+        Ok(Self { queue, owners, status, tls, tracer, ledger, metrics, listener, http, stop_http })
     }
 
     /// What made the ledger or the embedded queue unusable until it is opened anew, if anything did.
@@ -108,7 +112,8 @@ impl Worker {
         drop((&mut self.http).await);
         self.owners = owners(config, senders, &self.queue, &self.ledger, &self.tracer)?;
         self.status = state::source(&self.queue, &self.ledger, &self.owners);
-        let served = serve(config, &self.listener, &self.metrics, &self.status, &self.queue, &self.tracer)?;
+        let shown = (&self.metrics, &self.status);
+        let served = serve(config, &self.listener, self.tls.as_ref(), shown, &self.queue, &self.tracer)?;
         (self.http, self.stop_http) = served;
         Ok(())
     }
@@ -204,8 +209,8 @@ fn owners(
 fn serve(
     config: &Config,
     listener: &std::net::TcpListener,
-    metrics: &PrometheusHandle,
-    status: &Arc<dyn Fn() -> Status + Send + Sync>,
+    tls: Option<&watch::Sender<Tls>>,
+    (metrics, status): (&PrometheusHandle, &Arc<dyn Fn() -> Status + Send + Sync>),
     queue: &Queue,
     tracer: &Tracer,
 ) -> Result<(JoinHandle<()>, CancellationToken), Failure> {
@@ -217,13 +222,32 @@ fn serve(
         admin_token: config.http.admin_token.clone(),
         ingest: Some(Ingest::new(queue.outlet(), token, SystemClock, tracer.clone())),
         admin: Some(letters::routes::routes(queue.clone())),
+        is_local: config.http.listen.ip().to_canonical().is_loopback(),
+        key: worker_key(config),
         queue: match queue {
             Queue::Amqp { .. } => None,
             Queue::Embedded { .. } => embedded_name(config).ok().flatten().map(Arc::from),
         },
     };
+    let listener = Listener::new(listener, handles::raise());
+    let listener = match tls {
+        Some(tls) => listener.with_tls(tls.subscribe()),
+        None => listener,
+    };
     let stop = CancellationToken::new();
     Ok((tokio::spawn(nightbell_http::serve(listener, face, stop.clone())), stop))
+}
+
+/// With what commands make sure that they ask this worker. It delivers without it all the same.
+fn worker_key(config: &Config) -> Option<WorkerKey> {
+    let made = WorkerKey::make(&config.data_dir);
+    // On a full disk the last start's will do.
+    let key = made.or_else(|error| WorkerKey::read(&config.data_dir).map_err(|_| error));
+    key.inspect_err(|error| {
+        let data_dir = config.data_dir.display();
+        warn!(%error, "no key could be written to {data_dir}: commands will not know this worker");
+    })
+    .ok()
 }
 
 async fn open_ledger(config: &Config) -> Result<LedgerStore, Failure> {

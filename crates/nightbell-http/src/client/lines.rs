@@ -7,11 +7,9 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, StatusCode};
-use secrecy::SecretString;
 use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
 
-use super::{ANSWER_BYTES_MAX, Answer, Ask, ClientError, strange};
+use super::{ANSWER_BYTES_MAX, Answer, Ask, ClientError, Driver, WorkerAt, strange};
 
 /// The longest time to wait for the next piece of an answer.
 const PIECE_MAX: Duration = Duration::from_secs(60);
@@ -29,22 +27,15 @@ pub struct Lines {
     /// How much of it is known to have no line's end.
     searched: usize,
     ended: bool,
-    _driver: AbortOnDropHandle<Result<(), hyper::Error>>,
+    _driver: Driver,
 }
 
-/// Asks the worker at `at`, with these headers besides the token, for `path`, which may have a query, and gives its answer
-/// line by line.
+/// Asks a worker for `path`, which may have a query, and gives its answer line by line.
 ///
 /// # Errors
 /// [`ClientError`] says why there is no such answer.
-pub async fn lines(
-    at: SocketAddr,
-    method: Method,
-    path: &str,
-    token: Option<&SecretString>,
-    headers: &[(&str, &str)],
-) -> Result<Lines, ClientError> {
-    let ask = Ask { at, method, path, token, headers, body: Bytes::new() };
+pub async fn lines(worker: &WorkerAt, method: Method, path: &str) -> Result<Lines, ClientError> {
+    let (at, ask) = (worker.at, Ask::new(worker, method, path));
     let asked = timeout(PIECE_MAX, ask.send()).await;
     let Answer { answer, driver } = asked.map_err(|_| ClientError::TimedOut { at, limit: PIECE_MAX })??;
     let (status, body) = (answer.status(), answer.into_body());

@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
 use crate::status::Status;
-use crate::{Face, Ingest, serve};
+use crate::{Face, Ingest, Listener, serve};
 
 const TOKEN: &str = "sixteen-bytes-ok";
 const HERE: &str = "host: 127.0.0.1:9464\r\n";
@@ -53,6 +53,15 @@ struct World {
 
 impl World {
     async fn new(token: Option<&str>) -> Self {
+        Self::started(token, true, true).await
+    }
+
+    /// One that others can reach.
+    async fn beyond(token: &str) -> Self {
+        Self::started(Some(token), true, false).await
+    }
+
+    async fn started(token: Option<&str>, is_ready: bool, is_local: bool) -> Self {
         let (token, done) = (token.map(SecretString::from), Done::default());
         let (shown, listed, discarded) = (done.clone(), done.clone(), done.clone());
         let list = async move || listed.add();
@@ -65,22 +74,27 @@ impl World {
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
             status: Arc::new(move || {
                 shown.add();
-                Status::sample(true)
+                Status::sample(is_ready)
             }),
             admin_token: token.clone(),
             ingest: Some(Ingest::new(done.clone(), token, SystemClock, tracer)),
             admin: Some(admin),
+            is_local,
             queue: None,
+            key: None,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (at, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        tokio::spawn(serve(listener, face, stop.clone()));
+        tokio::spawn(serve(Listener::new(listener, 4096), face, stop.clone()));
         Self { at, done, _stop: stop.drop_guard() }
     }
 
     /// Sends a request that is sound but for these header lines; gives its status and answer.
     async fn send(&self, line: &str, version: &str, headers: &str) -> (u16, String) {
-        let (kind, body) = if line.contains("junit") || line.contains("reports") {
+        let is_ingest = ["events", "reports", "junit"].iter().any(|route| line.contains(route));
+        let (kind, body) = if !is_ingest {
+            ("text/plain", "")
+        } else if line.contains("junit") || line.contains("reports") {
             ("text/xml", r#"<testsuite><testcase name="t"><failure/></testcase></testsuite>"#)
         } else {
             ("application/json", r#"{"project":"p","test":"t"}"#)
@@ -89,12 +103,17 @@ impl World {
         let head = format!(
             "{line} HTTP/{version}\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n{headers}\r\n"
         );
-        let mut stream = TcpStream::connect(self.at).await.unwrap();
-        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
+        let answer = self.exchange(&format!("{head}{body}")).await;
         let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
         (status, answer)
+    }
+
+    async fn exchange(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.at).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
     }
 
     async fn check_refused(&self, line: &str, headers: &str, why: &str) {
@@ -185,14 +204,66 @@ async fn whoever_has_the_token_may_come_from_anywhere() {
     }
 }
 
+const REBOUND: &str = "host: evil.example:9464\r\n";
+const PAGE: &str =
+    "host: nightbell.internal\r\norigin: https://grafana.internal\r\nsec-fetch-site: cross-site\r\n";
+
 #[tokio::test]
 async fn what_is_open_to_all_stays_so() {
     let world = World::new(None).await;
-    let page =
-        "host: nightbell.internal\r\norigin: https://grafana.internal\r\nsec-fetch-site: cross-site\r\n";
-    for path in ["/metrics", "/healthz", "/readyz", "/openapi.json"] {
-        assert_eq!(world.send(&format!("GET {path}"), "1.1", page).await.0, 200, "{path}");
+    for path in ["/healthz", "/readyz", "/openapi.json"] {
+        assert_eq!(world.send(&format!("GET {path}"), "1.1", PAGE).await.0, 200, "{path}");
     }
+}
+
+#[tokio::test]
+async fn metrics_are_not_for_a_page_that_rebinds_its_name_to_this_machine() {
+    for token in [None, Some(TOKEN)] {
+        let world = World::new(token).await;
+        let ask = async |headers: &str| world.send("GET /metrics", "1.1", headers).await.0;
+        assert_eq!((ask(REBOUND).await, ask(PAGE).await), (403, 403));
+        assert_eq!((ask(HERE).await, ask("host: localhost\r\n").await), (200, 200));
+        let given = format!("{REBOUND}authorization: Bearer {TOKEN}\r\n");
+        assert_eq!(ask(&given).await, if token.is_some() { 200 } else { 403 });
+    }
+    // Prometheus asks a listener that others can reach by the name that it knows, and has no token.
+    let world = World::beyond(TOKEN).await;
+    assert_eq!(world.send("GET /metrics", "1.1", "host: worker:9464\r\n").await.0, 200);
+}
+
+#[tokio::test]
+async fn only_who_has_the_token_or_none_is_set_hears_from_readyz_why_it_is_not_ready() {
+    let hears = async |token: Option<&str>, headers: &str| {
+        let world = World::started(token, false, true).await;
+        let (status, answer) = world.send("GET /readyz", "1.1", headers).await;
+        assert_eq!(status, 503, "{answer}");
+        assert!(answer.contains(r#""missing":["queue"#), "{answer}");
+        answer.contains("connection refused")
+    };
+    assert!(hears(None, HERE).await);
+    assert!(!hears(None, REBOUND).await);
+    assert!(!hears(None, PAGE).await);
+    assert!(!hears(Some(TOKEN), HERE).await);
+    assert!(hears(Some(TOKEN), &format!("{HERE}authorization: Bearer {TOKEN}\r\n")).await);
+    assert!(!hears(Some(TOKEN), &format!("{HERE}authorization: Bearer sixteen-bytes-no\r\n")).await);
+}
+
+#[tokio::test]
+async fn an_admin_route_takes_no_body_and_does_nothing_with_one() {
+    let world = World::new(Some(TOKEN)).await;
+    let head = format!("{HERE}authorization: Bearer {TOKEN}\r\n");
+    for line in ["GET /v1/status", "GET /v1/dead-letters", "POST /v1/dead-letters/discard"] {
+        for body in ["content-length: 2\r\n\r\n{}", "transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"]
+        {
+            let request = format!("{line} HTTP/1.1\r\nconnection: close\r\n{head}{body}");
+            let answer = world.exchange(&request).await;
+            assert!(
+                answer.starts_with("HTTP/1.1 400") && answer.contains("takes no body"),
+                "{line}: {answer}"
+            );
+        }
+    }
+    assert_eq!(world.done.0.load(Ordering::SeqCst), 0);
 }
 
 #[track_caller]

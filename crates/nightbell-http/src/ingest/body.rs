@@ -1,18 +1,19 @@
 //! A request's body: its type, its length, its coding, and the time it takes.
 
 use std::io::Read as _;
-use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use flate2::bufread::MultiGzDecoder;
 use http_body_util::BodyExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::limits::{DISCARDED_BYTES_MAX, HELD_KIB_MAX, Patience, REQUEST_KIB_MIN, RETRY_SOON, WEIGHT};
+use super::limits::{
+    DISCARDED_BYTES_MAX, HELD_KIB_MAX, PEER_KIB_MAX, Patience, REQUEST_KIB_MIN, RETRY_SOON, WEIGHT,
+};
 use crate::answer::Problem;
+use crate::peer::{Peer, Pool, Share};
 
 /// How a body is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,47 +66,86 @@ fn too_long(bytes_max: usize) -> Problem {
     )
 }
 
-/// A request's share of what all requests together may hold; given back when dropped. Beside the body it has room for
-/// `made_bytes_min`.
-pub(super) async fn share(
-    held: &Arc<Semaphore>,
-    headers: &HeaderMap,
-    coding: Coding,
-    bytes_max: usize,
-    made_bytes_min: usize,
+/// What a request holds of what all requests together may hold. It grows with what has come, not with what was announced:
+/// who sends slowly holds little.
+pub(super) struct Hold<'p> {
+    pool: &'p Pool,
+    peer: Peer,
     patience: Patience,
-) -> Result<OwnedSemaphorePermit, Problem> {
-    let announced = announced(headers).unwrap_or(bytes_max);
-    if announced > bytes_max {
-        return Err(too_long(bytes_max));
-    }
-    // What a packed body unpacks to is not known before.
-    let bytes = match coding {
-        Coding::Plain => announced,
-        Coding::Gzip => bytes_max,
-    };
-    let bytes = (bytes * WEIGHT).max(bytes + made_bytes_min);
-    let kib = bytes.div_ceil(1024).clamp(REQUEST_KIB_MIN, HELD_KIB_MAX);
-    let kib = u32::try_from(kib).unwrap_or(u32::MAX);
-    let acquired = timeout(patience.share, Arc::clone(held).acquire_many_owned(kib)).await;
-    acquired.ok().and_then(Result::ok).ok_or_else(|| {
-        let hint = "send the same again a little later; an event's id keeps that harmless";
-        let error = "too many requests are under way";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, error, hint).retry_after(RETRY_SOON)
-    })
+    share: Option<Share>,
+    kib: usize,
 }
 
-/// Reads a body of bounded length in bounded time.
-pub(super) async fn read(mut body: Body, bytes_max: usize, patience: Patience) -> Result<Bytes, Problem> {
+impl<'p> Hold<'p> {
+    /// What any request may hold.
+    pub(super) fn new(pool: &'p Pool, peer: Peer, patience: Patience) -> Self {
+        Self { pool, peer, patience, share: None, kib: REQUEST_KIB_MIN }
+    }
+
+    /// Waits until it may hold so many bytes.
+    pub(super) async fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
+        let more = bytes.div_ceil(1024).min(HELD_KIB_MAX).saturating_sub(self.kib);
+        if more == 0 {
+            return Ok(());
+        }
+        let of_peer = |kib: usize| kib.min(PEER_KIB_MAX);
+        let of_peer = of_peer(self.kib + more) - of_peer(self.kib);
+        let take = self.pool.take(self.peer, more, of_peer);
+        let Ok(share) = timeout(self.patience.share, take).await else {
+            let hint = "send the same again a little later; an event's id keeps that harmless";
+            let error = "too many requests are under way";
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, error, hint);
+            return Err(problem.retry_after(RETRY_SOON));
+        };
+        match &mut self.share {
+            Some(own) => own.add(share),
+            None => self.share = Some(share),
+        }
+        self.kib += more;
+        Ok(())
+    }
+
+    /// What it takes to read a whole body and make events of it, and how many bytes that is. Beside the body it has room
+    /// for `made_bytes_min`.
+    pub(super) async fn finish(
+        mut self,
+        body: &Bytes,
+        coding: Coding,
+        bytes_max: usize,
+        made_bytes_min: usize,
+    ) -> Result<(Option<Share>, usize), Problem> {
+        // What a packed body unpacks to is not known before.
+        let bytes = match coding {
+            Coding::Plain => body.len(),
+            Coding::Gzip => bytes_max,
+        };
+        self.grow((bytes * WEIGHT).max(bytes + made_bytes_min)).await?;
+        Ok((self.share, self.kib * 1024))
+    }
+}
+
+/// Refuses a body that is announced too long.
+pub(super) fn check_announced(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
+    if announced(headers).is_some_and(|announced| announced > bytes_max) {
+        return Err(too_long(bytes_max));
+    }
+    Ok(())
+}
+
+/// Reads a body of bounded length in bounded time, at a least speed.
+pub(super) async fn read(mut body: Body, bytes_max: usize, hold: &mut Hold<'_>) -> Result<Bytes, Problem> {
+    let patience = hold.patience;
     let deadline = Instant::now() + patience.body;
-    let slow = || {
-        let error = "the body did not come in time";
-        Problem::new(StatusCode::REQUEST_TIMEOUT, error, "send it without pauses, or in smaller requests")
-    };
+    let window_bytes_min = patience.window_bytes_min();
+    let (mut window_end, mut window_bytes) = (Instant::now() + patience.window, 0);
     let mut pieces = Pieces::default();
     loop {
-        let wait = deadline.min(Instant::now() + patience.piece);
+        let wait = deadline.min(window_end);
         let frame = match timeout_at(wait, body.frame()).await {
+            Err(_) if wait < deadline && window_bytes >= window_bytes_min => {
+                (window_end, window_bytes) = (wait + patience.window, 0);
+                continue;
+            }
             Err(_) => return Err(slow()),
             Ok(None) => return Ok(pieces.join()),
             Ok(Some(Ok(frame))) => frame,
@@ -115,12 +155,27 @@ pub(super) async fn read(mut body: Body, bytes_max: usize, patience: Patience) -
             }
         };
         let Ok(piece) = frame.into_data() else { continue };
-        if pieces.length() + piece.len() > bytes_max {
+        let length = pieces.length() + piece.len();
+        if length > bytes_max {
             discard(body, patience).await;
             return Err(too_long(bytes_max));
         }
+        window_bytes += piece.len();
         pieces.add(piece);
+        let asked = Instant::now();
+        if let Err(problem) = hold.grow(length * WEIGHT).await {
+            discard(body, patience).await;
+            return Err(problem);
+        }
+        // What it waited for others is not its slowness.
+        window_end += asked.elapsed();
     }
+}
+
+fn slow() -> Problem {
+    let error = "the body did not come in time";
+    let hint = "send it without pauses, at 1 KiB a second and more, or in smaller requests";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, error, hint)
 }
 
 /// Reads some of a refused body, and forgets it: closing a connection with unread bytes in it may take the answer away

@@ -9,6 +9,7 @@ mod readers;
 mod settings;
 mod unread;
 
+use nightbell_http::Tls;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
@@ -16,6 +17,7 @@ use self::finding::{Fault, Finding, worst};
 use crate::cli::Check;
 use crate::config::Config;
 use crate::exit::{Code, Failure};
+use crate::listener;
 use crate::output::{count, print, print_json, print_line};
 use crate::queue::{Queue, embedded_path};
 use crate::wiring;
@@ -38,7 +40,9 @@ pub async fn check(config: &Config, flags: &Check) -> Result<(), Failure> {
     for connector in &config.connectors {
         wiring::sender(config, connector)?;
     }
-    let findings = if flags.online { look(config).await? } else { without_a_look(config) };
+    let tls = listener::tls(&config.http)?;
+    let findings =
+        if flags.online { look(config, tls.as_ref()).await? } else { without_a_look(config, tls.as_ref()) };
     if flags.json {
         print_json(&Document { configuration: config.masked(), findings: &findings })?;
     } else {
@@ -47,7 +51,12 @@ pub async fn check(config: &Config, flags: &Check) -> Result<(), Failure> {
             print_line("")?;
         }
         for finding in &findings {
-            print_line(&finding.to_string())?;
+            if flags.online {
+                print_line(&finding.to_string())?;
+            } else {
+                // What is on standard output may be read as the configuration.
+                eprintln!("{finding}");
+            }
         }
     }
     let failed = findings.iter().filter(|finding| finding.fault().is_some()).count();
@@ -62,21 +71,21 @@ pub async fn check(config: &Config, flags: &Check) -> Result<(), Failure> {
 }
 
 /// What asks for trouble as it stands in the file.
-fn without_a_look(config: &Config) -> Vec<Finding> {
-    as_it_stands(config).into_iter().filter(Finding::asks_for_trouble).collect()
+fn without_a_look(config: &Config, tls: Option<&Tls>) -> Vec<Finding> {
+    as_it_stands(config, tls).into_iter().filter(Finding::asks_for_trouble).collect()
 }
 
 /// What can be said of the file alone, and of the folder that it names.
-fn as_it_stands(config: &Config) -> Vec<Finding> {
+fn as_it_stands(config: &Config, tls: Option<&Tls>) -> Vec<Finding> {
     let mut findings = unread::tell(config);
-    findings.extend(settings::judge(config));
+    findings.extend(settings::judge(config, tls));
     findings.extend(readers::look(config));
     findings
 }
 
 /// Looks at everything; nothing is declared, published or posted.
-async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
-    let mut findings = as_it_stands(config);
+async fn look(config: &Config, tls: Option<&Tls>) -> Result<Vec<Finding>, Failure> {
+    let mut findings = as_it_stands(config, tls);
     findings.extend(machine::look(config));
     match &config.queue {
         // That it was not read is said.

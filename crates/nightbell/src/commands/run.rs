@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nightbell_http::Tls;
 use nightbell_worker::{Control, telemetry};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -15,6 +17,7 @@ use tracing::{error, info, warn};
 use crate::certificates::Lookout;
 use crate::config::{Config, Needs};
 use crate::exit::{Code, Failure, OrFail as _};
+use crate::listener::{self, Weakness};
 use crate::patience::Patience;
 use crate::private::wide;
 use crate::worker::{Owner, StopSignals, Worker};
@@ -38,6 +41,8 @@ pub async fn run(path: &Path, config: Config) -> Result<ExitCode, Failure> {
     info!(version = env!("CARGO_PKG_VERSION"), connectors = names.join(","), queue = worker.queue.place(), http = %config.http.listen, "nightbell runs");
     let mut told = CancellationToken::new();
     systemd::attend(&worker, told.clone());
+
+    tell_weaknesses(&config, worker.tls.as_ref());
 
     let asked = supervise(path, config, &mut signals, &mut worker, &mut told).await;
     told.cancel();
@@ -75,6 +80,18 @@ async fn listen(config: &Config) -> Result<TcpListener, Failure> {
     })
 }
 
+/// Says once what lets others in.
+fn tell_weaknesses(config: &Config, tls: Option<&watch::Sender<Tls>>) {
+    let http = &config.http;
+    let chain = tls.and_then(|tls| listener::chain_weakness(http, &tls.borrow()));
+    for Weakness { what, finding, cure } in listener::weaknesses(http).into_iter().chain(chain) {
+        warn!("{what}: {finding}; {cure}");
+    }
+    if let Some(Weakness { what, finding, cure }) = tls.and_then(|tls| listener::ended(http, &tls.borrow())) {
+        error!("{what}: {finding}; {cure}");
+    }
+}
+
 /// Why the worker ends.
 enum Asked {
     /// It was asked to.
@@ -105,7 +122,7 @@ async fn supervise(
             }
             _ = signals.reload.recv() => {
                 systemd::reloading();
-                match reload(path, &config, &worker.owners).await {
+                match reload(path, &config, &worker.owners, worker.tls.as_ref()).await {
                     Ok(new) => {
                         telemetry::config_reloaded(true);
                         tell_changes(&config.changed(&new));
@@ -196,12 +213,21 @@ fn tell_changes(changed: &[String]) {
 }
 
 /// Reads the file again and hands it to the owners; nothing changes unless all of it can.
-async fn reload(path: &Path, old: &Config, owners: &[Owner]) -> Result<Config, Failure> {
+async fn reload(
+    path: &Path,
+    old: &Config,
+    owners: &[Owner],
+    tls: Option<&watch::Sender<Tls>>,
+) -> Result<Config, Failure> {
     let new = Config::load(path, Needs::All).or_fail(Code::Config)?;
     let fixed = state::needs_restart(old, &new);
     if !fixed.is_empty() {
         let text = format!("these changes need a restart: {}", fixed.join(", "));
         return Err(Failure::new(Code::Config, text));
+    }
+    let new_tls = listener::tls(&new.http)?;
+    if let Some(ended) = new_tls.as_ref().and_then(|tls| listener::ended(&new.http, tls)) {
+        return Err(Failure::new(Code::Config, format!("{}: {}; {}", ended.what, ended.finding, ended.cure)));
     }
     let routing = Arc::new(wiring::routing(&new)?);
     let mut controls = Vec::new();
@@ -212,6 +238,9 @@ async fn reload(path: &Path, old: &Config, owners: &[Owner]) -> Result<Config, F
     }
     for (owner, control) in controls {
         owner.control.send(control).await.map_err(|_| Failure::new(Code::Software, "an owner has ended"))?;
+    }
+    if let (Some(tls), Some(new)) = (tls, new_tls) {
+        tls.send_replace(new);
     }
     wiring::tell_verification(&new);
     Ok(new)

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::cli::AsJson;
 use crate::config::Config;
 use crate::exit::{Code, Failure, OrFail as _};
+use crate::listener::worker_at;
 use crate::output::{one_line, print_json, print_line, print_table, table};
 use crate::queue::Queue;
 use crate::wiring;
@@ -19,15 +20,22 @@ const CHARS_MAX: usize = 500;
 /// # Errors
 /// There is no worker, or it can't be asked.
 pub async fn status(config: &Config, flags: AsJson) -> Result<(), Failure> {
-    let token = config.http.admin_token.as_ref();
-    match nightbell_http::get(config.http.listen, "/v1/status", token).await {
+    if config.queue.is_none() {
+        // Where the file can be opened no worker has it, whoever listens.
+        match in_file(config).await {
+            Err(failure) if failure.code == Code::TempFail => {}
+            rows => {
+                print_queues(&rows?, flags)?;
+                let error = ClientError::NoWorker(config.http.listen);
+                return Err(Failure::new(Code::Unavailable, error));
+            }
+        }
+    }
+    let worker = worker_at(config, config.http.admin_token.as_ref(), None);
+    match nightbell_http::get(&worker, "/v1/status").await {
         Ok(body) => show(&serde_json::from_slice(&body).or_fail(Code::Unavailable)?, flags),
-        Err(error @ ClientError::NoWorker(_)) => {
-            let rows = match &config.queue {
-                Some(_) => in_rabbitmq(config).await?,
-                None => in_file(config).await?,
-            };
-            print_queues(&rows, flags)?;
+        Err(error @ (ClientError::NoWorker(_) | ClientError::Foreign { .. })) if config.queue.is_some() => {
+            print_queues(&in_rabbitmq(config).await?, flags)?;
             Err(Failure::new(Code::Unavailable, error))
         }
         Err(error) => Err(Failure::new(Code::Unavailable, error)),

@@ -14,7 +14,9 @@ use super::document::{Document, Place};
 use super::network::{NetworkConfig, client_certificate, network, pem};
 use super::table::Table;
 use super::values::{self, show_duration};
-use super::{Config, DedupConfig, HttpConfig, QueueConfig, RetryConfig, TelemetryConfig, WorkerConfig};
+use super::{
+    Config, DedupConfig, HttpConfig, QueueConfig, RetryConfig, TelemetryConfig, TlsFiles, WorkerConfig,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -127,7 +129,21 @@ fn http(table: &mut Table<'_, '_>) -> HttpConfig {
             table.require(key, &cure);
         }
     }
-    HttpConfig { listen, ingest_token, admin_token }
+    let tls = if table.has("tls") {
+        table.inline("tls", tls)
+    } else {
+        table.show_inherited("tls", None);
+        None
+    };
+    HttpConfig { listen, ingest_token, admin_token, tls }
+}
+
+fn tls(table: &mut Table<'_, '_>) -> Option<TlsFiles> {
+    let certificate = table.text("certificate", values::filled);
+    table.require("certificate", "name the PEM file of the listener's certificate and its intermediates");
+    let key = table.text("key", values::filled);
+    table.require("key", "name the PEM file of the certificate's key");
+    Some(TlsFiles { certificate: certificate?.into(), key: key?.into() })
 }
 
 fn dedup(table: &mut Table<'_, '_>) -> DedupConfig {

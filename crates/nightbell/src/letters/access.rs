@@ -1,12 +1,9 @@
 //! How a command gets at the dead letters: through the queue itself, or, where a running worker alone may have the queue
 //! open, through that worker's routes.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 
-use nightbell_http::{Lines, Method, QUEUE_HEADER, has_queue, lines};
-use secrecy::SecretString;
+use nightbell_http::{ClientError, Lines, Method, WorkerAt, is_there, lines};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,6 +12,7 @@ use super::{Browse, Done, Verb, act};
 use crate::cli::Selector;
 use crate::config::Config;
 use crate::exit::{Code, Failure, OrFail as _};
+use crate::listener::worker_at;
 use crate::output::one_line;
 use crate::queue::{Queue, embedded_name};
 
@@ -29,14 +27,7 @@ pub enum Access {
     /// Through the queue.
     Queue(Queue),
     /// Through a worker.
-    Worker {
-        /// Where it listens.
-        at: SocketAddr,
-        /// Its admin token.
-        token: Option<SecretString>,
-        /// The name of the queue.
-        queue: String,
-    },
+    Worker(WorkerAt),
 }
 
 /// A line of a route's answer: what became of a letter, or why there is no more.
@@ -68,14 +59,14 @@ impl Access {
             Err(failure) if failure.code == Code::TempFail => {}
             opened => return opened.map(Self::Queue),
         }
-        if let Ok(Some(queue)) = embedded_name(config)
-            && has_queue(at, &queue).await.is_ok_and(|has| has)
-        {
-            return Ok(Self::Worker { at, token: config.http.admin_token.clone(), queue });
-        }
+        let worker =
+            worker_at(config, config.http.admin_token.as_ref(), embedded_name(config).ok().flatten());
+        let Err(absent) = is_there(&worker).await else { return Ok(Self::Worker(worker)) };
         Queue::open_soon(config).await.map(Self::Queue).map_err(|Failure { code, error }| {
             let is_elsewhere = code == Code::TempFail;
-            let nobody = || format!("no worker of this queue listens at {at} (http.listen)");
+            let is_nobody = matches!(absent, ClientError::NoWorker(_));
+            let why = if is_nobody { String::new() } else { format!(": {absent}") };
+            let nobody = || format!("no worker of this queue listens at {at} (http.listen){why}");
             Failure { code, error: if is_elsewhere { error.context(nobody()) } else { error } }
         })
     }
@@ -97,7 +88,7 @@ impl Access {
                 }
                 browse.close().await
             }
-            Self::Worker { .. } => {
+            Self::Worker(_) => {
                 for selector in portions(selector) {
                     let mut lines = self.ask(Method::GET, "", &selector).await?;
                     while let Some(line) = lines.next().await.or_fail(Code::Unavailable)? {
@@ -121,7 +112,7 @@ impl Access {
                 // Also after a failure: what was removed shall stay so.
                 acted.and(browse.close().await)
             }
-            Self::Worker { .. } => self.let_act(verb, selector, done).await,
+            Self::Worker(_) => self.let_act(verb, selector, done).await,
         }
     }
 
@@ -132,7 +123,7 @@ impl Access {
     pub async fn close(self) -> Result<(), Failure> {
         match self {
             Self::Queue(queue) => queue.close().await,
-            Self::Worker { .. } => Ok(()),
+            Self::Worker(_) => Ok(()),
         }
     }
 
@@ -155,11 +146,11 @@ impl Access {
     }
 
     async fn ask(&self, method: Method, verb: &str, selector: &Selector) -> Result<Lines, Failure> {
-        let Self::Worker { at, token, queue } = self else {
+        let Self::Worker(worker) = self else {
             return Err(Failure::new(Code::Software, "no worker is asked where the queue is open"));
         };
         let path = format!("{PATH}{verb}?{}", query(selector));
-        lines(*at, method, &path, token.as_ref(), &[(QUEUE_HEADER, queue)]).await.or_fail(Code::Unavailable)
+        lines(worker, method, &path).await.or_fail(Code::Unavailable)
     }
 }
 

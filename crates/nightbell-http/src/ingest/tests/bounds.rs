@@ -13,7 +13,7 @@ const ROUTES: [&str; 4] = ["/v1/events", "/v1/reports?project=p", "/v1/junit?pro
 
 async fn impatient() -> World {
     let short = Duration::from_millis(100);
-    let patience = Patience { piece: short, share: short, ..Patience::default() };
+    let patience = Patience { window: short, share: short, ..Patience::default() };
     World::with(Queue::taking(usize::MAX, None), patience).await
 }
 
@@ -102,6 +102,18 @@ async fn an_event_over_its_limit_is_too_long_wherever_it_stands() {
 }
 
 #[tokio::test]
+async fn a_request_has_so_many_events_at_the_most() {
+    let world = World::new().await;
+    let lines = format!("{ONE}\n").repeat(ITEMS_MAX + 1);
+    let array = format!("[{ONE}{}]", format!(",{ONE}").repeat(ITEMS_MAX));
+    for (kind, body) in [("application/x-ndjson", lines), ("application/json", array)] {
+        let answer = world.post("/v1/events", &format!("content-type: {kind}\r\n"), body).await;
+        assert!(answer.error(413).contains("more than 10000 events"), "{answer:?}");
+    }
+    assert!(world.queue.taken().is_empty());
+}
+
+#[tokio::test]
 async fn other_kinds_of_bodies_are_refused() {
     let world = World::new().await;
     for headers in [
@@ -131,43 +143,96 @@ async fn a_slow_body_is_not_waited_for() {
     assert_eq!(world.count("events", 408), 1);
 }
 
+/// Header lines, with the token, of a body that comes in this way.
+fn headers_of(coming: &str) -> String {
+    format!("authorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\n{coming}\r\n")
+}
+
 #[tokio::test]
-async fn requests_that_would_hold_too_much_are_told_to_come_again() {
+async fn requests_that_hold_too_much_are_told_to_come_again() {
     let short = Duration::from_millis(100);
-    let patience = Patience { share: short, piece: Duration::from_secs(60), ..Patience::default() };
+    let window = Duration::from_secs(60);
+    let patience = Patience { share: short, discard: short, window, ..Patience::default() };
     let world = World::with(Queue::taking(usize::MAX, None), patience).await;
     let length = EVENTS_BODY_BYTES_MAX;
-    let headers = format!(
-        "authorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n"
-    );
-    // Five hold 48 MiB each, and their bodies do not come.
+    let headers = headers_of(&format!("content-length: {length}"));
+    // Nearly all of each comes, and not its end; what one address may have is spent with the third.
+    let body = vec![b' '; length - 1];
     let mut slow = Vec::new();
-    for _ in 0..5 {
-        slow.push(world.begin("POST /v1/events", &headers, b"[").await);
-    }
-    let expecting = format!("{headers}expect: 100-continue\r\n");
-    let busy = async {
-        loop {
-            let answer = world.send("POST /v1/events", &expecting, b"").await;
-            if answer.status == 503 {
-                break answer;
-            }
+    let answer = loop {
+        let stream = world.begin("POST /v1/events", &headers, &body).await;
+        slow.push(stream);
+        assert!(slow.len() < 5, "nobody is told to come again");
+        let ready = tokio::time::timeout(Duration::from_secs(3), slow[slow.len() - 1].readable());
+        if ready.await.is_ok() {
+            break Answer::read(slow.pop().unwrap()).await;
         }
     };
-    let answer = tokio::time::timeout(Duration::from_secs(20), busy).await.unwrap();
     answer.error(503);
     assert!(answer.head.contains("retry-after: 1"), "{answer:?}");
-    // A small one still gets in.
+    assert_eq!(slow.len(), 2);
+    // A small one still gets in, and the end of one makes room for another.
     assert_eq!(world.post_json("/v1/events", ONE).await.status, 202);
-    // The end of one makes room for another.
-    let mut first = slow.remove(0);
-    first.write_all(&vec![b' '; length - 2]).await.unwrap();
-    first.write_all(b"]").await.unwrap();
-    assert_eq!(Answer::read(first).await.status, 202);
-    let mut next = world.begin("POST /v1/events", &headers, b"[").await;
-    next.write_all(&vec![b' '; length - 2]).await.unwrap();
-    next.write_all(b"]").await.unwrap();
-    assert_eq!(Answer::read(next).await.status, 202);
+    drop(slow.remove(0));
+    let whole = [&body[..length - 2], b"[]"].concat();
+    let next = tokio::time::timeout(Duration::from_secs(20), async {
+        while world.post_json("/v1/events", whole.clone()).await.status != 202 {}
+    });
+    next.await.expect("there is room");
+}
+
+#[tokio::test]
+async fn slow_uploaders_of_long_bodies_hold_up_nobody() {
+    let world = World::new().await;
+    let long = headers_of(&format!("content-length: {EVENTS_BODY_BYTES_MAX}"));
+    let chunked = headers_of("transfer-encoding: chunked");
+    let packed = headers_of(&format!("content-length: {EVENTS_BODY_BYTES_MAX}\r\ncontent-encoding: gzip"));
+    let report = format!(
+        "authorization: Bearer {TOKEN}\r\ncontent-type: text/xml\r\ncontent-length: {REPORT_BODY_BYTES_MAX}\r\n"
+    );
+    let mut slow = Vec::new();
+    for _ in 0..10 {
+        slow.push(world.begin("POST /v1/events", &long, b"[").await);
+        slow.push(world.begin("POST /v1/events", &chunked, b"1\r\n[\r\n").await);
+        slow.push(world.begin("POST /v1/events", &packed, &[0x1f]).await);
+        slow.push(world.begin("POST /v1/junit?project=p", &report, b"<").await);
+    }
+    for body in [ONE.to_owned(), format!("[{}]", " ".repeat(100_000))] {
+        let taken = tokio::time::timeout(Duration::from_secs(1), world.post_json("/v1/events", body));
+        assert_eq!(taken.await.expect("an answer within a second").status, 202);
+    }
+}
+
+#[tokio::test]
+async fn a_body_slower_than_the_least_speed_gets_408() {
+    let window = Duration::from_secs(1);
+    let patience = Patience { window, ..Patience::default() };
+    let world = World::with(Queue::taking(usize::MAX, None), patience).await;
+    for coming in [
+        "content-length: 100000",
+        "transfer-encoding: chunked",
+        "content-length: 1000\r\ncontent-encoding: gzip",
+    ] {
+        let mut stream = world.begin("POST /v1/events", &headers_of(coming), b"").await;
+        // A piece comes all the time, and too little of it.
+        let answer = loop {
+            drop(stream.write_all(b"1\r\n[\r\n").await);
+            let ready = tokio::time::timeout(Duration::from_millis(100), stream.readable());
+            if ready.await.is_ok() {
+                break Answer::read(stream).await;
+            }
+        };
+        assert!(answer.error(408).contains("did not come in time"), "{coming}: {answer:?}");
+    }
+    // One that is quick enough is waited for.
+    let mut stream = world.begin("POST /v1/events", &headers_of("content-length: 9000"), b"[").await;
+    for _ in 0..3 {
+        stream.write_all(&[b' '; 2999]).await.unwrap();
+        // Its slowness is what is tried.
+        tokio::time::sleep(window / 2).await;
+    }
+    stream.write_all(b" ]").await.unwrap();
+    assert_eq!(Answer::read(stream).await.status, 202);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::ingest::limits::Patience;
 use crate::status::Status;
-use crate::{Face, Ingest, serve};
+use crate::{Face, Ingest, Listener, serve};
 
 pub(super) const TOKEN: &str = "sixteen-bytes-ok";
 pub(super) const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -109,12 +109,14 @@ impl World {
             admin_token: Some(SecretString::from("another-token-ok")),
             ingest: Some(ingest),
             admin: None,
+            is_local: true,
             queue: None,
+            key: None,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(serve(listener, face, stop.clone()));
+        tokio::spawn(serve(Listener::new(listener, 4096), face, stop.clone()));
         Self { at, queue, metrics, _stop: stop.drop_guard() }
     }
 

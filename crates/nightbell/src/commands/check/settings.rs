@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use nightbell_http::Tls;
 use nightbell_xmatters::{Auth, Payload};
 use secrecy::ExposeSecret as _;
 
 use super::finding::{Fault, Finding};
 use crate::config::{Config, ConnectorConfig, HttpConfig, RateLimit};
+use crate::listener::{self, Weakness};
 use crate::wiring;
 
 /// What xMatters takes from one integration for the same recipients in a minute, unless it was set otherwise there.
@@ -16,10 +18,13 @@ const FLOOD_PER_MINUTE: u32 = 4;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Judges what needs no look at the world.
-pub(super) fn judge(config: &Config) -> Vec<Finding> {
+pub(super) fn judge(config: &Config, tls: Option<&Tls>) -> Vec<Finding> {
+    let mut findings = Vec::new();
     // Of tokens that were not read nobody can say more.
-    let is_read = !config.unread.iter().any(|unread| unread.key.starts_with("http."));
-    let mut findings: Vec<_> = is_read.then(|| listener(&config.http)).into_iter().collect();
+    if !config.unread.iter().any(|unread| unread.key.starts_with("http.")) {
+        findings.push(listener(&config.http));
+        findings.extend(weaknesses(&config.http, tls));
+    }
     findings.extend(shared(&config.connectors));
     for connector in &config.connectors {
         findings.extend(
@@ -29,6 +34,16 @@ pub(super) fn judge(config: &Config) -> Vec<Finding> {
         findings.extend(pace(connector.name.as_str(), connector.rate_limit));
     }
     findings
+}
+
+/// Who might get in by the listener that should not.
+fn weaknesses(http: &HttpConfig, tls: Option<&Tls>) -> Vec<Finding> {
+    let chain = tls.and_then(|tls| listener::chain_weakness(http, tls));
+    let ended = tls.and_then(|tls| listener::ended(http, tls));
+    let warn = |Weakness { what, finding, cure }| Finding::warn(what, finding, cure);
+    let fail = |Weakness { what, finding, cure }| Finding::fail(Fault::Config, what, finding, cure);
+    let warned = listener::weaknesses(http).into_iter().chain(chain).map(warn);
+    warned.chain(ended.map(fail)).collect()
 }
 
 fn listener(http: &HttpConfig) -> Finding {
@@ -159,7 +174,7 @@ mod tests {
         };
         let text = if connector.contains("recipients") { text } else { text + "\nrecipients = [\"a\"]" };
         let config = Config::parse(&text, Path::new("nightbell.toml"), &System).unwrap();
-        let found: Vec<_> = judge(&config).iter().map(|one| one.to_string()).collect();
+        let found: Vec<_> = judge(&config, None).iter().map(|one| one.to_string()).collect();
         let found: Vec<_> = found.iter().filter(|line| !line.starts_with("ok")).collect();
         assert_eq!(found.len(), want.len(), "{connector}: {found:?}");
         for (line, want) in found.iter().zip(want) {
@@ -172,8 +187,20 @@ mod tests {
         check("", "", &[]);
         check("rate_limit = \"200/h\"", "", &[]);
         check("recipients = []\npayload = \"elastic\"", "", &[]);
-        let tokens = "listen = \"0.0.0.0:9464\"\ningest_token = \"aaaaaaaaaaaaaaaaaaaa\"\nadmin_token = \"bbbbbbbbbbbbbbbbbbbb\"";
+        let tokens = "listen = \"0.0.0.0:9464\"\ningest_token = \"k3J9xQ2mVb7LwZ1pTn\"\nadmin_token = \"9f86d081884c7d65\"\ntls = { certificate = \"c\", key = \"k\" }";
         check("", tokens, &[]);
+    }
+
+    #[test]
+    fn weak_tokens_and_plain_http_beyond_this_machine_are_warned_of() {
+        let http = "listen = \"0.0.0.0:9464\"\ningest_token = \"changeme-changeme\"\nadmin_token = \"changeme-changeme\"";
+        let want = [
+            "warn  http.ingest_token",
+            "warn  http.admin_token",
+            "warn  http.admin_token",
+            "warn  http.listen",
+        ];
+        check("", http, &want);
     }
 
     #[test]
@@ -228,7 +255,7 @@ mod tests {
         };
         let config = written(20);
         assert_eq!(wiring::in_flight_max(&config, &config.connectors[0]), 20);
-        let found: Vec<_> = judge(&config).iter().map(ToString::to_string).collect();
+        let found: Vec<_> = judge(&config, None).iter().map(ToString::to_string).collect();
         let want =
             "warn  in flight of sre: `max_in_flight` = 50 is more than `queue.prefetch` = 20, which holds";
         assert!(found.iter().any(|line| line.starts_with(want)), "{found:?}");
@@ -242,6 +269,7 @@ mod tests {
             listen: "10.0.0.1:80".parse().unwrap(),
             ingest_token: None,
             admin_token: Some("a".into()),
+            tls: None,
         };
         assert_eq!(listener(&http).fault(), Some(Fault::Config));
         assert_eq!(listener(&HttpConfig { listen: "[::1]:80".parse().unwrap(), ..http }).fault(), None);

@@ -25,7 +25,6 @@ use crate::cli::Selector;
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::letters::Verb;
 use crate::letters::access::Access;
-use crate::queue::embedded_name;
 use crate::wiring;
 
 /// A report that pytest wrote; `demo/test_shop.py` is the suite.
@@ -52,12 +51,10 @@ pub(super) struct Show<'a> {
 impl<'a> Show<'a> {
     /// A show on this stage.
     pub(super) fn new(stage: &'a Stage, screen: &'a Screen) -> Self {
-        // The worker has it open, so it is there.
-        let queue = embedded_name(&stage.config).ok().flatten().unwrap_or_default();
         Self {
             stage,
             screen,
-            access: Access::Worker { at: stage.at, token: None, queue },
+            access: Access::Worker(stage.worker_at()),
             requests: stage.fake.subscribe(),
             views: stage.worker.owners.iter().map(|owner| owner.view.clone()).collect(),
             board: Board::default(),
@@ -197,10 +194,10 @@ impl<'a> Show<'a> {
     async fn post(&mut self, run_id: &str, events: &[Event]) -> Result<(), Failure> {
         self.published = Instant::now();
         let path = format!("/v1/junit?project={PROJECT}&run_id={run_id}");
+        let worker = self.stage.worker_at();
         let sent = post(
-            self.stage.at,
+            &worker,
             &path,
-            None,
             &[("content-type", "application/xml")],
             Bytes::from_static(REPORT.as_bytes()),
         );
@@ -241,7 +238,7 @@ impl<'a> Show<'a> {
         of: impl Fn(Counts) -> usize,
     ) -> Result<BTreeMap<String, Counts>, Failure> {
         loop {
-            let metrics = get(self.stage.at, "/metrics", None).await.or_fail(Code::Unavailable)?;
+            let metrics = get(&self.stage.worker_at(), "/metrics").await.or_fail(Code::Unavailable)?;
             let counts = Counts::read(&String::from_utf8_lossy(&metrics));
             while let Ok(request) = self.requests.try_recv() {
                 self.tell(&request)?;

@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fake_xmatters::{Answer, Auth, FakeXmatters, Settings};
+use nightbell_http::WorkerAt;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use toml::Value;
 
 use crate::config::{Config, FILE, System};
 use crate::exit::{Code, Failure, OrFail as _};
+use crate::listener::worker_at;
+use crate::queue::embedded_name;
 use crate::worker::Worker;
 
 /// Where the worker listens if nobody else does: where `nightbell run` would.
@@ -50,6 +53,12 @@ impl Stage {
         let config = Config::parse(&text, &file, &System).or_fail(Code::Software)?;
         let worker = Worker::start(&config, listener).await?;
         Ok(Self { fake, worker, config, at, folder })
+    }
+
+    /// The worker, as its commands know it.
+    pub(super) fn worker_at(&self) -> WorkerAt {
+        // It has the queue open, so that is there.
+        worker_at(&self.config, None, embedded_name(&self.config).ok().flatten())
     }
 
     /// The configuration file, for commands in another terminal.

@@ -259,6 +259,8 @@ fn the_listener() {
     etc/nightbell.toml:2:15: http.admin_token: the value is too short; write at least 16 characters, at best random ones
     etc/nightbell.toml:3:16: http.ingest_token: the value has a character that no HTTP header carries; write visible ASCII characters without blanks
     ");
+    assert_snapshot!(wrong_above("[http]\ntls = { certificate = \"a.pem\" }"), @"etc/nightbell.toml:2:7: http.tls.key: it is missing; name the PEM file of the certificate's key");
+    assert_snapshot!(wrong_above("[http]\ntls = \"a.pem\""), @"etc/nightbell.toml:2:7: http.tls: the value is a text; write a table, like tls = { … }");
 }
 
 #[test]
