@@ -82,10 +82,11 @@ impl Wired {
         );
         match timeout(CONNECT_WAIT_MAX, handshake).await {
             Ok(Ok(connection)) => Ok(Self { connection, place, cut }),
-            Ok(Err(source)) => match refused_connection(place, url.vhost(), source) {
-                error @ AmqpError::Unreachable { .. } => Err(explained(error, url, address).await),
-                error => Err(error),
-            },
+            Ok(Err(source)) => {
+                let error = refused_connection(place, url.vhost(), source);
+                let is_vague = matches!(error, AmqpError::Unreachable { .. });
+                Err(if is_vague { explained(error, url, address).await } else { error })
+            }
             Err(_) => Err(AmqpError::TimedOut { place, step: "connect", wait: CONNECT_WAIT_MAX }),
         }
     }

@@ -64,11 +64,14 @@ pub async fn queue_report(
             |ready, is_hidden, consumers| QueueReport { name: queue.clone(), ready, is_hidden, consumers };
         reports.push(match look(&wired, queue).await {
             Ok(counts) => report(Some(counts.message_count()), false, counts.consumer_count()),
-            Err(error) => match met(error, "look for", queue) {
-                AmqpError::Topology(TopologyError::Missing { .. }) => report(None, false, 0),
-                AmqpError::Topology(TopologyError::Forbidden { .. }) => report(None, true, 0),
-                error => return Err(error),
-            },
+            Err(error) => {
+                let error = met(error, "look for", queue);
+                let is_hidden = matches!(error, AmqpError::Topology(TopologyError::Forbidden { .. }));
+                if !is_hidden && !matches!(error, AmqpError::Topology(TopologyError::Missing { .. })) {
+                    return Err(error);
+                }
+                report(None, is_hidden, 0)
+            }
         });
     }
     wired.close().await;

@@ -99,36 +99,45 @@ pub(crate) fn tls_fault(error: &io::Error, url: &BrokerUrl) -> Option<TlsFault> 
 }
 
 fn fault(error: &TlsError, has_certificate: bool) -> TlsFault {
-    match error {
-        TlsError::InvalidCertificate(error) => match error {
-            CertificateError::UnknownIssuer => TlsFault::UnknownAuthority,
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                TlsFault::OtherName
-            }
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => TlsFault::Expired,
-            other => TlsFault::BadCertificate(format!("{other:?}")),
-        },
-        TlsError::InvalidMessage(_) => TlsFault::SpeaksPlainly,
-        TlsError::AlertReceived(alert) => match alert {
+    if let TlsError::InvalidCertificate(error) = error {
+        return theirs(error);
+    }
+    if matches!(error, TlsError::InvalidMessage(_)) {
+        return TlsFault::SpeaksPlainly;
+    }
+    let is_about_ours = matches!(
+        error,
+        TlsError::AlertReceived(
             AlertDescription::CertificateRequired
-            | AlertDescription::HandshakeFailure
-            | AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied => {
-                if has_certificate {
-                    TlsFault::RefusesCertificate
-                } else {
-                    TlsFault::WantsCertificate
-                }
-            }
-            _ => TlsFault::Other(error.to_string()),
-        },
-        _ => TlsFault::Other(error.to_string()),
+                | AlertDescription::HandshakeFailure
+                | AlertDescription::BadCertificate
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::UnknownCA
+                | AlertDescription::AccessDenied
+        )
+    );
+    match (is_about_ours, has_certificate) {
+        (true, true) => TlsFault::RefusesCertificate,
+        (true, false) => TlsFault::WantsCertificate,
+        (false, _) => TlsFault::Other(error.to_string()),
+    }
+}
+
+/// What is wrong with the broker's certificate.
+fn theirs(error: &CertificateError) -> TlsFault {
+    use CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+        UnknownIssuer,
+    };
+    if matches!(error, UnknownIssuer) {
+        TlsFault::UnknownAuthority
+    } else if matches!(error, NotValidForName | NotValidForNameContext { .. }) {
+        TlsFault::OtherName
+    } else if matches!(error, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. }) {
+        TlsFault::Expired
+    } else {
+        TlsFault::BadCertificate(format!("{error:?}"))
     }
 }

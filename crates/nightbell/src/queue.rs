@@ -36,7 +36,7 @@ pub enum Queue {
         /// Its connections.
         broker: Broker,
         /// How it is reached.
-        settings: BrokerSettings,
+        settings: Box<BrokerSettings>,
     },
     /// A file, which no other process has open.
     Embedded {
@@ -119,7 +119,7 @@ impl Queue {
     /// RabbitMQ, reached by these settings. Must be called within a tokio runtime.
     pub fn amqp(settings: BrokerSettings, connectors: impl IntoIterator<Item = Connector>) -> Self {
         let broker = Broker::new(settings.clone(), connectors.into_iter().collect());
-        Self::Amqp { broker, settings }
+        Self::Amqp { broker, settings: Box::new(settings) }
     }
 
     /// Consumes a connector's queue.

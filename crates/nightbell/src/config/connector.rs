@@ -109,8 +109,7 @@ impl Draft {
 
 fn max_in_flight(table: &mut Table<'_, '_>, prefetch: Option<u16>) -> u16 {
     let most = prefetch.unwrap_or(*IN_FLIGHT.end());
-    let max_in_flight = table.number_or("max_in_flight", IN_FLIGHT_DEFAULT.min(most), IN_FLIGHT);
-    max_in_flight
+    table.number_or("max_in_flight", IN_FLIGHT_DEFAULT.min(most), IN_FLIGHT)
 }
 
 /// Reads one of `[[alert_groups]]`.

@@ -248,7 +248,7 @@ mod tests {
         let written = |prefetch: u16| {
             let text = format!(
                 "[queue]\nurl = \"amqp://b\"\nprefetch = {prefetch}\n[[connectors]]\nname = \"sre\"\nauth = \"url\"\n\
-                 max_in_flight = 50\n\
+                 max_in_flight = 50\nrecipients = []\n\
                  trigger_url = \"https://acme.xmatters.com/api/integration/1/functions/a/triggers?apiKey=k\"\n"
             );
             Config::parse(&text, Path::new("nightbell.toml"), &System).unwrap()
