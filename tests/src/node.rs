@@ -319,8 +319,9 @@ impl RabbitNode {
         command
     }
 
-    /// The path of a file in the node's folder, as the node sees it.
-    fn path_within(&self, file: &str) -> PathBuf {
+    /// The path of a file in the node's folder, as the node and its commands see it.
+    #[must_use]
+    pub fn path_within(&self, file: &str) -> PathBuf {
         let path = self.path(file);
         let within = self.root.as_ref().and_then(|root| path.strip_prefix(root).ok());
         within.map(|path| Path::new("/").join(path)).unwrap_or(path)

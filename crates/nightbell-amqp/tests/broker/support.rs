@@ -90,8 +90,12 @@ pub(crate) async fn take(subscription: &mut AmqpSubscription) -> String {
 /// Whether nothing but further copies of `known` comes: a publish that was tried again may have arrived each time.
 pub(crate) async fn is_silent(subscription: &mut AmqpSubscription, known: &[&str]) -> bool {
     while let Ok(incoming) = timeout(MUST_NOT, subscription.next()).await {
-        let Incoming::Delivery(message, settler) = incoming else { return false };
-        if !message.message_id.is_some_and(|id| known.contains(&id.as_str())) {
+        let Incoming::Delivery(message, settler) = incoming else {
+            eprintln!("the subscription was lost");
+            return false;
+        };
+        if !message.message_id.as_deref().is_some_and(|id| known.contains(&id)) {
+            eprintln!("another message came: {message:?}");
             return false;
         }
         settler.ack().await.unwrap();

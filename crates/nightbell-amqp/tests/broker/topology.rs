@@ -121,7 +121,8 @@ async fn imported_definitions_are_what_would_be_declared(node: &RabbitNode) {
     let topology = Topology::of(&Names::default(), &connectors);
     let file = node.folder().join("definitions.json");
     std::fs::write(&file, definitions(&topology, vhost).to_string()).unwrap();
-    node.ctl(&["import_definitions", file.to_str().unwrap()]).await.unwrap();
+    let seen = node.path_within("definitions.json");
+    node.ctl(&["import_definitions", seen.to_str().unwrap()]).await.unwrap();
     node.ctl(&["set_permissions", "--vhost", vhost, "guest", ".*", ".*", ".*"]).await.unwrap();
 
     let declaring = settings_at(&node.url(vhost), "nightbell");
