@@ -228,6 +228,21 @@ pub(crate) async fn a_queue_deleted_while_it_is_consumed_is_declared_again(url: 
     site.close_with(&[CONNECTOR, "web"]).await
 }
 
+pub(crate) async fn a_deleted_queue_of_dead_letters_is_declared_again(url: String) -> Result<()> {
+    let site = Site::new(&url).await?;
+    let worker = site.worker().await?;
+    let queues = site.queues().await?;
+    let name = format!("{}.dead", site.prefix());
+    queues.channel().await?.queue_delete(name.as_str().into(), QueueDeleteOptions::default()).await?;
+    queues.publish(b"no event", lapin::BasicProperties::default()).await?;
+    // `dead list` would declare the queue itself.
+    wait::until("a dead letter", || async { (queues.ready("dead").await.ok()? == 1).then_some(()) })
+        .await
+        .with_context(|| worker.log().unwrap_or_default())?;
+    ensure!(worker.terminate().await?.success());
+    site.close().await
+}
+
 pub(crate) async fn a_forbidden_queue_of_one_connector_stops_no_other(_: String) -> Result<()> {
     // A node of its own: users are not of one virtual host alone.
     let node = RabbitNode::start().await?;

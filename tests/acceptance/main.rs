@@ -111,6 +111,7 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         brokers::a_missing_queue_of_one_connector_stops_no_other,
         brokers::a_queue_of_one_connector_declared_otherwise_stops_no_other,
         brokers::a_queue_deleted_while_it_is_consumed_is_declared_again,
+        brokers::a_deleted_queue_of_dead_letters_is_declared_again,
         brokers::a_forbidden_queue_of_one_connector_stops_no_other,
         links::a_broker_of_a_private_authority_is_reached_by_its_ca_file,
         links::a_broker_that_wants_a_client_certificate_gets_ours,

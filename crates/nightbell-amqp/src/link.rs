@@ -153,6 +153,11 @@ impl Link {
         if careful { 1 } else { self.shared.settings.prefetch.max(1) }
     }
 
+    /// Whether each connection declares exchanges and queues.
+    pub(crate) fn declares(&self) -> bool {
+        self.shared.settings.declare
+    }
+
     /// Has the connection made, if it is not.
     pub(crate) fn want(&self) {
         self.shared.wanted.notify_one();

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::BasicPublishOptions;
 use lapin::protocol::AMQPSoftError;
 use lapin::types::ShortString;
 use lapin::{Channel, Confirmation};
@@ -75,7 +75,10 @@ impl Outlet for AmqpOutlet {
         shared.idle.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
         match verdict {
             Confirmation::Ack(None) => Ok(()),
-            Confirmation::Ack(Some(_)) => Err(PublishError::Unroutable),
+            Confirmation::Ack(Some(_)) => {
+                shared.missed(&live, &to);
+                Err(PublishError::Unroutable)
+            }
             Confirmation::Nack(_) => Err(PublishError::Refused),
             // The channel is in confirm mode, or it would not be a lane.
             Confirmation::NotRequested => {
@@ -86,6 +89,19 @@ impl Outlet for AmqpOutlet {
 }
 
 impl Shared {
+    /// No queue took a message. Those for retries and dead letters are there for all connectors and declared with each
+    /// connection, so that a new one puts back what was deleted.
+    fn missed(&self, live: &Live, to: &Destination) {
+        let queue = match to {
+            Destination::Retry { rung, .. } => self.names.retry_queue(*rung),
+            Destination::Dead => self.names.dead(),
+            Destination::Events { .. } | Destination::Requeue { .. } => return,
+        };
+        if self.link.declares() {
+            live.give_up(format!("the broker has lost queue `{queue}`"));
+        }
+    }
+
     /// A channel of this connection: an idle one, else a new one. Those of connections past are dropped.
     async fn lane(&self, live: &Arc<Live>) -> Result<Lane, AmqpError> {
         {
@@ -96,8 +112,7 @@ impl Shared {
                 }
             }
         }
-        let channel = live.wired.channel().await?;
-        live.wired.step("ask for confirms", channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        let channel = live.wired.confirming_channel().await?;
         Ok(Lane { live: Arc::clone(live), channel })
     }
 }
