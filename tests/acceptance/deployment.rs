@@ -119,6 +119,8 @@ pub(crate) async fn folders_are_mounted_and_looked_at_before_the_start(_: String
             || waits["rabbitmq"]["condition"] == "service_healthy";
         ensure!(waits || sources(service)?.is_empty(), "{name} starts before that: {service}");
     }
+    let secret = compose["secrets"]["grafana"]["file"].as_str().context("Grafana's secret")?;
+    ensure!(looked_at.iter().any(|source| source == secret), "nobody looks at {secret}: {looked_at:?}");
     Ok(())
 }
 
