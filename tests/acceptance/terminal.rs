@@ -80,7 +80,25 @@ pub(crate) async fn hostile_texts_do_not_reach_the_terminal_by_any_command(_: St
     ensure!(fit(&site, &["connectors", "test", CONNECTOR], b"").await?.code != Some(0));
     fit(&site, &["connectors", "test", CONNECTOR, "--dry-run"], b"").await?.success()?;
 
-    // Error texts quote what was given.
+    error_texts_are_fit(&site).await?;
+
+    site.configure_more(&format!(
+        "[[alert_groups]]\nname = '''{}'''\nconnectors = [\"none\"]",
+        HOSTILE.replace(['\u{7}', '\u{1b}', '\u{7f}', '\r', '\u{8}'], "")
+    ))?;
+    fit(&site, &["check"], b"").await?;
+    worker.signal(Signal::HUP)?;
+    wait::until("a reload that failed", || async {
+        worker.log().ok()?.contains("was not reloaded").then_some(())
+    })
+    .await?;
+    is_fit(&worker.log()?)?;
+    ensure!(worker.terminate().await?.success());
+    Ok(())
+}
+
+/// Error texts quote what was given.
+async fn error_texts_are_fit(site: &Site) -> Result<()> {
     std::fs::write(site.folder().join("bad.json"), format!("{{\"project\": \"{HOSTILE}\""))?;
     for arguments in [
         &["dead", "show", HOSTILE][..],
@@ -95,25 +113,12 @@ pub(crate) async fn hostile_texts_do_not_reach_the_terminal_by_any_command(_: St
         &["--log", HOSTILE, "check"],
     ] {
         let arguments: Vec<&str> = arguments.iter().map(|text| text.trim_matches('\0')).collect();
-        fit(&site, &arguments, b"").await?;
+        fit(site, &arguments, b"").await?;
     }
-    fit(&site, &["publish"], format!("{HOSTILE}\n{{\"test\": \"{HOSTILE}\"}}\n").as_bytes()).await?;
+    fit(site, &["publish"], format!("{HOSTILE}\n{{\"test\": \"{HOSTILE}\"}}\n").as_bytes()).await?;
     let report = format!("<testsuite name=\"s\"><testcase name=\"{HOSTILE}\"><failure>{HOSTILE}");
     std::fs::write(site.folder().join("report.xml"), report)?;
-    fit(&site, &["publish", "--project", HOSTILE, "report.xml"], b"").await?;
-
-    site.configure_more(&format!(
-        "[[alert_groups]]\nname = '''{}'''\nconnectors = [\"none\"]",
-        HOSTILE.replace(['\u{7}', '\u{1b}', '\u{7f}', '\r', '\u{8}'], "")
-    ))?;
-    fit(&site, &["check"], b"").await?;
-    worker.signal(Signal::HUP)?;
-    wait::until("a reload that failed", || async {
-        worker.log().ok()?.contains("was not reloaded").then_some(())
-    })
-    .await?;
-    is_fit(&worker.log()?)?;
-    ensure!(worker.terminate().await?.success());
+    fit(site, &["publish", "--project", HOSTILE, "report.xml"], b"").await?;
     Ok(())
 }
 

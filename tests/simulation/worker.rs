@@ -189,7 +189,7 @@ const WORKER: Simulation<Planted> = Simulation {
     histories: 1_200,
     count: "NIGHTBELL_WORKER_HISTORIES",
     seed: "NIGHTBELL_WORKER_SEED",
-    histories_per_bug_max: 1_000,
+    histories_per_bug_max: 4_000,
 };
 
 #[test]

@@ -60,9 +60,9 @@ fn usage(error: &clap::Error) -> ExitCode {
     let said = error.to_string();
     // It quotes the command line, which a script may have made of anything.
     if is_result || fit(&said) == said {
-        drop(error.print())
+        drop(error.print());
     } else {
-        complain(said.trim_end())
+        complain(said.trim_end());
     }
     if is_result { ExitCode::SUCCESS } else { Code::Usage.into() }
 }
