@@ -13,6 +13,7 @@ mod doctor;
 mod embedded;
 mod examples;
 mod first_run;
+mod hostile;
 mod ingest;
 mod links;
 mod listener;
@@ -21,6 +22,7 @@ mod operators;
 mod private;
 mod producers;
 mod recipes;
+mod returned;
 mod systemd;
 mod telemetry;
 mod terminal;
@@ -105,6 +107,10 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         recipes::no_recipe_fails_a_build,
         workers::a_standby_takes_over_when_the_first_is_killed,
         workers::a_full_disk_stops_the_acks_shows_in_readyz_and_loses_nothing,
+        hostile::a_header_nested_as_deep_as_a_frame_allows_is_one_invalid_dead_letter,
+        returned::dead_letters_moved_back_by_rabbitmqs_own_tools_are_delivered_or_dead_again,
+        returned::headers_forged_by_a_publisher_are_not_believed,
+        hostile::thousands_of_headers_cost_one_line_and_little_time,
         brokers::a_broker_killed_under_load_loses_nothing,
         brokers::a_worker_waits_for_a_broker_that_is_down_and_says_so_once,
         brokers::a_queue_declared_otherwise_is_said_with_its_cure,

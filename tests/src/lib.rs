@@ -10,3 +10,4 @@ pub mod queues;
 pub mod site;
 pub mod suite;
 pub mod wait;
+pub mod wire;

@@ -50,7 +50,7 @@ impl Broker {
         let connectors: Arc<[Connector]> = connectors.into();
         let consumer = Arc::new(Link::new(Role::Consumer, &settings, &connectors, &board));
         let publisher = Arc::new(Link::new(Role::Publisher, &settings, &connectors, &board));
-        let outlet = AmqpOutlet::new(Arc::clone(&publisher), settings.names.clone());
+        let outlet = AmqpOutlet::new(Arc::clone(&publisher), settings.names.clone(), Arc::clone(&connectors));
         Self { inner: Arc::new(Inner { settings, board, consumer, publisher, outlet }) }
     }
 

@@ -17,6 +17,7 @@ use crate::dial::{Address, addresses};
 use crate::error::{AmqpError, refused_connection};
 use crate::greeting::explained;
 use crate::limits::{CLOSE_WAIT_MAX, CONNECT_WAIT_MAX, DIAL_WAIT_MAX, STEP_WAIT_MAX};
+use crate::sieve;
 use crate::url::BrokerUrl;
 
 /// An open connection and the socket under it.
@@ -65,18 +66,19 @@ impl Wired {
         let at = address.socket;
         let handshake = Connection::connector(
             url.uri(),
-            runtime,
-            async move |_: AMQPUri, runtime| {
+            sieve::runtime(),
+            async move |uri: AMQPUri, _| {
                 let dialled = timeout(DIAL_WAIT_MAX, AsyncTcpStream::connect(&runtime, at)).await;
                 let stream = dialled.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))?;
                 if let AsyncTcpStream::Plain(plain) = &stream {
                     let second = TcpStream::from(plain.get_ref().as_fd().try_clone_to_owned()?);
                     *socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(second);
                 }
-                match &tls {
-                    None => Ok(stream),
-                    Some((name, config)) => Ok(stream.into_tls(name, config.as_ref()).await?),
-                }
+                let stream = match &tls {
+                    None => stream,
+                    Some((name, config)) => stream.into_tls(name, config.as_ref()).await?,
+                };
+                Ok(sieve::sieved(stream, uri.query.frame_max))
             },
             properties,
         );

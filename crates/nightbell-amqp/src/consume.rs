@@ -69,6 +69,7 @@ struct Session {
     channel: Channel,
     consumer: Consumer,
     connector: Connector,
+    names: Names,
     link: Arc<Link>,
     prefetch: u16,
     desk: Arc<Desk>,
@@ -174,7 +175,7 @@ impl Session {
                     Some(Ok(mut delivery)) => {
                         watchdog.arrived();
                         let settler = self.desk.settler(delivery.acker.clone(), delivery.delivery_tag);
-                        return Ok((read(&mut delivery), settler));
+                        return Ok((read(&self.names, &mut delivery), settler));
                     }
                     Some(Err(error)) => return Err(Loss::Failed(in_full(&error))),
                     None => {
@@ -280,8 +281,9 @@ impl Builder {
         let consumer = wired.step("consume", answer).await;
         let consumer = consumer.map_err(|error| met(error, "consume from", &queue))?;
         let desk = Desk::open(&channel, prefetch);
-        let (live, link, connector) = (Arc::clone(live), Arc::clone(&self.link), self.connector.clone());
-        Ok(Session { live, channel, consumer, connector, link, prefetch, desk, began: Instant::now() })
+        let (live, link) = (Arc::clone(live), Arc::clone(&self.link));
+        let (connector, names) = (self.connector.clone(), self.names.clone());
+        Ok(Session { live, channel, consumer, connector, names, link, prefetch, desk, began: Instant::now() })
     }
 
     async fn failed(&mut self, live: &Live, error: &AmqpError) {

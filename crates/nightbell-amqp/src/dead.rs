@@ -13,12 +13,11 @@ use tokio::time::timeout;
 
 use crate::broker::BrokerSettings;
 use crate::connect::Wired;
-use crate::death::death;
 use crate::declare::ensure;
 use crate::error::{AmqpError, is_refused, is_unreadable, soft_error};
-use crate::limits::ACK_WAIT_MAX;
+use crate::limits::{ACK_WAIT_MAX, LETTER_WAIT_MAX};
 use crate::link::ready_count;
-use crate::message::read;
+use crate::message::read_letter;
 use crate::names::Names;
 use crate::topology::Topology;
 
@@ -91,7 +90,7 @@ impl DeadQueue {
         let got = async {
             tokio::select! { got = got => got, error = self.wired.broken() => Err(error) }
         };
-        let got = match self.wired.step("read a dead letter", got).await {
+        let got = match self.wired.step_within(LETTER_WAIT_MAX, "read a dead letter", got).await {
             Err(AmqpError::Ended { source, .. }) if is_unreadable(&source) => {
                 return Err(AmqpError::Unreadable);
             }
@@ -105,9 +104,7 @@ impl DeadQueue {
             self.left = got.message_count;
         }
         let held = Held(got.delivery.acker.clone());
-        let message = read(&mut got.delivery);
-        let table = got.delivery.properties.headers().as_ref();
-        let death = death(&self.names, &message.headers, table, got.delivery.routing_key.as_str());
+        let (message, death) = read_letter(&self.names, &mut got.delivery);
         Ok(Some(DeadLetter { message, death, held }))
     }
 

@@ -4,14 +4,12 @@
 use lapin::types::{AMQPValue, FieldTable};
 use nightbell_core::connector::Connector;
 use nightbell_core::dead::Reason;
-use nightbell_core::journey::{Death, Journey};
+use nightbell_core::journey::{Death, Journey, cut};
 use nightbell_core::message::Headers;
 use nightbell_core::time::UnixMillis;
 
+use crate::content::X_DEATH;
 use crate::names::Names;
-
-/// The broker's record of the times it dead-lettered a message, the latest first.
-const X_DEATH: &str = "x-death";
 
 /// The death of a message in the dead queue. `headers` are its own as read, `table` as the broker gave them,
 /// `key` is the routing key that it was delivered by.
@@ -19,11 +17,10 @@ const X_DEATH: &str = "x-death";
 /// A death in a connector's queue that the broker noted comes first: whatever we publish ourselves has no
 /// such note, so it is later than anything our headers tell.
 pub(crate) fn death(names: &Names, headers: &Headers, table: Option<&FieldTable>, key: &str) -> Death {
-    let notes = notes(table);
-    let in_connectors = notes.iter().find_map(|note| Some((names.connector_of(&note.queue)?, note)));
-    if let Some((connector, note)) = in_connectors {
-        return by_the_broker(connector, note);
+    if let Some(death) = in_a_connectors_queue(names, table) {
+        return death;
     }
+    let notes = notes(table);
     if let Some(death) = Journey::read(headers).death {
         return death;
     }
@@ -39,10 +36,36 @@ pub(crate) fn death(names: &Names, headers: &Headers, table: Option<&FieldTable>
     Death { connector, reason: Reason::Unrouted, detail, at: notes.first().and_then(|note| note.at) }
 }
 
+/// The death in a connector's queue that the broker noted, if it did.
+pub(crate) fn in_a_connectors_queue(names: &Names, table: Option<&FieldTable>) -> Option<Death> {
+    let find = |note: &Note| Some(by_the_broker(names.connector_of(&note.queue)?, note));
+    notes(table).iter().find_map(find)
+}
+
+/// Whether our headers on a message that was published to `exchange` are our own. With the shipped rights publishers can
+/// write to the events exchange alone, and what they write there may have any header.
+///
+/// What the broker itself took from a connector's queue still has the headers that it came there with.
+pub(crate) fn is_ours(names: &Names, exchange: &str, table: Option<&FieldTable>) -> bool {
+    let last = notes(table).into_iter().next().filter(|note| names.connector_of(&note.queue).is_some());
+    let before =
+        last.is_none_or(|note| note.exchange.is_some_and(|exchange| may_write_ours(names, &exchange)));
+    may_write_ours(names, exchange) && before
+}
+
+/// Whether only Nightbell and those who look after it can write to an exchange. Any other may be bound to ours.
+pub(crate) fn may_write_ours(names: &Names, exchange: &str) -> bool {
+    exchange.is_empty() || [names.retry(), names.requeue(), names.dead()].iter().any(|own| own == exchange)
+}
+
 /// One entry of `x-death`.
 struct Note {
     queue: String,
     reason: String,
+    /// Where it was published before.
+    exchange: Option<String>,
+    /// The time-to-live in milliseconds that its publisher gave it.
+    own_ttl: Option<String>,
     at: Option<UnixMillis>,
 }
 
@@ -52,10 +75,20 @@ fn by_the_broker(connector: Connector, note: &Note) -> Death {
         "delivery_limit" => (
             Reason::DeliveryLimit,
             format!(
-                "workers ended or lost their connection too often while they held it; taken from {queue}"
+                "workers ended or lost their connection too often while they held it, and may have sent it each \
+                 time; taken from {queue}"
             ),
         ),
-        "expired" => (Reason::Expired, format!("it expired in {queue}; a policy sets a time-to-live there")),
+        "expired" => (
+            Reason::Expired,
+            match &note.own_ttl {
+                Some(ttl) => {
+                    let ttl = cut(ttl, 20);
+                    format!("it expired in {queue}; its publisher gave it {ttl} ms to live (`expiration`)")
+                }
+                None => format!("it expired in {queue}; a policy sets a time-to-live there"),
+            },
+        ),
         "rejected" => (Reason::Refused, format!("a consumer other than nightbell rejected it from {queue}")),
         other => (Reason::Unrouted, format!("RabbitMQ took it from {queue}: {other}")),
     };
@@ -79,7 +112,8 @@ fn note(entry: &AMQPValue) -> Option<Note> {
         Some(AMQPValue::Timestamp(seconds)) => Some(UnixMillis(seconds.saturating_mul(1_000))),
         _ => None,
     };
-    Some(Note { queue: text("queue")?, reason: text("reason")?, at })
+    let (exchange, own_ttl) = (text("exchange"), text("original-expiration"));
+    Some(Note { queue: text("queue")?, reason: text("reason")?, exchange, own_ttl, at })
 }
 
 #[cfg(test)]
@@ -152,6 +186,48 @@ mod tests {
         );
         let bare = death(&Names::default(), &Headers::new(), None, "x");
         assert_eq!((bare.reason, bare.at), (Reason::Unrouted, None));
+    }
+
+    #[test]
+    fn a_publishers_own_time_to_live_is_not_blamed_on_a_policy() {
+        let detail = |ttl: Option<&str>| {
+            let mut note = FieldTable::default();
+            let fields = [("queue", Some("nightbell.connector.sre")), ("reason", Some("expired"))];
+            for (name, text) in fields.into_iter().chain([("original-expiration", ttl)]) {
+                text.map(|text| note.insert(name.into(), AMQPValue::LongString(text.into())));
+            }
+            let mut table = FieldTable::default();
+            let notes = vec![AMQPValue::FieldTable(note)];
+            table.insert(X_DEATH.into(), AMQPValue::FieldArray(FieldArray::from(notes)));
+            death(&Names::default(), &Headers::new(), Some(&table), "x").detail
+        };
+        assert!(detail(Some("60000")).ends_with("its publisher gave it 60000 ms to live (`expiration`)"));
+        assert!(detail(None).ends_with("a policy sets a time-to-live there"));
+    }
+
+    #[test]
+    fn our_headers_count_only_where_publishers_can_not_write() {
+        let deaths = |queue: &str, exchange: &str| {
+            let mut note = FieldTable::default();
+            for (name, text) in [("queue", queue), ("reason", "delivery_limit"), ("exchange", exchange)] {
+                note.insert(name.into(), AMQPValue::LongString(text.into()));
+            }
+            let mut table = FieldTable::default();
+            let notes = vec![AMQPValue::FieldTable(note)];
+            table.insert(X_DEATH.into(), AMQPValue::FieldArray(FieldArray::from(notes)));
+            table
+        };
+        let is_ours = |exchange, table: Option<&FieldTable>| is_ours(&Names::default(), exchange, table);
+        for own in ["", "nightbell.retry", "nightbell.requeue", "nightbell.dead"] {
+            assert!(is_ours(own, None), "{own}");
+        }
+        for other in ["nightbell.events", "amq.topic", "ci.events"] {
+            assert!(!is_ours(other, None), "{other}");
+        }
+        let sre = "nightbell.connector.sre";
+        assert!(!is_ours("nightbell.dead", Some(&deaths(sre, "nightbell.events"))));
+        assert!(is_ours("nightbell.dead", Some(&deaths(sre, "nightbell.requeue"))));
+        assert!(is_ours("nightbell.requeue", Some(&deaths("nightbell.retry.1s", "nightbell.retry"))));
     }
 
     #[test]

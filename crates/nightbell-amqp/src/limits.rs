@@ -17,6 +17,10 @@ pub const STEP_WAIT_MAX: Duration = Duration::from_secs(20);
 /// The longest that a sound broker may take to answer when something else was not answered in time.
 pub(crate) const ANSWER_WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// The longest that the broker may take to give one dead letter: RabbitMQ 3.10 took 29 to 65 s, on a machine with ten times
+/// too much to do, for a header nested as deep as a frame allows.
+pub(crate) const LETTER_WAIT_MAX: Duration = Duration::from_secs(120);
+
 /// The longest that declaring or checking the whole topology may take.
 pub(crate) const TOPOLOGY_WAIT_MAX: Duration = Duration::from_secs(120);
 
@@ -86,6 +90,21 @@ pub(crate) const PROBE_WAIT_MAX: Duration = Duration::from_secs(15);
 
 /// The most bytes of headers that are published: all properties of a message share one frame of 128 KiB.
 pub const HEADERS_BYTES_MAX: usize = 100 * 1024;
+
+/// The most headers of a message that are read, counted before its publisher's own: those of ours, of the trace, and of the
+/// broker come first. The others are left out: they are no part of an event.
+pub(crate) const HEADERS_MAX: usize = 256;
+
+/// How deep a header's tables and arrays may be nested. A message with a deeper one is `invalid`: who made it meant harm, or
+/// did not know what it made. lapin reads and drops them by recursion: 2,000 levels overflow a thread of 2 MiB, and a frame of
+/// 128 KiB has room for 26,000.
+pub(crate) const NESTING_MAX: usize = 16;
+
+/// The longest `x-death` that is read. The broker's own has some 200 bytes for each queue that a message died in.
+pub(crate) const X_DEATH_BYTES_MAX: usize = 32 * 1024;
+
+/// The longest frame that is taken from a broker; its own limit is 128 KiB unless an administrator sets another.
+pub(crate) const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The longest short string of AMQP 0-9-1 in bytes: a name, a routing key, a message id.
 pub(crate) const SHORT_BYTES_MAX: usize = 255;

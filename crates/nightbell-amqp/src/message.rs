@@ -1,23 +1,30 @@
 //! Messages as the broker has them, and as Nightbell has them.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use nightbell_core::journey::{self, cut};
-use nightbell_core::message::{HeaderValue, Headers, Message};
+use nightbell_core::journey::{self, Death, Journey, cut};
+use nightbell_core::message::{Arrival, HeaderValue, Headers, Message};
 use nightbell_core::time::UnixMillis;
 
 use crate::limits::{HEADERS_BYTES_MAX, SHORT_BYTES_MAX};
+use crate::names::Names;
+use crate::{death, packed};
 
 /// When the message was published, in epoch milliseconds: the broker's own field knows seconds only.
-const PUBLISHED_AT: &str = "nightbell-published-at";
+pub(crate) const PUBLISHED_AT: &str = "nightbell-published-at";
 /// The routing key that the message first came with, where a retry has replaced it.
-const ROUTING_KEY: &str = "nightbell-routing-key";
+pub(crate) const ROUTING_KEY: &str = "nightbell-routing-key";
 /// The message id, where it is too long for the broker's own field.
-const MESSAGE_ID: &str = "nightbell-message-id";
+pub(crate) const MESSAGE_ID: &str = "nightbell-message-id";
+
+/// What [`crate::content`] found to be beyond a bound, and how many headers it left out. Nobody else can set them.
+pub(crate) const FLAW: &str = "nightbell-flaw";
+pub(crate) const LEFT_OUT: &str = "nightbell-left-out";
 
 /// A timestamp above this many seconds is taken for milliseconds, which many producers send. It is the year
 /// 5138.
@@ -31,15 +38,60 @@ const BROKERS_OWN: [&str; 5] = ["x-death", "x-delivery-count", "x-acquired-count
 /// The starts of such headers.
 const BROKERS_OWN_STARTS: [&str; 2] = ["x-first-death-", "x-last-death-"];
 
-/// Reads a delivery. It takes the body out of it; whatever has no place in a [`Message`] is left behind.
-pub(crate) fn read(delivery: &mut Delivery) -> Message {
+/// Reads a delivery of a connector's queue. It takes the body out of it; whatever has no place in a [`Message`] is left
+/// behind.
+pub(crate) fn read(names: &Names, delivery: &mut Delivery) -> Message {
+    let mut message = read_all(delivery);
+    let table = delivery.properties.headers().as_ref();
+    let by_the_broker = death::in_a_connectors_queue(names, table);
+    let mut journey = Journey::read(&message.headers);
+    let died = by_the_broker.as_ref().or(journey.death.as_ref()).and_then(|death| death.at);
+    if !death::is_ours(names, delivery.exchange.as_str(), table) {
+        journey::strip(&mut message.headers);
+        journey = Journey::default();
+    }
+    // A retry of ours is no new copy: of two, the ledger lets one through.
+    let is_retry = message.headers.contains_key(journey::ATTEMPTS);
+    message.arrival = Arrival { is_first: !delivery.redelivered && !is_retry, died_at: died };
+    // What publishers can't write to, but an operator's tools can.
+    if let Some(death) = by_the_broker.filter(|_| death::may_write_ours(names, delivery.exchange.as_str())) {
+        journey.death = Some(death);
+        journey.write(&mut message.headers);
+    }
+    message
+}
+
+/// Reads a delivery of the dead queue.
+pub(crate) fn read_letter(names: &Names, delivery: &mut Delivery) -> (Message, Death) {
+    let mut message = read_all(delivery);
+    let table = delivery.properties.headers().as_ref();
+    if !death::is_ours(names, delivery.exchange.as_str(), table) {
+        journey::strip(&mut message.headers);
+    }
+    let death = death::death(names, &message.headers, table, delivery.routing_key.as_str());
+    (message, death)
+}
+
+fn read_all(delivery: &mut Delivery) -> Message {
     let properties = &delivery.properties;
     let mut headers = read_headers(properties.headers().as_ref());
     let published_at = take_number(&mut headers, PUBLISHED_AT)
         .map(UnixMillis)
         .or_else(|| properties.timestamp().and_then(read_timestamp));
     let text = |field: &Option<ShortString>| field.as_ref().map(ToString::to_string);
+    if let Some(left_out) = take_number(&mut headers, LEFT_OUT) {
+        let (id, key) = (properties.message_id(), &delivery.routing_key);
+        let id = id.as_ref().map(ShortString::as_str);
+        tracing::warn!(message_id = id, %key, left_out, "headers of a message were left out, for it has too many");
+    }
+    let came = Bytes::from(std::mem::take(&mut delivery.data));
+    let encoding = properties.content_encoding().as_ref().map(ShortString::as_str);
+    let (body, too_packed) = match packed::unpacked(encoding, &came) {
+        Ok(body) => (body.unwrap_or(came), None),
+        Err(flaw) => (came, Some(flaw)),
+    };
     Message {
+        flaw: take_text(&mut headers, FLAW).or(too_packed),
         message_id: take_text(&mut headers, MESSAGE_ID).or_else(|| text(properties.message_id())),
         content_type: text(properties.content_type()),
         correlation_id: text(properties.correlation_id()),
@@ -48,7 +100,8 @@ pub(crate) fn read(delivery: &mut Delivery) -> Message {
         published_at,
         routing_key: take_text(&mut headers, ROUTING_KEY).unwrap_or_else(|| delivery.routing_key.to_string()),
         headers,
-        body: Bytes::from(std::mem::take(&mut delivery.data)),
+        body,
+        arrival: Arrival::default(),
     }
 }
 
@@ -163,19 +216,25 @@ fn fit(headers: &mut Headers, frame_max: u32) -> bool {
     let room = usize::try_from(frame_max).unwrap_or(usize::MAX) / 4 * 3;
     let room = room.min(HEADERS_BYTES_MAX);
     let mut size: usize = headers.iter().map(size_of_header).sum();
-    while size > room {
-        let first = headers.get_key_value(journey::HISTORY);
-        let longest = || {
-            let foreign = headers.iter().filter(|(name, _)| !name.starts_with("nightbell-"));
-            foreign.max_by_key(|header| size_of_header(*header))
-        };
-        let Some(header) = first.or_else(longest) else { return false };
-        let (name, bytes) = (header.0.clone(), size_of_header(header));
-        tracing::warn!(header = cut(&name, 64), bytes, "a header was dropped, since all must fit one frame");
+    if size <= room {
+        return true;
+    }
+    let may_go =
+        headers.iter().filter(|(name, _)| *name == journey::HISTORY || !name.starts_with("nightbell-"));
+    let mut going: Vec<_> = may_go.map(|header| (size_of_header(header), header.0.clone())).collect();
+    going.sort_unstable_by_key(|(bytes, name)| Reverse((name == journey::HISTORY, *bytes)));
+    let (before, mut names) = (size, Vec::new());
+    for (bytes, name) in going {
+        if size <= room {
+            break;
+        }
         headers.remove(&name);
         size -= bytes;
+        names.push(cut(&name, 64));
     }
-    true
+    let (count, bytes, first) = (names.len(), before - size, names.first());
+    tracing::warn!(count, bytes, first, "headers were dropped, since all must fit one frame");
+    size <= room
 }
 
 /// The bytes of a header in its frame, at most.
@@ -202,7 +261,6 @@ fn write_headers(headers: &Headers) -> FieldTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::Names;
     use lapin::types::FieldArray;
     use proptest::collection::vec;
     use proptest::option::of;
@@ -214,7 +272,7 @@ mod tests {
     fn delivered(properties: BasicProperties) -> Message {
         let mut delivery = Delivery::mock(1, "".into(), "8.sre".into(), false, b"{}".to_vec());
         delivery.properties = properties;
-        read(&mut delivery)
+        read_all(&mut delivery)
     }
 
     fn message() -> Message {
@@ -233,7 +291,37 @@ mod tests {
             published_at: Some(UnixMillis(1_700_000_000_123)),
             routing_key: "payments.api".into(),
             headers: Headers::from(headers),
+            ..Message::default()
         }
+    }
+
+    #[test]
+    fn our_headers_are_believed_by_their_way_and_a_retry_of_ours_is_no_new_copy() {
+        let death = Death {
+            connector: None,
+            reason: nightbell_core::dead::Reason::Refused,
+            detail: String::new(),
+            at: Some(UnixMillis(7)),
+        };
+        let retry = Journey { attempts: 3, ..Journey::default() };
+        let letter = Journey { death: Some(death), ..retry.clone() };
+        let came = |exchange: &str, redelivered, journey: Option<&Journey>| {
+            let mut headers = Headers::new();
+            journey.into_iter().for_each(|journey| journey.write(&mut headers));
+            let mut delivery = Delivery::mock(1, exchange.into(), "k".into(), redelivered, b"{}".to_vec());
+            delivery.properties = BasicProperties::default().with_headers(write_headers(&headers));
+            let message = read(&Names::default(), &mut delivery);
+            let Arrival { is_first, died_at } = message.arrival;
+            (is_first, died_at.map(|at| at.0), Journey::read(&message.headers).attempts)
+        };
+        let (events, requeue) = ("nightbell.events", "nightbell.requeue");
+        assert_eq!(came(events, false, None), (true, None, 0));
+        assert_eq!(came(events, true, None), (false, None, 0));
+        assert_eq!(came(events, false, Some(&retry)), (true, None, 0));
+        assert_eq!(came(events, true, Some(&letter)), (false, Some(7), 0));
+        assert_eq!(came(requeue, false, Some(&retry)), (false, None, 3));
+        assert_eq!(came(requeue, false, None), (true, None, 0));
+        assert_eq!(came("", false, Some(&letter)), (false, Some(7), 3));
     }
 
     #[test]
@@ -382,7 +470,7 @@ mod tests {
             let read = delivered(sent);
             let again = delivered(properties(&read, Key::Replaced, FRAME).unwrap());
             prop_assert_eq!(&again, &read);
-            let _death = crate::death::death(&Names::default(), &read.headers, Some(&table), &read.routing_key);
+            let _death = death::death(&Names::default(), &read.headers, Some(&table), &read.routing_key);
         }
     }
 }

@@ -6,6 +6,8 @@ use lapin::options::BasicPublishOptions;
 use lapin::protocol::AMQPSoftError;
 use lapin::types::ShortString;
 use lapin::{Channel, Confirmation};
+use nightbell_core::connector::Connector;
+use nightbell_core::journey::REPLAY;
 use nightbell_core::message::Message;
 use nightbell_core::ports::{Destination, Outlet, PublishError};
 use tokio::sync::Semaphore;
@@ -26,6 +28,7 @@ pub struct AmqpOutlet {
 struct Shared {
     link: Arc<Link>,
     names: Names,
+    connectors: Arc<[Connector]>,
     /// One permit for each channel that may be in use.
     free: Semaphore,
     /// Channels that are not in use. A channel is taken out for a publish, and comes back only when the
@@ -49,14 +52,28 @@ struct Address {
 }
 
 impl AmqpOutlet {
-    pub(crate) fn new(link: Arc<Link>, names: Names) -> Self {
+    pub(crate) fn new(link: Arc<Link>, names: Names, connectors: Arc<[Connector]>) -> Self {
         let (free, idle) = (Semaphore::new(PUBLISH_CHANNELS), Mutex::default());
-        Self { shared: Arc::new(Shared { link, names, free, idle }) }
+        Self { shared: Arc::new(Shared { link, names, connectors, free, idle }) }
     }
-}
 
-impl Outlet for AmqpOutlet {
-    async fn publish(&self, to: Destination, message: Message) -> Result<(), PublishError> {
+    /// A replay to all goes to each connector's queue by an exchange that publishers can't write to: by theirs, its mark
+    /// would not be believed.
+    async fn replay_to_all(&self, message: &Message) -> Result<(), PublishError> {
+        let mut taken = Err(PublishError::Unroutable);
+        for connector in &*self.shared.connectors {
+            let to = Destination::Requeue { connector: connector.clone() };
+            match self.publish_one(&to, message).await {
+                Ok(()) => taken = Ok(()),
+                Err(PublishError::Unroutable) => {}
+                // Those that have it deliver it once, however often it is replayed.
+                Err(error @ (PublishError::Refused | PublishError::Unavailable(_))) => return Err(error),
+            }
+        }
+        taken
+    }
+
+    async fn publish_one(&self, to: &Destination, message: &Message) -> Result<(), PublishError> {
         let shared = &self.shared;
         let wait = PUBLISHER_WAIT_MAX + PUBLISH_WAIT_MAX + CONFIRM_WAIT_MAX;
         let Ok(Ok(_permit)) = timeout(wait, shared.free.acquire()).await else {
@@ -71,7 +88,7 @@ impl Outlet for AmqpOutlet {
             ));
         }
         let lane = shared.lane(&live).await.map_err(|error| given_up(&live, &error))?;
-        let verdict = lane.publish(&address(&shared.names, &to, &message), &message).await?;
+        let verdict = lane.publish(&address(&shared.names, to, message), message).await?;
         shared.idle.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
         match verdict {
             Confirmation::Ack(None) => Ok(()),
@@ -85,6 +102,16 @@ impl Outlet for AmqpOutlet {
                 Err(PublishError::Unavailable("the broker was not asked to confirm".into()))
             }
         }
+    }
+}
+
+impl Outlet for AmqpOutlet {
+    async fn publish(&self, to: Destination, message: Message) -> Result<(), PublishError> {
+        let is_to_all = matches!(to, Destination::Events { .. });
+        if is_to_all && message.headers.contains_key(REPLAY) {
+            return self.replay_to_all(&message).await;
+        }
+        self.publish_one(&to, &message).await
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::fingerprint::Fingerprint;
 use crate::limits::{CLAIM_SLACK, REPLAY_MAX, WAIT_MAX};
+use crate::message::Arrival;
 use crate::record::{Looked, Record, State};
 use crate::time::UnixMillis;
 
@@ -16,10 +17,16 @@ pub enum Admission {
     Settled,
     /// Its alert key was delivered within the window, or is in flight under another event: by the record of this name.
     Repeat(Fingerprint),
+    /// It is a dead letter here that somebody put back by other means than a replay. It is ours, as a replay with this mark.
+    PutBack(UnixMillis),
 }
 
 /// Decides admission. `own` are the event's fingerprint and the one that it had in earlier versions; the alert keys that
 /// were looked for are those of its own severity and of higher ones.
+///
+/// A copy of a dead letter is put back if it was never delivered before, or if the record is of its own death: one of a later
+/// death has dealt with it. Only the copy that died comes again without either, when its ack was not sent. So whatever a
+/// publisher writes into a message, no more than the dead letters of its own event are tried again.
 ///
 /// An operator's replay goes round the window, once per replay: it passes a dead letter of an earlier journey and
 /// another event's alert key, but never the delivery of its own event.
@@ -31,6 +38,7 @@ pub enum Admission {
 pub fn admit(
     own: [Fingerprint; 2],
     replay: Option<UnixMillis>,
+    arrival: Arrival,
     looked: &Looked,
     window: Duration,
     now: UnixMillis,
@@ -40,8 +48,13 @@ pub fn admit(
             State::Delivered { .. } => return Admission::Settled,
             // `None` is less than any replay: a copy from an earlier journey stays settled. No replay can be later than a
             // mark at the end of time, which only a forger writes; it counts for none, so that the next one is not lost.
-            State::Dead { .. } if replay <= known.replay.filter(|mark| *mark < REPLAY_MAX) => {
-                return Admission::Settled;
+            State::Dead { at, .. } if replay <= known.replay.filter(|mark| *mark < REPLAY_MAX) => {
+                return if arrival.is_first || arrival.died_at.is_some_and(|died| died >= at) {
+                    let later = known.replay.map(|mark| mark.after(Duration::from_millis(1)));
+                    Admission::PutBack(later.max(Some(now)).unwrap_or(now).min(REPLAY_MAX))
+                } else {
+                    Admission::Settled
+                };
             }
             State::Dead { .. } | State::InFlight { .. } => {}
         }
@@ -89,9 +102,51 @@ mod tests {
 
     #[track_caller]
     fn check(by_event: Option<Record>, by_alert: Option<Record>, replay: Option<u64>, want: Admission) {
+        check_arrival(Arrival::default(), by_event, by_alert, replay, want);
+    }
+
+    #[track_caller]
+    fn check_arrival(
+        arrival: Arrival,
+        by_event: Option<Record>,
+        by_alert: Option<Record>,
+        replay: Option<u64>,
+        want: Admission,
+    ) {
         let by_alert = by_alert.map(|record| (KEY, record)).into_iter().collect();
         let looked = Looked { by_event, by_alert };
-        assert_eq!(admit([A, BEFORE], replay.map(UnixMillis), &looked, WINDOW, NOW), want);
+        assert_eq!(admit([A, BEFORE], replay.map(UnixMillis), arrival, &looked, WINDOW, NOW), want);
+    }
+
+    #[test]
+    fn a_dead_letter_that_is_put_back_is_ours_once() {
+        let first = Arrival { is_first: true, died_at: None };
+        let died = |at: u64| Arrival { is_first: false, died_at: Some(UnixMillis(at)) };
+        let State::Dead { at: UnixMillis(at), .. } = DEAD else { panic!("it is dead") };
+        for (arrival, want) in [
+            (first, Admission::PutBack(NOW)),
+            (died(at), Admission::PutBack(NOW)),
+            (died(at + 1), Admission::PutBack(NOW)),
+            (died(at - 1), Admission::Settled),
+            (Arrival::default(), Admission::Settled),
+        ] {
+            check_arrival(arrival, record(A, None, DEAD), record(B, None, delivered(1)), None, want);
+        }
+        // By a clock that is behind the one that gave the last mark.
+        let later = Admission::PutBack(UnixMillis(NOW.0 + 8));
+        check_arrival(first, record(A, Some(NOW.0 + 7), DEAD), None, None, later);
+    }
+
+    #[test]
+    fn what_a_publisher_writes_goes_round_no_window_but_that_of_its_own_dead_letter() {
+        for arrival in [
+            Arrival { is_first: true, died_at: Some(UnixMillis(u64::MAX)) },
+            Arrival { is_first: false, died_at: Some(NOW) },
+        ] {
+            check_arrival(arrival, None, record(B, None, delivered(1)), None, Admission::Repeat(KEY));
+            check_arrival(arrival, None, record(B, None, WAITING), None, Admission::Repeat(KEY));
+            check_arrival(arrival, record(A, None, delivered(9_000)), None, None, Admission::Settled);
+        }
     }
 
     #[test]

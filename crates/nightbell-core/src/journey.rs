@@ -33,7 +33,8 @@ pub const DETAIL: &str = "nightbell-detail";
 /// When it became a dead letter, in epoch milliseconds.
 pub const DIED_AT: &str = "nightbell-died-at";
 
-const ALL: [&str; 10] = [ATTEMPTS, SINCE, DUE, LEFT, REPLAY, HISTORY, CONNECTOR, REASON, DETAIL, DIED_AT];
+/// All of them.
+pub const ALL: [&str; 10] = [ATTEMPTS, SINCE, DUE, LEFT, REPLAY, HISTORY, CONNECTOR, REASON, DETAIL, DIED_AT];
 
 /// What an alert has been through.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -121,7 +122,7 @@ impl Journey {
 
     /// Writes our headers, in place of those of ours that were there. Foreign headers stay.
     pub fn write(&self, headers: &mut Headers) {
-        headers.retain(|name, _| !ALL.contains(&name.as_str()));
+        strip(headers);
         let mut set = |name: &str, value| drop(headers.insert(name.to_owned(), value));
         set(ATTEMPTS, HeaderValue::Number(i64::from(self.attempts)));
         let times = [(SINCE, self.since), (DUE, self.due), (REPLAY, self.replay)];
@@ -150,6 +151,26 @@ impl Journey {
         }
     }
 
+    /// The new journey of a dead letter that somebody put back by other means than a replay; none: it is no dead letter.
+    ///
+    /// Its mark is made of the letter alone, so that the same copy has the same mark however often it is delivered. It is
+    /// later than that of the replay before, and the next one's will be later still.
+    #[must_use]
+    pub fn put_back(&self, now: UnixMillis) -> Option<Self> {
+        let death = self.death.as_ref()?;
+        let later = self.replay.map(|before| before.after(Duration::from_millis(1)));
+        let mark = later.max(death.at).unwrap_or(UnixMillis(1)).min(REPLAY_MAX);
+        let addressed_to = death.replay_to().cloned();
+        Some(Self { addressed_to, ..self.anew(mark, now) })
+    }
+
+    /// The journey that begins now, with this replay's mark.
+    #[must_use]
+    pub fn anew(&self, mark: UnixMillis, now: UnixMillis) -> Self {
+        let history = self.history.clone();
+        Self { since: Some(now), replay: Some(mark), history, ..Self::default() }
+    }
+
     /// When it may be tried again, by a clock that shows `now` as it comes back from its retry queue.
     ///
     /// A clock that was set back meanwhile can't put it off: no more is left than was meant to be left, nor ever more than
@@ -169,6 +190,11 @@ impl Journey {
         let over = self.history.len().saturating_sub(HISTORY_MAX);
         self.history.drain(..over);
     }
+}
+
+/// Takes our headers off: whoever wrote them was not us.
+pub fn strip(headers: &mut Headers) {
+    headers.retain(|name, _| !ALL.contains(&name.as_str()));
 }
 
 fn text<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
@@ -237,6 +263,18 @@ mod tests {
         let read = |mark| Journey::read(&[(REPLAY.into(), HeaderValue::Number(mark))].into()).replay;
         let last = i64::try_from(REPLAY_MAX.0).unwrap();
         assert_eq!([last, last + 1, i64::MAX].map(read), [Some(REPLAY_MAX), None, None]);
+    }
+
+    #[test]
+    fn a_dead_letter_that_is_put_back_has_one_mark_that_no_earlier_replay_has() {
+        let (now, before) = (UnixMillis(100), journey());
+        let put_back = before.put_back(now).unwrap();
+        assert_eq!((put_back.attempts, put_back.since, put_back.replay), (0, Some(now), Some(UnixMillis(4))));
+        assert_eq!(put_back.addressed_to, Some("sre".parse().unwrap()));
+        assert_eq!((&put_back.history, &put_back.death), (&before.history, &None));
+        let by_a_fast_clock = Journey { replay: Some(UnixMillis(9)), ..before };
+        assert_eq!(by_a_fast_clock.put_back(now).unwrap().replay, Some(UnixMillis(10)));
+        assert_eq!(put_back.put_back(now), None);
     }
 
     #[test]

@@ -42,6 +42,20 @@ pub struct Message {
     pub routing_key: String,
     /// All headers, foreign ones and our own (see [`crate::journey`]).
     pub headers: Headers,
+    /// Why it can't be taken for an event, where the queue found that out: something of it is beyond a bound. The body is
+    /// as it came. Not published again.
+    pub flaw: Option<String>,
+    /// How it came. Not published again.
+    pub arrival: Arrival,
+}
+
+/// What a queue knows of how a message came into it: whether somebody may have put it there again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// It was never delivered before, not even to a worker that ended with it in hand.
+    pub is_first: bool,
+    /// When it died, if it says of itself that it is a dead letter. Anyone may have written that.
+    pub died_at: Option<UnixMillis>,
 }
 
 impl Message {

@@ -162,6 +162,7 @@ pub(crate) fn decode(record: &[u8]) -> Result<Message, Unreadable> {
         published_at,
         routing_key,
         headers,
+        ..Message::default()
     })
 }
 
@@ -273,7 +274,7 @@ mod tests {
         ) -> Message {
             let [message_id, content_type, correlation_id, kind, app_id] = texts;
             let body = Bytes::from(body);
-            Message { body, message_id, content_type, correlation_id, kind, app_id, published_at, routing_key, headers }
+            Message { body, message_id, content_type, correlation_id, kind, app_id, published_at, routing_key, headers, ..Message::default() }
         }
     }
 
@@ -348,6 +349,7 @@ mod tests {
             published_at: Some(UnixMillis(0x0102)),
             routing_key: "x.y".into(),
             headers: Headers::from(headers),
+            ..Message::default()
         };
         let want =
             "01 37 00000003 782e79 0000000000000102 00000001 6d 00000001 74 00000001 6b 00000001 70 00000003

@@ -1,17 +1,18 @@
 //! Browsing the dead letters.
 
 use libtest_mimic::Trial;
-use nightbell_amqp::{AmqpError, BrokerSettings, DeadLetter, DeadQueue, queue_report};
+use nightbell_amqp::{AmqpError, BrokerSettings, DeadLetter, DeadQueue};
 use nightbell_core::dead::Reason;
 use nightbell_core::journey::{Death, Journey};
 use nightbell_core::message::Message;
-use nightbell_core::ports::{Destination, Incoming, Settler, Subscription};
+use nightbell_core::ports::{Destination, Settler};
 use nightbell_core::time::UnixMillis;
 use tokio::runtime::Handle;
 
-use crate::support::{broker, connector, events, eventually, message, publish, settings};
+use crate::support::{broker, connector, delivery, events, eventually, message, publish, settings, take};
 use crate::{Node, trials};
 use nightbell_tests::node::RabbitNode;
+use nightbell_tests::wire;
 
 pub(crate) fn trials(runtime: &Handle, node: &Node) -> Vec<Trial> {
     trials!(
@@ -22,7 +23,7 @@ pub(crate) fn trials(runtime: &Handle, node: &Node) -> Vec<Trial> {
         letters_that_come_while_browsing_are_not_shown,
         only_one_browses_at_a_time,
         a_dead_letter_keeps_its_own_story,
-        a_message_that_breaks_every_connection_ends_as_a_dead_letter_alone,
+        a_text_that_is_not_utf_8_is_read_wherever_it_is,
     )
 }
 
@@ -122,29 +123,38 @@ async fn a_dead_letter_keeps_its_own_story(node: &RabbitNode) {
     assert_eq!((letter.message, letter.death), (sent, death));
 }
 
-/// RabbitMQ passes a message id on that is not UTF-8, and lapin ends the connection over it.
-async fn a_message_that_breaks_every_connection_ends_as_a_dead_letter_alone(node: &RabbitNode) {
-    let broker = broker(node, "broken", &["sre"]);
+/// RabbitMQ passes texts on that are not UTF-8, over which lapin would end the connection.
+async fn a_text_that_is_not_utf_8_is_read_wherever_it_is(node: &RabbitNode) {
+    let broker = broker(node, "latin", &["sre"]);
     publish(&broker.outlet(), events(), message("before")).await;
-    crate::wire::publish_with_raw_id(node.port(), "broken.events", b"\xff\xfe").await;
+    let latin = b"gr\xfcn \xff";
+    let odd = [wire::CONTENT_TYPE, wire::CONTENT_ENCODING, wire::CORRELATION_ID, wire::REPLY_TO];
+    let odd = odd.into_iter().chain([wire::MESSAGE_ID, wire::TYPE, wire::APP_ID, wire::CLUSTER_ID]);
+    let mut properties: Vec<_> = odd.map(|flag| Some((flag, wire::short(latin)))).collect();
+    let inner = [b"F", &wire::table(&[(latin, b"V".to_vec())])[..]].concat();
+    for (name, value) in [(&latin[..], wire::text(latin)), (b"inner", inner)] {
+        properties.push(Some((wire::HEADERS, wire::table(&[(name, value)]))));
+    }
+    properties.push(None);
+    for to in ["latin.events", ""] {
+        for property in &properties {
+            // Also to the dead letters themselves, by no worker.
+            let key = if to.is_empty() { b"latin.dead".as_slice() } else { latin };
+            let raw = wire::Raw { exchange: to, key, property: property.clone(), body: b"{}" };
+            wire::publish(node.port(), raw).await.unwrap();
+        }
+    }
     publish(&broker.outlet(), events(), message("after")).await;
     let mut sre = broker.subscribe(connector("sre"));
-    let mut ids = std::collections::BTreeSet::new();
-    let consume = async {
-        loop {
-            if let Incoming::Delivery(message, settler) = sre.next().await {
-                settler.ack().await.ok();
-                ids.insert(message.message_id.unwrap());
-            }
-        }
-    };
-    let settings = settings(node, "broken");
-    let died = eventually("the message is a dead letter", || async {
-        let counts = queue_report(&settings, &[settings.names.dead()]).await.unwrap();
-        counts[0].ready == Some(1)
-    });
-    tokio::select! { () = died => {} () = consume => {} }
-    assert_eq!(ids.into_iter().collect::<Vec<_>>(), ["after", "before"]);
-    let refused = DeadQueue::open(&settings).await.unwrap().next().await.map(drop).unwrap_err();
-    assert!(matches!(refused, AmqpError::Unreadable), "{refused:?}");
+    assert_eq!(take(&mut sre).await, "before");
+    let mut ids = Vec::new();
+    for _ in &properties {
+        let (message, settler) = delivery(&mut sre).await;
+        assert_eq!((message.routing_key.as_str(), message.flaw), ("grün ÿ", None));
+        ids.extend(message.message_id);
+        settler.ack().await.unwrap();
+    }
+    assert_eq!(ids, ["grün ÿ"]);
+    assert_eq!(take(&mut sre).await, "after");
+    assert_eq!(self::ids(&settings(node, "latin")).await.len(), properties.len());
 }

@@ -8,7 +8,6 @@ mod doctor;
 mod publishing;
 mod support;
 mod topology;
-mod wire;
 
 use std::process::ExitCode;
 use std::sync::Arc;

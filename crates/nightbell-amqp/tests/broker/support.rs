@@ -8,7 +8,7 @@ use lapin::options::QueueDeleteOptions;
 use lapin::{Channel, Connection, ConnectionProperties};
 use nightbell_amqp::{AmqpOutlet, AmqpSettler, AmqpSubscription, Broker, BrokerSettings, Names};
 use nightbell_core::connector::Connector;
-use nightbell_core::message::Message;
+use nightbell_core::message::{Arrival, Message};
 use nightbell_core::ports::{Destination, Incoming, Outlet, Settler, Subscription};
 use tokio::time::{interval, timeout};
 
@@ -71,7 +71,8 @@ pub(crate) async fn incoming(subscription: &mut AmqpSubscription) -> Incoming<Am
 #[track_caller]
 pub(crate) fn delivered(incoming: Incoming<AmqpSettler>) -> (Message, AmqpSettler) {
     match incoming {
-        Incoming::Delivery(message, settler) => (message, settler),
+        // Whether it was delivered before is no part of what was sent.
+        Incoming::Delivery(message, settler) => (Message { arrival: Arrival::default(), ..message }, settler),
         Incoming::Lost => panic!("the subscription was lost"),
     }
 }

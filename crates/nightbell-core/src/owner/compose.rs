@@ -110,7 +110,7 @@ impl Owner {
         held.stage = Stage::PublishingDead;
         (held.journey.due, held.journey.left) = (None, None);
         held.journey.death = Some(Death {
-            connector: Some(self.settings.connector.clone()),
+            connector: held.astray.clone().or_else(|| Some(self.settings.connector.clone())),
             reason: *reason,
             detail: detail.clone(),
             at: Some(now),

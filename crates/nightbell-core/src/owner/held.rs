@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::alert::told_key;
+use crate::connector::Connector;
 use crate::dead::Reason;
 use crate::event::{Event, Severity};
 use crate::fingerprint::Fingerprint;
@@ -21,6 +22,8 @@ pub(super) struct Held {
     /// The event's fingerprint in earlier versions, by which claims that they wrote are known.
     pub(super) former_id: Fingerprint,
     pub(super) alert_key: Fingerprint,
+    /// The other connector whose dead letter it is, put into this one's queue by mistake.
+    pub(super) astray: Option<Connector>,
     pub(super) severity: Severity,
     /// When an owner first saw the alert, by the clock as it goes now. Its age counts from here.
     pub(super) since: UnixMillis,
@@ -87,6 +90,48 @@ pub(super) enum Stage {
 }
 
 impl Held {
+    /// One that has just come, accepted now as far as is known.
+    pub(super) fn new(
+        message: Message,
+        journey: Journey,
+        event_id: EventId,
+        alert_key: Fingerprint,
+        fate: Fate,
+        now: UnixMillis,
+    ) -> Self {
+        Self {
+            message,
+            journey,
+            former_id: event_id.fingerprint(),
+            event_id,
+            alert_key,
+            severity: Severity::default(),
+            astray: None,
+            since: now,
+            accepted: now,
+            held_since: now,
+            fate,
+            stage: Stage::Looking,
+            copy_due: None,
+            due_before: None,
+            admitted: false,
+            claim_in_ledger: None,
+            is_orphan: false,
+            twins: Vec::new(),
+            survivors: Vec::new(),
+            followers: Vec::new(),
+            repeats: 0,
+            unconfirmed: 0,
+            publish_after: now,
+        }
+    }
+
+    /// It is a dead letter that was put back: it begins anew.
+    pub(super) fn begin_anew(&mut self, mark: UnixMillis, now: UnixMillis) {
+        self.journey = self.journey.anew(mark, now);
+        (self.since, self.accepted) = (now, now);
+    }
+
     /// Whether nothing is on its way for it, so that it can be given back at any time.
     pub(super) fn is_idle(&self) -> bool {
         match self.stage {
@@ -102,10 +147,11 @@ impl Held {
 
     /// Takes another delivery of the same event along. It may be the very copy that is being published, when the confirm
     /// comes later than the copy, or a later replay: then nothing else keeps the event, and it must outlive this one.
-    pub(super) fn joined_by(&mut self, tag: Tag, journey: &Journey) {
+    pub(super) fn joined_by(&mut self, tag: Tag, journey: &Journey, died_at: Option<UnixMillis>) {
         let publishing = matches!(self.stage, Stage::PublishingRetry { .. });
         let is_copy = publishing && journey.due.is_some() && journey.due == self.copy_due;
-        let survives = is_copy || journey.replay > self.journey.replay;
+        // A letter may be of this one's own death, which its end does not undo; or this one may turn out to be settled.
+        let survives = is_copy || died_at.is_some() || journey.replay > self.journey.replay;
         self.is_orphan &= survives;
         if survives { &mut self.survivors } else { &mut self.twins }.push(tag);
     }
@@ -136,8 +182,10 @@ impl Held {
         [self.event_id.fingerprint(), self.former_id]
     }
 
-    /// Whether it stands for its alert key: a replay goes round the window, and so claims no key.
+    /// Whether it stands for its alert key: a replay goes round the window, and so claims no key. What may be a dead letter
+    /// that was put back does not before the ledger has said whether it is.
     pub(super) fn claims_alert_key(&self) -> bool {
-        matches!(self.fate, Fate::Deliver(_)) && self.journey.replay.is_none()
+        let may_be_put_back = self.message.arrival.died_at.is_some();
+        matches!(self.fate, Fate::Deliver(_)) && self.journey.replay.is_none() && !may_be_put_back
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::admission::{Admission, admit};
 use crate::alert::{alert_key, told_key};
+use crate::connector::Connector;
 use crate::dead::Reason;
 use crate::event::{self, Severity};
 use crate::fingerprint::Fingerprint;
@@ -30,7 +31,7 @@ impl Owner {
         };
         if let Some(first) = self.by_event.get(&held.event_id.fingerprint()) {
             let first = self.held.get_mut(first).expect("by_event names only what is held");
-            first.joined_by(tag, &held.journey);
+            first.joined_by(tag, &held.journey, held.message.arrival.died_at);
             return;
         }
         self.by_event.insert(held.event_id.fingerprint(), tag);
@@ -51,21 +52,29 @@ impl Owner {
     /// Reads and routes a message; none: it is not for this connector.
     fn read(&self, message: Message, now: UnixMillis) -> Option<Held> {
         let mut journey = Journey::read(&message.headers);
+        if let Some(other) = self.astray(&journey) {
+            return Some(astray(message, journey, other, now));
+        }
+        let is_letter = journey.death.is_some();
+        journey = journey.put_back(now).unwrap_or(journey);
         let seen = journey.since.map_or(now, |since| since.min(now));
         let accepted = self.accepted(&journey, &message, seen, now);
         journey.since = Some(seen);
-        let is_put_back = journey.addressed_to.as_ref() == Some(&self.settings.connector);
-        let event = event::read(&message.body);
+        let is_put_back = is_letter || journey.addressed_to.as_ref() == Some(&self.settings.connector);
+        let event = match &message.flaw {
+            Some(flaw) => Err(flaw.clone()),
+            None => event::read(&message.body).map_err(|bad| bad.to_string()),
+        };
         let severity = event.as_ref().map_or_else(|_| Severity::default(), |event| event.severity);
         let (event_id, former_id, alert_key, fate) = match event {
-            Err(bad) => {
+            Err(detail) => {
                 if !is_put_back && !self.settings.routing.keeps_invalid(&self.settings.connector) {
                     return None;
                 }
                 // Its message id may come again with a body that is put right, so the body tells them apart.
                 let id = message.message_id.as_deref().unwrap_or_default();
                 let name = Fingerprint::of([b"invalid".as_slice(), id.as_bytes(), &message.body]);
-                let fate = Fate::Die { reason: Reason::Invalid, detail: bad.to_string() };
+                let fate = Fate::Die { reason: Reason::Invalid, detail };
                 (EventId::Hashed(name), name, name, fate)
             }
             Ok(event) => {
@@ -82,29 +91,18 @@ impl Owner {
             }
         };
         Some(Held {
-            message,
-            journey,
-            event_id,
             former_id,
-            alert_key,
             severity,
             since: self.by_this_clock(seen, now),
             accepted: self.by_this_clock(accepted, now),
-            held_since: now,
-            fate,
-            stage: Stage::Looking,
-            copy_due: None,
-            due_before: None,
-            admitted: false,
-            claim_in_ledger: None,
-            is_orphan: false,
-            twins: Vec::new(),
-            survivors: Vec::new(),
-            followers: Vec::new(),
-            repeats: 0,
-            unconfirmed: 0,
-            publish_after: now,
+            ..Held::new(message, journey, event_id, alert_key, fate, now)
         })
+    }
+
+    /// The other connector that a dead letter belongs to, if somebody put it into this one's queue.
+    fn astray(&self, journey: &Journey) -> Option<Connector> {
+        let connector = journey.death.as_ref()?.replay_to()?;
+        (*connector != self.settings.connector).then(|| connector.clone())
     }
 
     /// When a message was accepted into the queue: as its stamp says, unless that can't be. A replay begins anew.
@@ -182,7 +180,20 @@ impl Owner {
             |last: &Record| own.contains(&last.event) && matches!(last.state, State::InFlight { .. });
         let claim = looked.by_alert.iter().find(|(_, record)| is_own_claim(record));
         held.claim_in_ledger = claim.map(|(key, _)| *key);
-        let admission = admit(own, held.journey.replay, looked, self.settings.window, now);
+        let (arrival, replay) = (held.message.arrival, held.journey.replay);
+        let admission = admit(own, replay, arrival, looked, self.settings.window, now);
+        if let Admission::PutBack(mark) = admission {
+            held.begin_anew(mark, now);
+            if self.by_alert.get(&held.told_key()) == Some(&tag) {
+                self.by_alert.remove(&held.told_key());
+            }
+        } else if arrival.died_at.is_some() {
+            // It says that it is a dead letter, and it is none here: it counts as any other.
+            held.message.arrival.died_at = None;
+            if held.claims_alert_key() && admission != Admission::Settled {
+                return self.consider(tag, now, steps);
+            }
+        }
         match (admission, &held.fate) {
             (Admission::Settled, _) => self.finish(tag, Ending::Duplicate, now, steps),
             (Admission::Repeat(told), Fate::Deliver(_)) => {
@@ -191,13 +202,15 @@ impl Owner {
                 *latest = now;
                 self.suppress(tag, now, steps);
             }
-            (Admission::Ours, Fate::Deliver(_)) => {
+            (Admission::Ours | Admission::PutBack(_), Fate::Deliver(_)) => {
                 held.admitted = true;
                 let due = held.journey.due.filter(|due| now < *due);
                 self.wait(tag, due);
                 self.outrank(tag, now, steps);
             }
-            (Admission::Ours | Admission::Repeat(_), Fate::Die { .. }) => self.publish_dead(tag, now, steps),
+            (Admission::Ours | Admission::PutBack(_) | Admission::Repeat(_), Fate::Die { .. }) => {
+                self.publish_dead(tag, now, steps);
+            }
         }
         followers.into_iter().for_each(|follower| self.consider(follower, now, steps));
     }
@@ -236,4 +249,18 @@ impl Owner {
             None => self.ready.push_back(tag),
         }
     }
+}
+
+/// Another connector's dead letter: it becomes one again, under a name of its own, so that nothing that is known of the
+/// event here has to do with it.
+fn astray(message: Message, mut journey: Journey, connector: Connector, now: UnixMillis) -> Held {
+    let put_back = journey.put_back(now);
+    journey.replay = put_back.and_then(|put_back| put_back.replay);
+    let (reason, detail) =
+        journey.death.take().map_or((Reason::Unrouted, String::new()), |death| (death.reason, death.detail));
+    let id = message.message_id.as_deref().unwrap_or_default();
+    let name =
+        Fingerprint::of([b"astray".as_slice(), connector.as_str().as_bytes(), id.as_bytes(), &message.body]);
+    let held = Held::new(message, journey, EventId::Hashed(name), name, Fate::Die { reason, detail }, now);
+    Held { astray: Some(connector), ..held }
 }

@@ -132,12 +132,10 @@ impl Owner {
             }
             Stage::PublishingDead => {
                 let Fate::Die { reason, .. } = held.fate else { return };
-                let happening = Happening::Died {
-                    event: held.event_id.fingerprint(),
-                    replay: held.journey.replay,
-                    at: now,
-                    reason,
-                };
+                // As the letter says it, so that it can be told from one of another death.
+                let at = held.journey.death.as_ref().and_then(|death| death.at).unwrap_or(now);
+                let (event, replay) = (held.event_id.fingerprint(), held.journey.replay);
+                let happening = Happening::Died { event, replay, at, reason };
                 self.set_stage(tag, Stage::RecordingDeath);
                 let keep = self.kept(tag);
                 let changes = self.changes(tag, &happening, keep, keep);

@@ -5,6 +5,7 @@ mod large;
 mod overrides;
 mod paced;
 mod repeats;
+mod returned;
 mod severities;
 mod stamps;
 mod told;

@@ -26,6 +26,7 @@ async fn an_event_reaches_every_connector_whole() {
         published_at: Some(UnixMillis(1_700_000_000_123)),
         routing_key: String::new(),
         headers,
+        ..Message::default()
     };
     queue.outlet().publish(events(), sent.clone()).await.unwrap();
     for name in ["payments", "sre"] {

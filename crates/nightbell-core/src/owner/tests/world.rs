@@ -8,6 +8,7 @@ use super::super::*;
 use super::{graded, settings};
 use crate::alert::{alert_key, told_key};
 use crate::event::{self, Severity};
+use crate::journey::Journey;
 use crate::message::EventId;
 use crate::record::{Record, RecordKey, State};
 
@@ -118,7 +119,9 @@ impl World {
         };
         let kept = match ending {
             Ending::Delivered { .. } => delivered(event_key),
-            Ending::Dead(_) => buried && matches!(state(event_key), Some(State::Dead { .. })),
+            Ending::Dead(_) => {
+                (buried || elsewhere()) && matches!(state(event_key), Some(State::Dead { .. }))
+            }
             Ending::Retried | Ending::Parked => copied,
             Ending::Duplicate => {
                 delivered(event_key)
@@ -161,9 +164,30 @@ impl World {
         self.tell(Input::Received { tag, message });
     }
 
+    /// An operator moves a dead letter by the queue's own tools: into the owner's queue as it is, or as a publisher's
+    /// message. (One without any headers is known by its first delivery alone: if a worker ends with that in hand, nobody can
+    /// tell it from the copy that died.)
+    fn put_back(&mut self, x: u8) {
+        if self.dead.is_empty() {
+            return;
+        }
+        let mut letter = self.dead.remove(usize::from(x) % self.dead.len());
+        let died_at = Journey::read(&letter.headers).death.and_then(|death| death.at);
+        letter.arrival.is_first = true;
+        if !x.is_multiple_of(3) {
+            letter.headers.clear();
+        }
+        letter.arrival.died_at = died_at;
+        self.queue.push(letter);
+    }
+
     fn lose(&mut self) {
         let unacked = std::mem::take(&mut self.unacked);
-        self.queue.extend(unacked.into_values());
+        let again = |mut message: Message| {
+            message.arrival.is_first = false;
+            message
+        };
+        self.queue.extend(unacked.into_values().map(again));
         self.tell(Input::Lost);
     }
 
@@ -228,7 +252,8 @@ impl World {
     }
 
     fn act(&mut self, op: u8, x: u8) {
-        match op % 10 {
+        match op % 11 {
+            10 => self.put_back(x),
             0 | 1 => self.publish(x),
             2..=4 => self.deliver(),
             5..=7 => self.answer(usize::from(x), x / 3),
