@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nightbell_core::message::Message;
 use nightbell_core::ports::{Destination, Outlet, PublishError};
-use nightbell_http::{Face, Ingest, LedgerStatus, QueueStatus, Status, install_recorder, serve};
+use nightbell_http::{Face, Ingest, LedgerStatus, Listener, QueueStatus, Status, install_recorder, serve};
 use nightbell_worker::SystemClock;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
@@ -36,10 +36,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         nightbell_trace::Tracer::off(),
     ));
     let admin_token = admin_token.map(SecretString::from);
-    let face = Face { metrics, status: Arc::new(status), admin_token, ingest, admin: None, queue: None };
+    let status = Arc::new(status);
+    let (is_local, key) = (true, None);
+    let face = Face { metrics, status, admin_token, ingest, admin: None, is_local, queue: None, key };
     let listener = TcpListener::bind(at).await?;
     eprintln!("listening at {}", listener.local_addr()?);
-    serve(listener, face, CancellationToken::new()).await;
+    serve(Listener::new(listener, 1024), face, CancellationToken::new()).await;
     Ok(())
 }
 
