@@ -12,6 +12,9 @@ use rustls::{AlertDescription, CertificateError, OtherError, PeerIncompatible};
 /// RFC 9110 15.5.8.
 const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 
+/// The words for a proxy that opened no tunnel and did not ask for a password.
+pub(crate) const NO_TUNNEL: &str = "it opened no tunnel";
+
 const CLOSED_EARLY: &str = "connection closed before the whole answer";
 
 /// What a failed request came to. reqwest's own text names the URL and hides the cause, so neither it nor any text of
@@ -61,7 +64,7 @@ fn tunnel(error: &reqwest::Error) -> Option<Outcome> {
     while let Some(link) = error {
         match link.to_string().as_str() {
             "tunnel error: proxy authorization required" => return Some(REFUSED),
-            "tunnel error: unsuccessful" => return Some(unavailable("it opened no tunnel".into())),
+            "tunnel error: unsuccessful" => return Some(unavailable(NO_TUNNEL.into())),
             "tunnel error: unexpected end of file" => return Some(unavailable(CLOSED_EARLY.into())),
             _ => error = link.source(),
         }

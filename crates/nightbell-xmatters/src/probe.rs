@@ -168,6 +168,17 @@ pub async fn certificate_end(
     Ok(first)
 }
 
+/// What a proxy says instead of opening a tunnel to a destination's servers; none: it opens them, or could not be asked.
+pub(crate) async fn refused_tunnel(settings: &DestinationSettings) -> Option<String> {
+    for (endpoint, way) in ways(settings).ok()? {
+        let (probe, _) = way.walk(endpoint, settings.connect_timeout).await;
+        if let Some(Obstacle::Tunnel { said, .. }) = probe.obstacle {
+            return Some(said);
+        }
+    }
+    None
+}
+
 /// The ways to a destination's servers.
 fn ways(settings: &DestinationSettings) -> Result<Vec<(Endpoint, Way)>, SetupError> {
     let trigger = target::trigger(settings)?;

@@ -14,9 +14,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::basic::{BadBasic, basic};
 use crate::classify::{Answer, classify};
-use crate::fault::unavailable;
+use crate::fault::{NO_TUNNEL, unavailable};
 use crate::hosts::AllowedHosts;
 use crate::oauth::{Token, Tokens};
+use crate::probe::refused_tunnel;
 use crate::proxy::Via;
 use crate::render::render;
 use crate::route::{Route, start_of_body};
@@ -93,7 +94,10 @@ impl<C: Clock> Xmatters<C> {
 impl<C: Clock> Sender for Xmatters<C> {
     fn send(&self, alert: Alert) -> impl Future<Output = Outcome> + Send + 'static {
         let shared = Arc::clone(&self.shared);
-        async move { shared.attempt(&alert).await }
+        async move {
+            let outcome = shared.attempt(&alert).await;
+            shared.explained(outcome).await
+        }
     }
 }
 
@@ -104,6 +108,24 @@ impl<C> fmt::Debug for Xmatters<C> {
 }
 
 impl<C: Clock> Shared<C> {
+    /// The same outcome, with the proxy's own status where it opened no tunnel: reqwest does not tell it, so that the proxy
+    /// is asked once more.
+    async fn explained(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Unavailable { detail, retry_after } if detail.ends_with(NO_TUNNEL) => {
+                let said = refused_tunnel(&self.settings).await;
+                let said = said.map_or(String::new(), |said| format!("; {said}"));
+                Outcome::Unavailable { detail: detail + &said, retry_after }
+            }
+            Outcome::Unavailable { .. }
+            | Outcome::Unauthorized { .. }
+            | Outcome::TimedOut
+            | Outcome::Accepted { .. }
+            | Outcome::Throttled { .. }
+            | Outcome::Refused { .. } => outcome,
+        }
+    }
+
     async fn attempt(&self, alert: &Alert) -> Outcome {
         let (body, trace) = (render(alert, &self.settings), alert.trace);
         match &self.tokens {

@@ -103,13 +103,15 @@ async fn a_proxy_that_is_down_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_opens_no_tunnel_is_unavailable() {
-    let site = Site::start(false, false).await;
-    site.proxy.answer_with(Some(503));
-    assert_eq!(
-        site.sent(bare(site.proxy.url())).await,
-        unavailable("through the proxy: it opened no tunnel")
-    );
+async fn a_proxy_that_opens_no_tunnel_is_unavailable_and_its_status_is_told() {
+    for secure_proxy in [false, true] {
+        let site = Site::start(false, secure_proxy).await;
+        for status in [403, 503] {
+            site.proxy.answer_with(Some(status));
+            let want = format!("through the proxy: it opened no tunnel; it answered {status}");
+            assert_eq!(site.sent(bare(site.proxy.url())).await, unavailable(&want));
+        }
+    }
 }
 
 #[tokio::test]
