@@ -93,6 +93,7 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
     facts![
         delivery::an_invalid_message_is_kept_with_its_error,
         delivery::an_unrouted_event_is_kept,
+        operators::no_log_level_shows_a_secret,
         operators::an_unrouted_event_is_replayed_to_the_connectors_that_are_there_now,
         operators::status_and_check_say_what_is_there,
         producers::publish_gives_up_with_69_when_the_broker_is_down,

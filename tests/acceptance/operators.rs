@@ -193,6 +193,45 @@ pub(crate) async fn no_secret_shows_anywhere(url: String) -> Result<()> {
     site.close().await
 }
 
+pub(crate) async fn no_log_level_shows_a_secret(url: String) -> Result<()> {
+    let libraries = "lapin=trace,lapin::io_loop=trace,amq_protocol=trace,amq_protocol_types=trace,tcp_stream=trace,\
+                     reqwest::connect=trace,hyper=trace,hyper_util::client=trace,h2=trace,rustls=trace,sled=trace,redb=trace";
+    for level in ["trace", "lapin::io_loop=trace", libraries, "[io_loop]=trace", "off,[{}]=trace"] {
+        let site = Site::new(&url).await?;
+        site.fake.set_default(Answer::status(400));
+        let mut worker = site.start_in(&[("NIGHTBELL_LOG", level)], &[])?;
+        site.is_ready().await?;
+        site.publish(&ids("level", 1)).await?;
+        dead(&site, 1).await?;
+        let mut all = String::new();
+        for command in [
+            &["check", "--online"][..],
+            &["status"],
+            &["dead", "show", "0"],
+            &["connectors", "test", CONNECTOR],
+            &["publish", "--project", "shop", "--test", "buys"],
+            &["dead", "replay", "--dry-run"],
+        ] {
+            let ended = site.nightbell(&[&["--log", level], command].concat()).await?;
+            all += &(ended.stdout + &ended.stderr);
+        }
+        worker.signal(Signal::TERM)?;
+        worker.ended().await?;
+        all += &worker.log()?;
+        let basic = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, format!("{USER}:{PASSWORD}"));
+        // lapin shows the bytes of its login one by one.
+        let login = "0, 103, 117, 101, 115, 116, 0, 103, 117";
+        let path = "/api/integration/1/functions/";
+        for secret in [PASSWORD, &basic, path, "guest:guest", "\\0guest", "\\u{0}guest", "\0guest", login] {
+            if let Some(line) = all.lines().find(|line| line.contains(secret)) {
+                anyhow::bail!("`{secret}` shows with {level} in: {line}");
+            }
+        }
+        site.close().await?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn status_and_check_say_what_is_there(url: String) -> Result<()> {
     let site = Site::new(&url).await?;
     let ended = site.nightbell(&["check", "--online"]).await?;

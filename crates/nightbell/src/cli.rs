@@ -25,7 +25,7 @@ pub struct Cli {
     pub log_format: LogFormat,
 
     /// What is logged: error, warn, info, debug, trace, or a filter such as `nightbell_amqp=debug`. By default info; for
-    /// the demo nothing.
+    /// the demo nothing. Libraries warn at most, since their finer lines hold secrets.
     #[arg(long, global = true, value_name = "LEVEL", env = "NIGHTBELL_LOG")]
     pub log: Option<String>,
 
