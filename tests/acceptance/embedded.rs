@@ -196,3 +196,17 @@ pub(crate) async fn a_full_disk_refuses_what_it_can_not_keep(_: String) -> Resul
     drop(worker);
     Ok(())
 }
+
+pub(crate) async fn a_queue_file_without_bytes_is_said(_: String) -> Result<()> {
+    let site = Site::new(EMBEDDED).await?;
+    let file = site.folder().join("data").join("queue.redb");
+    std::fs::create_dir_all(site.folder().join("data"))?;
+    std::fs::write(&file, b"")?;
+    let worker = site.worker().await?;
+    let log = worker.log()?;
+    let said = log.lines().filter(|line| line.contains("WARN") && line.contains("has no bytes")).count();
+    ensure!(said == 1 && log.contains("queue.redb"), "{log}");
+    ensure!(worker.terminate().await?.success());
+    ensure!(!site.nightbell(&["dead", "list"]).await?.stderr.contains("has no bytes"), "it is a queue now");
+    Ok(())
+}

@@ -184,6 +184,7 @@ fn as_it_is_shipped() -> Vec<(&'static str, Test)> {
         embedded::a_drain_moves_all_that_waits_and_the_dead_letters,
         embedded::a_drain_keeps_what_waits_for_a_connector_that_is_gone_as_dead_letters,
         embedded::status_and_check_say_what_is_in_the_file,
+        embedded::a_queue_file_without_bytes_is_said,
         embedded::a_full_disk_refuses_what_it_can_not_keep,
         private::data_dir_and_all_in_it_are_for_their_owner_alone_whatever_the_umask,
         private::a_wide_data_dir_and_a_readable_configuration_are_warned_of,

@@ -18,7 +18,7 @@ use crate::keys::{self, ENTRIES, FACTS, FORMAT, MESSAGES, in_use, read_in_use};
 use crate::limits::{CACHE_BYTES, COMPACT_FILE_BYTES_MIN, COMPACT_USED_BYTES_MAX};
 use crate::memory::{Change, Memory, Now};
 use crate::queue::Slot;
-use crate::telemetry::{Compacted, EntriesKept, NotClosed};
+use crate::telemetry::{Compacted, EntriesKept, NotClosed, WasEmpty};
 use crate::timeline::Moment;
 
 /// The format of the tables that this version reads and writes.
@@ -98,6 +98,9 @@ pub(crate) fn compact(db: &mut Database, path: &Path, memory: &Memory) -> Result
 
 fn read(path: &Path, wall: UnixMillis) -> Result<Opened, OpenError> {
     let damage = |error| OpenError::of(error, path);
+    if fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+        WasEmpty(path).emit();
+    }
     let db = Builder::new().set_cache_size(CACHE_BYTES).create(path);
     let mut db = db.map_err(|error| damage(error.into()))?;
     let found = facts(&db).map_err(damage)?;

@@ -49,6 +49,19 @@ impl Gauges {
     }
 }
 
+/// The queue's file was there, and empty.
+pub(crate) struct WasEmpty<'a>(pub(crate) &'a Path);
+
+impl WasEmpty<'_> {
+    pub(crate) fn emit(&self) {
+        tracing::warn!(
+            path = %self.0.display(),
+            "the queue's file is there and has no bytes: whatever it held is gone; a new queue is begun in it. If alerts \
+             waited in it, stop and restore it from a backup"
+        );
+    }
+}
+
 /// The queue failed for good.
 pub(crate) struct Failed<'a>(pub(crate) &'a str);
 
