@@ -22,8 +22,10 @@ pub(crate) fn unrouted(message: &mut Message, connector: Option<Connector>, at: 
 
 /// Marks a message that came back too often.
 pub(crate) fn delivery_limit(message: &mut Message, connector: Connector, at: UnixMillis) {
-    let detail =
-        format!("workers ended too often while they held it; taken from the queue of connector {connector}");
+    let detail = format!(
+        "workers ended too often while they held it, and may have sent it each time; taken from the queue of connector \
+         {connector}"
+    );
     let death = Death { connector: Some(connector), reason: Reason::DeliveryLimit, detail, at: Some(at) };
     mark(message, death);
 }

@@ -67,16 +67,18 @@ impl Letter {
     #[must_use]
     pub fn replayed(&self, replay: UnixMillis) -> Message {
         let later = self.journey.replay.map(|before| before.after(Duration::from_millis(1)));
-        let journey = Journey {
-            since: Some(replay),
-            replay: later.max(Some(replay)).min(Some(REPLAY_MAX)),
-            addressed_to: self.death.replay_to().cloned(),
-            history: self.journey.history.clone(),
-            ..Journey::default()
-        };
+        let mark = later.max(Some(replay)).unwrap_or(replay).min(REPLAY_MAX);
+        let addressed_to = self.death.replay_to().cloned();
         let mut message = self.message.clone();
+        let journey = Journey { addressed_to, ..self.journey.anew(mark, replay) };
         journey.write(&mut message.headers);
         message
+    }
+
+    /// How many POSTs were made; none where nobody knows. A worker that ended with an alert in hand may have sent it, and
+    /// wrote nothing down.
+    fn attempts(&self) -> Option<u32> {
+        (self.death.reason != Reason::DeliveryLimit).then_some(self.journey.attempts)
     }
 
     fn summary(&self) -> Value {
@@ -88,7 +90,7 @@ impl Letter {
             "detail": self.death.detail,
             "died_at": time(self.death.at),
             "accepted_at": time(self.journey.since.or(self.message.published_at)),
-            "attempts": self.journey.attempts,
+            "attempts": self.attempts(),
             "project": self.project(),
             "test": self.test(),
             "event_id": self.event.as_ref().and_then(|event| event.id.as_ref()).or(self.message.message_id.as_ref()),
@@ -134,7 +136,7 @@ pub fn row(letter: &Value) -> [String; 8] {
         cut("connector", 40),
         cut("reason", 40),
         cut("died_at", 40),
-        letter["attempts"].to_string(),
+        letter["attempts"].as_u64().map_or("unknown".to_owned(), |count| count.to_string()),
         cut("project", 40),
         cut("test", 40),
         cut("detail", DETAIL_CHARS),
@@ -248,6 +250,17 @@ mod tests {
         check(Selector { id: vec![letter().id.to_string()[..6].to_uppercase()], ..any() }, true);
         check(Selector { id: vec!["zz".into()], ..any() }, false);
         check(Selector { reason: Some(Reason::Refused), project: Some("web".into()), ..any() }, false);
+    }
+
+    #[test]
+    fn nobody_knows_the_attempts_of_a_letter_by_the_delivery_limit() {
+        let attempts = |reason| {
+            let mut letter = letter();
+            letter.death.reason = reason;
+            (letter.whole()["attempts"].clone(), row(&letter.whole())[4].clone())
+        };
+        assert_eq!(attempts(Reason::Refused), (json!(3), "3".into()));
+        assert_eq!(attempts(Reason::DeliveryLimit), (Value::Null, "unknown".into()));
     }
 
     #[test]

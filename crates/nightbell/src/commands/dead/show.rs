@@ -116,6 +116,7 @@ fn text(letter: &Value) -> String {
         "routing_key",
     ] {
         let value = match &letter[field] {
+            Value::Null if field == "attempts" => "unknown".to_owned(),
             Value::Null => continue,
             Value::String(text) => one_line(text, 2_000),
             other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
