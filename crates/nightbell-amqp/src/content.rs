@@ -9,7 +9,7 @@ use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::journey;
 
 use crate::limits::{HEADERS_MAX, NESTING_MAX, SHORT_BYTES_MAX, X_DEATH_BYTES_MAX};
-use crate::message::{FLAW, LEFT_OUT, MESSAGE_ID, PUBLISHED_AT, ROUTING_KEY};
+use crate::message::{FLAW, LEFT_OUT, MESSAGE_ID, PUBLISHED_AT, ROUTING_KEY, is_brokers_own};
 
 /// The broker's record of the times it dead-lettered a message: the one header with an inner table that is read.
 pub(crate) const X_DEATH: &str = "x-death";
@@ -124,7 +124,8 @@ struct Sifted {
 
 impl Sifted {
     fn take(&mut self, Entry { name, value }: &Entry<'_>, most: usize) {
-        if [FLAW, LEFT_OUT].contains(&&**name) {
+        let is_unread = is_brokers_own(name) && name != X_DEATH;
+        if is_unread || [FLAW, LEFT_OUT].contains(&&**name) {
             return;
         }
         if matches!(value[0], b'A' | b'F') {

@@ -206,7 +206,7 @@ fn take_number(headers: &mut Headers, name: &str) -> Option<u64> {
     }
 }
 
-fn is_brokers_own(name: &str) -> bool {
+pub(crate) fn is_brokers_own(name: &str) -> bool {
     BROKERS_OWN.contains(&name) || BROKERS_OWN_STARTS.iter().any(|start| name.starts_with(start))
 }
 
