@@ -169,9 +169,9 @@ pub async fn certificate_end(
 }
 
 /// What a proxy says instead of opening a tunnel to a destination's servers; none: it opens them, or could not be asked.
-pub(crate) async fn refused_tunnel(settings: &DestinationSettings) -> Option<String> {
+pub(crate) async fn refused_tunnel(settings: &DestinationSettings, clock: &impl Clock) -> Option<String> {
     for (endpoint, way) in ways(settings).ok()? {
-        let (probe, _) = way.walk(endpoint, settings.connect_timeout).await;
+        let (probe, _) = way.walk(endpoint, settings.connect_timeout, clock).await;
         if let Some(Obstacle::Tunnel { said, .. }) = probe.obstacle {
             return Some(said);
         }

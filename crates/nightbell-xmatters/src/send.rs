@@ -113,7 +113,7 @@ impl<C: Clock> Shared<C> {
     async fn explained(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Unavailable { detail, retry_after } if detail.ends_with(NO_TUNNEL) => {
-                let said = refused_tunnel(&self.settings).await;
+                let said = refused_tunnel(&self.settings, &self.clock).await;
                 let said = said.map_or(String::new(), |said| format!("; {said}"));
                 Outcome::Unavailable { detail: detail + &said, retry_after }
             }
