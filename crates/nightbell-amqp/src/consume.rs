@@ -11,6 +11,8 @@ use lapin::{Channel, Consumer};
 use nightbell_core::connector::Connector;
 use nightbell_core::message::Message;
 use nightbell_core::ports::{Incoming, Subscription};
+use nightbell_core::sparing::Sparing;
+use nightbell_core::time::{UnixMillis, millis};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -74,6 +76,7 @@ struct Session {
     prefetch: u16,
     desk: Arc<Desk>,
     began: Instant,
+    left_out_said: Sparing,
 }
 
 /// Why a session ended.
@@ -175,7 +178,11 @@ impl Session {
                     Some(Ok(mut delivery)) => {
                         watchdog.arrived();
                         let settler = self.desk.settler(delivery.acker.clone(), delivery.delivery_tag);
-                        return Ok((read(&self.names, &mut delivery), settler));
+                        let (message, left_out) = read(&self.names, &mut delivery);
+                        if let Some(left_out) = left_out {
+                            self.tell_left_out(&message, left_out);
+                        }
+                        return Ok((message, settler));
                     }
                     Some(Err(error)) => return Err(Loss::Failed(in_full(&error))),
                     None => {
@@ -221,6 +228,15 @@ impl Session {
         };
         if timeout(CLOSE_WAIT_MAX, farewell).await.is_err() {
             self.live.give_up("the broker did not answer a farewell".to_owned());
+        }
+    }
+
+    /// Says that headers of a message were left out; whoever publishes decides how often that is.
+    fn tell_left_out(&mut self, message: &Message, left_out: u64) {
+        if let Some(unsaid) = self.left_out_said.say(UnixMillis(millis(self.began.elapsed()))) {
+            let (id, key) = (message.message_id.as_deref(), &message.routing_key);
+            let unsaid = (unsaid > 0).then_some(unsaid);
+            tracing::warn!(message_id = id, %key, left_out, unsaid, "headers of a message were left out, for it has too many");
         }
     }
 }
@@ -283,7 +299,18 @@ impl Builder {
         let desk = Desk::open(&channel, prefetch);
         let (live, link) = (Arc::clone(live), Arc::clone(&self.link));
         let (connector, names) = (self.connector.clone(), self.names.clone());
-        Ok(Session { live, channel, consumer, connector, names, link, prefetch, desk, began: Instant::now() })
+        Ok(Session {
+            live,
+            channel,
+            consumer,
+            connector,
+            names,
+            link,
+            prefetch,
+            desk,
+            began: Instant::now(),
+            left_out_said: Sparing::default(),
+        })
     }
 
     async fn failed(&mut self, live: &Live, error: &AmqpError) {

@@ -91,6 +91,9 @@ pub(crate) const PROBE_WAIT_MAX: Duration = Duration::from_secs(15);
 /// The most bytes of headers that are published: all properties of a message share one frame of 128 KiB.
 pub const HEADERS_BYTES_MAX: usize = 100 * 1024;
 
+/// The most bytes of headers that are read. It leaves room for ours, so that none has to be dropped when it is published again.
+pub(crate) const HEADERS_READ_BYTES_MAX: usize = 64 * 1024;
+
 /// The most headers of a message that are read, counted before its publisher's own: those of ours, of the trace, and of the
 /// broker come first. The others are left out: they are no part of an event.
 pub(crate) const HEADERS_MAX: usize = 256;

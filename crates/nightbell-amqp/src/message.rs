@@ -38,10 +38,10 @@ const BROKERS_OWN: [&str; 5] = ["x-death", "x-delivery-count", "x-acquired-count
 /// The starts of such headers.
 const BROKERS_OWN_STARTS: [&str; 2] = ["x-first-death-", "x-last-death-"];
 
-/// Reads a delivery of a connector's queue. It takes the body out of it; whatever has no place in a [`Message`] is left
-/// behind.
-pub(crate) fn read(names: &Names, delivery: &mut Delivery) -> Message {
-    let mut message = read_all(delivery);
+/// Reads a delivery of a connector's queue, and gives how many headers were left out, if it has too many. It takes the body
+/// out of it; whatever has no place in a [`Message`] is left behind.
+pub(crate) fn read(names: &Names, delivery: &mut Delivery) -> (Message, Option<u64>) {
+    let (mut message, left_out) = read_all(delivery);
     let table = delivery.properties.headers().as_ref();
     let by_the_broker = death::in_a_connectors_queue(names, table);
     let mut journey = Journey::read(&message.headers);
@@ -58,12 +58,12 @@ pub(crate) fn read(names: &Names, delivery: &mut Delivery) -> Message {
         journey.death = Some(death);
         journey.write(&mut message.headers);
     }
-    message
+    (message, left_out)
 }
 
 /// Reads a delivery of the dead queue.
 pub(crate) fn read_letter(names: &Names, delivery: &mut Delivery) -> (Message, Death) {
-    let mut message = read_all(delivery);
+    let (mut message, _) = read_all(delivery);
     let table = delivery.properties.headers().as_ref();
     if !death::is_ours(names, delivery.exchange.as_str(), table) {
         journey::strip(&mut message.headers);
@@ -72,25 +72,21 @@ pub(crate) fn read_letter(names: &Names, delivery: &mut Delivery) -> (Message, D
     (message, death)
 }
 
-fn read_all(delivery: &mut Delivery) -> Message {
+fn read_all(delivery: &mut Delivery) -> (Message, Option<u64>) {
     let properties = &delivery.properties;
     let mut headers = read_headers(properties.headers().as_ref());
     let published_at = take_number(&mut headers, PUBLISHED_AT)
         .map(UnixMillis)
         .or_else(|| properties.timestamp().and_then(read_timestamp));
     let text = |field: &Option<ShortString>| field.as_ref().map(ToString::to_string);
-    if let Some(left_out) = take_number(&mut headers, LEFT_OUT) {
-        let (id, key) = (properties.message_id(), &delivery.routing_key);
-        let id = id.as_ref().map(ShortString::as_str);
-        tracing::warn!(message_id = id, %key, left_out, "headers of a message were left out, for it has too many");
-    }
     let came = Bytes::from(std::mem::take(&mut delivery.data));
     let encoding = properties.content_encoding().as_ref().map(ShortString::as_str);
     let (body, too_packed) = match packed::unpacked(encoding, &came) {
         Ok(body) => (body.unwrap_or(came), None),
         Err(flaw) => (came, Some(flaw)),
     };
-    Message {
+    let left_out = take_number(&mut headers, LEFT_OUT);
+    let message = Message {
         flaw: take_text(&mut headers, FLAW).or(too_packed),
         message_id: take_text(&mut headers, MESSAGE_ID).or_else(|| text(properties.message_id())),
         content_type: text(properties.content_type()),
@@ -102,7 +98,8 @@ fn read_all(delivery: &mut Delivery) -> Message {
         headers,
         body,
         arrival: Arrival::default(),
-    }
+    };
+    (message, left_out)
 }
 
 /// Whether a message keeps its own routing key when it is published, or gets one that brings it somewhere.
@@ -272,7 +269,7 @@ mod tests {
     fn delivered(properties: BasicProperties) -> Message {
         let mut delivery = Delivery::mock(1, "".into(), "8.sre".into(), false, b"{}".to_vec());
         delivery.properties = properties;
-        read_all(&mut delivery)
+        read_all(&mut delivery).0
     }
 
     fn message() -> Message {
@@ -310,7 +307,7 @@ mod tests {
             journey.into_iter().for_each(|journey| journey.write(&mut headers));
             let mut delivery = Delivery::mock(1, exchange.into(), "k".into(), redelivered, b"{}".to_vec());
             delivery.properties = BasicProperties::default().with_headers(write_headers(&headers));
-            let message = read(&Names::default(), &mut delivery);
+            let (message, _) = read(&Names::default(), &mut delivery);
             let Arrival { is_first, died_at } = message.arrival;
             (is_first, died_at.map(|at| at.0), Journey::read(&message.headers).attempts)
         };

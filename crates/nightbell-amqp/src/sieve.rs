@@ -17,7 +17,7 @@ use futures::io::{AsyncRead, AsyncWrite};
 use lapin::tcp::AsyncTcpStream;
 
 use crate::content::{self, OTHERS_BYTES_MAX};
-use crate::limits::{FRAME_BYTES_MAX, HEADERS_BYTES_MAX};
+use crate::limits::{FRAME_BYTES_MAX, HEADERS_READ_BYTES_MAX};
 
 const METHOD: u8 = 1;
 const HEADER: u8 = 2;
@@ -69,7 +69,7 @@ struct Frames {
 impl Frames {
     fn new(frame_max: Option<u32>) -> Self {
         let (held, sifted) = (Vec::new(), Vec::new());
-        let mut frames = Self { held, passing: 0, sifted, read: 0, room: HEADERS_BYTES_MAX };
+        let mut frames = Self { held, passing: 0, sifted, read: 0, room: HEADERS_READ_BYTES_MAX };
         frames.shrink(frame_max.unwrap_or_default());
         frames
     }
