@@ -57,20 +57,19 @@ const PROPERTIES: [Form; 14] = [
 pub(crate) fn header(payload: &[u8], room: usize) -> Vec<u8> {
     let Some((fixed, properties)) = payload.split_at_checked(12) else { return payload.to_vec() };
     let mut reader = Reader(properties);
-    let read = read_properties(&mut reader, room);
-    let (mut flags, properties) = read.unwrap_or_else(|| {
+    let properties = read_properties(&mut reader, room).unwrap_or_else(|| {
         let mut table = Table::default();
         table.text(FLAW, "its properties can't be read");
-        (HEADERS, vec![(HEADERS, table.finished())])
+        vec![(HEADERS, table.finished())]
     });
-    properties.iter().for_each(|(flag, _)| flags |= flag);
+    let flags = properties.iter().fold(0_u16, |flags, (flag, _)| flags | flag);
     let mut whole = [fixed, &flags.to_be_bytes()].concat();
     properties.iter().for_each(|(_, bytes)| whole.extend_from_slice(bytes));
     whole
 }
 
-/// The flags, and each property's bytes; none if they are not what AMQP allows, which RabbitMQ lets nobody publish.
-fn read_properties(reader: &mut Reader<'_>, room: usize) -> Option<(u16, Vec<(u16, Vec<u8>)>)> {
+/// Each property's flag and its bytes; none if they are not what AMQP allows, which RabbitMQ lets nobody publish.
+fn read_properties(reader: &mut Reader<'_>, room: usize) -> Option<Vec<(u16, Vec<u8>)>> {
     let flags = reader.u16()?;
     if flags & (CLUSTER_ID - 1) != 0 {
         return None;
@@ -88,7 +87,7 @@ fn read_properties(reader: &mut Reader<'_>, room: usize) -> Option<(u16, Vec<(u1
         };
         properties.push((flag, bytes));
     }
-    reader.0.is_empty().then_some((flags, properties))
+    reader.0.is_empty().then_some(properties)
 }
 
 /// A headers table: the broker's and our own headers first, then the publisher's in their order, as far as there is room.

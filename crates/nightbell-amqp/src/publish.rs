@@ -93,7 +93,7 @@ impl AmqpOutlet {
         match verdict {
             Confirmation::Ack(None) => Ok(()),
             Confirmation::Ack(Some(_)) => {
-                shared.missed(&live, &to);
+                shared.missed(&live, to);
                 Err(PublishError::Unroutable)
             }
             Confirmation::Nack(_) => Err(PublishError::Refused),

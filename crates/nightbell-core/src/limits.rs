@@ -33,7 +33,7 @@ pub const CLAIM_SLACK: Duration = Duration::from_secs(900);
 /// The longest reason text kept in a header, in bytes: all headers of a message share one frame of 128 KiB.
 pub const DETAIL_BYTES_MAX: usize = 2048;
 
-/// How much of an event's id a log line or a span shows, in bytes.
+/// How much of an event's id, or of its project, a log line or a span shows, in bytes.
 pub const EVENT_ID_SHOWN_BYTES_MAX: usize = 200;
 
 /// The most attempts that a message's history header remembers; the latest are kept.

@@ -44,6 +44,11 @@ const CERTIFICATE_EXPIRY: &str = "nightbell_tls_certificate_expiry_timestamp_sec
 
 /// Describes every metric, so that each has its help text and unit.
 pub fn describe() {
+    describe_alerts();
+    describe_worker();
+}
+
+fn describe_alerts() {
     describe_counter!(
         "nightbell_events_received_total",
         "Messages that the connector's queue delivered, redeliveries included"
@@ -91,6 +96,9 @@ pub fn describe() {
         "nightbell_clock_skew_total",
         "Events whose time stamp is older than retry.give_up_after, or in the future, and is not believed"
     );
+}
+
+fn describe_worker() {
     describe_gauge!("nightbell_ledger_entries", "Records in the ledger");
     describe_histogram!(
         "nightbell_ledger_commit_duration_seconds",
@@ -407,6 +415,7 @@ impl Meters {
             return;
         }
         self.skew_said = Some(Instant::now());
+        let project = &project[..project.floor_char_boundary(EVENT_ID_SHOWN_BYTES_MAX)];
         let connector = self.connector.as_str();
         match skew {
             Jump::Back(by) => warn!(

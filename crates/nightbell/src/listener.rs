@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_tokens_that_compose_ships_are_known() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/compose/secrets");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/compose/secrets/worker");
         for file in ["admin-token", "ingest-token"] {
             let token = std::fs::read_to_string(folder.join(file)).unwrap();
             assert!(guessable(token.trim()).is_some(), "{file}");

@@ -56,7 +56,7 @@ impl<'s> Token<'s> {
 pub(super) fn tags(source: &str) -> Vec<Tag<'_>> {
     let (mut tags, mut at) = (Vec::new(), 0);
     while let Some(begin) = source[at..].find('{').map(|found| at + found) {
-        let (is_statement, end) = match source[begin..].as_bytes() {
+        let (is_statement, end) = match source.as_bytes()[begin..] {
             [b'{', b'#', ..] => {
                 at = source[begin..].find("#}").map_or(source.len(), |end| begin + end + 2);
                 continue;
