@@ -9,6 +9,7 @@ mod broker;
 mod clock;
 mod destination;
 mod full;
+mod hostile;
 mod kills;
 mod ledger;
 mod poison;
@@ -38,6 +39,7 @@ fn over_both_queues() -> Vec<(&'static str, Test)> {
         bounded::a_flood_of_large_events_stays_within_the_memory,
         bounded::a_connector_that_never_answers_leaves_its_neighbour_alone,
         bounded::a_backlog_is_worked_off_in_bounded_memory,
+        hostile::hostile_publishing_delays_no_good_event,
     ]
     .into()
 }

@@ -18,11 +18,17 @@ pub const CONTENT_ENCODING: u16 = 1 << 14;
 /// See [`CONTENT_TYPE`].
 pub const HEADERS: u16 = 1 << 13;
 /// See [`CONTENT_TYPE`].
+pub const DELIVERY_MODE: u16 = 1 << 12;
+/// See [`CONTENT_TYPE`].
 pub const CORRELATION_ID: u16 = 1 << 10;
 /// See [`CONTENT_TYPE`].
 pub const REPLY_TO: u16 = 1 << 9;
 /// See [`CONTENT_TYPE`].
+pub const EXPIRATION: u16 = 1 << 8;
+/// See [`CONTENT_TYPE`].
 pub const MESSAGE_ID: u16 = 1 << 7;
+/// See [`CONTENT_TYPE`].
+pub const TIMESTAMP: u16 = 1 << 6;
 /// See [`CONTENT_TYPE`].
 pub const TYPE: u16 = 1 << 5;
 /// See [`CONTENT_TYPE`].
@@ -37,43 +43,73 @@ pub struct Raw<'a> {
     pub exchange: &'a str,
     /// Its routing key.
     pub key: &'a [u8],
-    /// One property by its flag, with its bytes as they go over the wire.
+    /// Its properties by their flags, with their bytes as they go over the wire, the highest flag first.
     pub property: Option<(u16, Vec<u8>)>,
     /// Its body.
     pub body: &'a [u8],
 }
 
-/// Publishes as the default user to the default virtual host, and waits until the broker has handled it.
+/// Publishes one message as the default user to the default virtual host, and waits until the broker has handled it.
 ///
 /// # Errors
 /// The broker refused it.
 pub async fn publish(port: u16, raw: Raw<'_>) -> Result<()> {
-    let Raw { exchange, key, property, body } = raw;
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    stream.write_all(b"AMQP\x00\x00\x09\x01").await?;
-    receive(&mut stream).await?;
-    let start_ok =
-        [&[0, 10, 0, 11, 0, 0, 0, 0], &short(b"PLAIN")[..], b"\0\0\0\x0c\0guest\0guest", &short(b"en_US")];
-    send(&mut stream, METHOD, 0, &start_ok.concat()).await?;
-    let tune = receive(&mut stream).await?;
-    // The same limits as the broker's, and no heartbeat.
-    send(&mut stream, METHOD, 0, &[&[0, 10, 0, 31], &tune[4..10], &[0, 0]].concat()).await?;
-    send(&mut stream, METHOD, 0, &[&[0, 10, 0, 40], &short(b"/")[..], &short(b""), &[0]].concat()).await?;
-    receive(&mut stream).await?;
-    send(&mut stream, METHOD, 1, &[0, 20, 0, 10, 0]).await?;
-    receive(&mut stream).await?;
-    let publish = [&[0, 60, 0, 40, 0, 0], &short(exchange.as_bytes())[..], &short(key), &[0]];
-    send(&mut stream, METHOD, 1, &publish.concat()).await?;
-    let (flags, bytes) = property.unwrap_or_default();
-    let size = u64::try_from(body.len())?.to_be_bytes();
-    // Class, weight, body size, flags.
-    send(&mut stream, HEADER, 1, &[&[0, 60, 0, 0], &size[..], &flags.to_be_bytes(), &bytes].concat()).await?;
-    send(&mut stream, BODY, 1, body).await?;
-    // The answer to a close comes after all before it was handled.
-    send(&mut stream, METHOD, 1, &[0, 20, 0, 40, 0, 200, 0, 0, 0, 0, 0]).await?;
-    let answer = receive(&mut stream).await?;
-    ensure!(answer[..4] == [0, 20, 0, 41], "the broker refused the message: {}", answer.escape_ascii());
-    Ok(())
+    Wire::connect(port).await?.publish(raw).await
+}
+
+/// A connection of the default user to the default virtual host.
+#[derive(Debug)]
+pub struct Wire(TcpStream);
+
+impl Wire {
+    /// Connects to a node.
+    ///
+    /// # Errors
+    /// It can't be reached.
+    pub async fn connect(port: u16) -> Result<Self> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(b"AMQP\x00\x00\x09\x01").await?;
+        receive(&mut stream).await?;
+        let start_ok = [
+            &[0, 10, 0, 11, 0, 0, 0, 0],
+            &short(b"PLAIN")[..],
+            b"\0\0\0\x0c\0guest\0guest",
+            &short(b"en_US"),
+        ];
+        send(&mut stream, METHOD, 0, &start_ok.concat()).await?;
+        let tune = receive(&mut stream).await?;
+        // The same limits as the broker's, and no heartbeat.
+        send(&mut stream, METHOD, 0, &[&[0, 10, 0, 31], &tune[4..10], &[0, 0]].concat()).await?;
+        send(&mut stream, METHOD, 0, &[&[0, 10, 0, 40], &short(b"/")[..], &short(b""), &[0]].concat())
+            .await?;
+        receive(&mut stream).await?;
+        Ok(Self(stream))
+    }
+
+    /// Publishes a message, and waits until the broker has handled it.
+    ///
+    /// # Errors
+    /// The broker refused it, and takes no more over this connection.
+    pub async fn publish(&mut self, raw: Raw<'_>) -> Result<()> {
+        let Raw { exchange, key, property, body } = raw;
+        let stream = &mut self.0;
+        send(stream, METHOD, 1, &[0, 20, 0, 10, 0]).await?;
+        receive(stream).await?;
+        let publish = [&[0, 60, 0, 40, 0, 0], &short(exchange.as_bytes())[..], &short(key), &[0]];
+        send(stream, METHOD, 1, &publish.concat()).await?;
+        let (flags, bytes) = property.unwrap_or_default();
+        let size = u64::try_from(body.len())?.to_be_bytes();
+        // Class, weight, body size, flags.
+        send(stream, HEADER, 1, &[&[0, 60, 0, 0], &size[..], &flags.to_be_bytes(), &bytes].concat()).await?;
+        for piece in body.chunks(FRAME_BYTES_MAX - 8) {
+            send(stream, BODY, 1, piece).await?;
+        }
+        // The answer to a close comes after all before it was handled.
+        send(stream, METHOD, 1, &[0, 20, 0, 40, 0, 200, 0, 0, 0, 0, 0]).await?;
+        let answer = receive(stream).await?;
+        ensure!(answer[..4] == [0, 20, 0, 41], "the broker refused the message: {}", answer.escape_ascii());
+        Ok(())
+    }
 }
 
 /// A short string.
