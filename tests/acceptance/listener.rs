@@ -181,7 +181,7 @@ pub(crate) async fn weak_tokens_are_warned_of_by_check_and_once_by_run(_: String
     let site = Site::new(EMBEDDED).await?;
     configure(&site, "ingest_token = \"changeme-changeme\"\nadmin_token = \"changeme-changeme\"")?;
     let ended = site.nightbell(&["check"]).await?;
-    let warned = ended.stderr.matches("warn  http.").count();
+    let warned = ended.stdout.matches("warn  http.").count();
     ensure!(ended.code == Some(0) && warned == 3, "{ended:?}");
     let worker = site.worker().await?;
     ensure!(worker.log()?.matches("it is the ingest token too").count() == 1, "{}", worker.log()?);
@@ -259,7 +259,8 @@ pub(crate) async fn a_certificate_that_can_not_be_served_is_named_with_its_cure(
     let key_file = site.folder().join("listener-key.pem");
     let check = async |wants: [&str; 3]| -> Result<()> {
         let found = site.nightbell(&["check"]).await?;
-        let is_said = wants.iter().all(|want| found.stderr.contains(want));
+        let said = format!("{}{}", found.stdout, found.stderr);
+        let is_said = wants.iter().all(|want| said.contains(want));
         ensure!(found.code == Some(78) && is_said, "{wants:?}: {found:?}");
         Ok(())
     };
@@ -278,6 +279,6 @@ pub(crate) async fn a_certificate_that_can_not_be_served_is_named_with_its_cure(
     // A certificate without its intermediates is served, and warned of.
     write_pair(site.folder(), &one.certificate_pem(), &one.key_pem())?;
     let found = site.nightbell(&["check"]).await?;
-    ensure!(found.code == Some(0) && found.stderr.contains("append the intermediate"), "{found:?}");
+    ensure!(found.code == Some(0) && found.stdout.contains("append the intermediate"), "{found:?}");
     Ok(())
 }

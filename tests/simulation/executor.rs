@@ -140,6 +140,12 @@ impl World {
                 if matches!(outcome, Outcome::Accepted { .. }) {
                     self.lanes[lane].unrecorded += 1;
                 }
+                if let (Outcome::Unauthorized { .. }, Some(hand)) =
+                    (&outcome, self.lanes[lane].hands.get_mut(&tag))
+                {
+                    // It waits for a probe, and not for a retry of its own.
+                    hand.sent = false;
+                }
                 Input::Attempted { tag, outcome, chance }
             }
             Input::Published { tag, confirmed } => {

@@ -186,6 +186,8 @@ impl Around {
         post.truth.manners.hears(&outcome, self.now);
         post.life.outstanding -= 1;
         post.life.posting -= 1;
+        // It waits for a probe then, and not for a retry of its own.
+        post.life.seen[event].sent &= !matches!(outcome, Outcome::Unauthorized { .. });
         let accepted = Outcome::Accepted { request_id: None };
         let told = match (self.bug, outcome) {
             (Some(Planted::TimeOutToldAsAccepted), Outcome::TimedOut)

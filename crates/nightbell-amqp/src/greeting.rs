@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::dial::{Address, addresses};
 use crate::error::AmqpError;
-use crate::limits::{CONNECT_WAIT_MAX, DIAL_WAIT_MAX};
+use crate::limits::{CONNECT_WAIT_MAX, DIAL_WAIT_MAX, REFUSAL_WAIT_MAX};
 use crate::tls::tls_fault;
 use crate::url::BrokerUrl;
 
@@ -74,10 +74,22 @@ async fn greeting(url: &BrokerUrl, address: &Address) -> io::Result<Vec<u8>> {
     let mut stream = dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
     if url.is_tls() {
         stream = stream.into_tls(&address.name, url.tls_config().as_ref()).await?;
+        refusal(&mut stream).await?;
     }
     stream.write_all(&PROTOCOL_HEADER).await?;
     stream.flush().await?;
     first_frame(&mut stream).await
+}
+
+/// Why the broker does not take our certificate, which TLS 1.3 tells only after the handshake. If we spoke first, its end of
+/// the connection could overtake that.
+async fn refusal(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    let mut byte = [0];
+    match timeout(REFUSAL_WAIT_MAX, stream.read_exact(&mut byte)).await {
+        Ok(Ok(())) => Err(io::ErrorKind::InvalidData.into()),
+        Ok(Err(refused)) => Err(refused),
+        Err(_) => Ok(()),
+    }
 }
 
 async fn first_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {

@@ -11,6 +11,9 @@ pub(crate) const DIAL_WAIT_MAX: Duration = Duration::from_secs(4);
 /// The most addresses that are tried in a row.
 pub(crate) const ADDRESSES_MAX: usize = 16;
 
+/// How long a broker that may refuse our certificate is heard, before we speak, when it is asked what is wrong.
+pub(crate) const REFUSAL_WAIT_MAX: Duration = Duration::from_millis(500);
+
 /// The longest that the broker may take to answer one request on a channel: open, declare, qos, consume, get.
 pub const STEP_WAIT_MAX: Duration = Duration::from_secs(20);
 

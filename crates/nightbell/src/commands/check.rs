@@ -51,12 +51,7 @@ pub async fn check(config: &Config, flags: &Check) -> Result<(), Failure> {
             print_line("")?;
         }
         for finding in &findings {
-            if flags.online {
-                print_line(&finding.to_string())?;
-            } else {
-                // What is on standard output may be read as the configuration.
-                eprintln!("{finding}");
-            }
+            print_line(&finding.to_string())?;
         }
     }
     let failed = findings.iter().filter(|finding| finding.fault().is_some()).count();
