@@ -59,15 +59,24 @@ pub(crate) async fn nothing_is_given_to_the_worker_of_another_queue(_: String) -
         refused.code == Some(69) && refused.stderr.contains("has another queue than second/"),
         "{refused:?}"
     );
-    // As its own worker would, this makes the file.
-    site.nightbell(&[&second[..], &["dead", "list"]].concat()).await?.success()?;
-    site.nightbell(&[&second[..], &publish].concat()).await?.success()?;
-    let said = site.nightbell(&[&second[..], &["check", "--online"]].concat()).await?.success()?;
-    ensure!(said.contains("1 waiting, 0 dead"), "{said}");
-    let letters = site.nightbell(&[&second[..], &["dead", "list", "--json"]].concat()).await?.success()?;
-    ensure!(!letters.contains("dead-"), "{letters}");
+    // To look makes no file, which would make the next publish look right.
+    for look in [&["status"][..], &["dead", "list"]] {
+        let refused = site.nightbell(&[&second[..], look].concat()).await?;
+        ensure!(refused.code == Some(69), "{look:?}: {refused:?}");
+        ensure!(!site.folder().join("second/queue.redb").exists(), "{look:?} made a file");
+    }
+    let refused = site.nightbell(&[&second[..], &publish, &["--timeout", "1s"]].concat()).await?;
+    ensure!(refused.code == Some(69), "{refused:?}");
     ensure!(site.fake.requests().len() == 1, "the first worker has posted its own alert only");
     ensure!(worker.terminate().await?.success());
+    // Without it, a queue of its own is as good as any; with it, a folder where no worker has run is not.
+    site.nightbell(&[&second[..], &publish].concat()).await?.success()?;
+    let worker = site.worker().await?;
+    let refused = site.nightbell(&[&second[..], &publish, &["--timeout", "1s"]].concat()).await?;
+    ensure!(refused.code == Some(69), "{refused:?}");
+    ensure!(worker.terminate().await?.success());
+    let said = site.nightbell(&[&second[..], &["check", "--online"]].concat()).await?.success()?;
+    ensure!(said.contains("1 waiting, 0 dead"), "{said}");
     Ok(())
 }
 

@@ -4,11 +4,12 @@
 //! that reading them, and dropping them, overflows any thread's stack. Neither may reach it. Nothing here recurses.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::journey;
 
-use crate::limits::{HEADERS_MAX, NESTING_MAX, SHORT_BYTES_MAX, X_DEATH_BYTES_MAX};
+use crate::limits::{BODY_BYTES_MAX, HEADERS_MAX, NESTING_MAX, SHORT_BYTES_MAX, X_DEATH_BYTES_MAX};
 use crate::message::{FLAW, LEFT_OUT, MESSAGE_ID, PUBLISHED_AT, ROUTING_KEY, is_brokers_own};
 
 /// The broker's record of the times it dead-lettered a message: the one header with an inner table that is read.
@@ -52,24 +53,38 @@ const PROPERTIES: [Form; 14] = [
     Form::Short,    // cluster id
 ];
 
+/// How long a body is that is not read, by the payload of its content header; none: it is read.
+pub(crate) fn unread_body(payload: &[u8]) -> Option<u64> {
+    let size = payload.get(4..12)?.try_into().map(u64::from_be_bytes).ok()?;
+    (size > BODY_BYTES_MAX).then_some(size)
+}
+
 /// The payload of a content header, with every text UTF-8, no inner table but [`X_DEATH`], and headers within
 /// [`HEADERS_MAX`] and `room` bytes.
 pub(crate) fn header(payload: &[u8], room: usize) -> Vec<u8> {
     let Some((fixed, properties)) = payload.split_at_checked(12) else { return payload.to_vec() };
     let mut reader = Reader(properties);
-    let properties = read_properties(&mut reader, room).unwrap_or_else(|| {
+    let unread = unread_body(payload);
+    let fixed = if unread.is_some() { [&fixed[..4], &[0; 8]].concat() } else { fixed.to_vec() };
+    let flaw =
+        unread.map(|size| format!("its body has {size} bytes; the most that is read is {BODY_BYTES_MAX}"));
+    let mut properties = read_properties(&mut reader, room, flaw.as_deref()).unwrap_or_else(|| {
         let mut table = Table::default();
         table.text(FLAW, "its properties can't be read");
         vec![(HEADERS, table.finished())]
     });
+    if flaw.is_some() && !properties.iter().any(|(flag, _)| *flag == HEADERS) {
+        properties.push((HEADERS, headers(b"", room, flaw.as_deref())));
+        properties.sort_unstable_by_key(|(flag, _)| Reverse(*flag));
+    }
     let flags = properties.iter().fold(0_u16, |flags, (flag, _)| flags | flag);
-    let mut whole = [fixed, &flags.to_be_bytes()].concat();
+    let mut whole = [&fixed[..], &flags.to_be_bytes()].concat();
     properties.iter().for_each(|(_, bytes)| whole.extend_from_slice(bytes));
     whole
 }
 
 /// Each property's flag and its bytes; none if they are not what AMQP allows, which RabbitMQ lets nobody publish.
-fn read_properties(reader: &mut Reader<'_>, room: usize) -> Option<Vec<(u16, Vec<u8>)>> {
+fn read_properties(reader: &mut Reader<'_>, room: usize, flaw: Option<&str>) -> Option<Vec<(u16, Vec<u8>)>> {
     let flags = reader.u16()?;
     if flags & (CLUSTER_ID - 1) != 0 {
         return None;
@@ -83,7 +98,7 @@ fn read_properties(reader: &mut Reader<'_>, room: usize) -> Option<Vec<(u16, Vec
         let bytes = match form {
             Form::Short => short(&legible(reader.short()?)),
             Form::Bytes(count) => reader.take(count)?.to_vec(),
-            Form::Table => headers(reader.long()?, room),
+            Form::Table => headers(reader.long()?, room, flaw),
         };
         properties.push((flag, bytes));
     }
@@ -91,8 +106,8 @@ fn read_properties(reader: &mut Reader<'_>, room: usize) -> Option<Vec<(u16, Vec
 }
 
 /// A headers table: the broker's and our own headers first, then the publisher's in their order, as far as there is room.
-fn headers(table: &[u8], room: usize) -> Vec<u8> {
-    let mut sifted = Sifted { room, ..Sifted::default() };
+fn headers(table: &[u8], room: usize, flaw: Option<&str>) -> Vec<u8> {
+    let mut sifted = Sifted { room, flaw: flaw.map(str::to_owned), ..Sifted::default() };
     let entries = entries(table).unwrap_or_else(|| {
         sifted.flaw = Some("its headers can't be read".to_owned());
         Vec::new()

@@ -112,6 +112,10 @@ pub(crate) const X_DEATH_BYTES_MAX: usize = 32 * 1024;
 /// The longest frame that is taken from a broker; its own limit is 128 KiB unless an administrator sets another.
 pub(crate) const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// The longest body that is read, as RabbitMQ 4 has it by default (`max_message_size`). Older ones take 128 MiB, and twenty of
+/// those in hand would be the end of a worker. An event has 1 MiB at the most.
+pub(crate) const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// The longest short string of AMQP 0-9-1 in bytes: a name, a routing key, a message id.
 pub(crate) const SHORT_BYTES_MAX: usize = 255;
 

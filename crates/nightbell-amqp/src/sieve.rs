@@ -3,6 +3,7 @@
 //!
 //! lapin takes any stream whose runtime says so; this is lapin's own runtime, with this stream.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -21,6 +22,7 @@ use crate::limits::{FRAME_BYTES_MAX, HEADERS_READ_BYTES_MAX};
 
 const METHOD: u8 = 1;
 const HEADER: u8 = 2;
+const BODY: u8 = 3;
 const FRAME_END: u8 = 0xce;
 
 /// Type, channel and size.
@@ -59,6 +61,10 @@ struct Frames {
     held: Vec<u8>,
     /// How many bytes of the frame that comes may pass as they are.
     passing: usize,
+    /// Whether they go nowhere instead.
+    is_left_out: bool,
+    /// By channel, how much of a body is still to come that is not read.
+    left_out: HashMap<[u8; 2], u64>,
     /// What lapin has not read yet, from `read` on.
     sifted: Vec<u8>,
     read: usize,
@@ -69,7 +75,9 @@ struct Frames {
 impl Frames {
     fn new(frame_max: Option<u32>) -> Self {
         let (held, sifted) = (Vec::new(), Vec::new());
-        let mut frames = Self { held, passing: 0, sifted, read: 0, room: HEADERS_READ_BYTES_MAX };
+        let room = HEADERS_READ_BYTES_MAX;
+        let left_out = HashMap::new();
+        let mut frames = Self { held, passing: 0, is_left_out: false, left_out, sifted, read: 0, room };
         frames.shrink(frame_max.unwrap_or_default());
         frames
     }
@@ -88,7 +96,10 @@ impl Frames {
             bytes = rest;
             if self.passing > 0 {
                 self.passing -= now.len();
-                self.sifted.extend_from_slice(now);
+                if !self.is_left_out {
+                    self.sifted.extend_from_slice(now);
+                }
+                self.is_left_out &= self.passing > 0;
             } else {
                 self.held.extend_from_slice(now);
                 self.look()?;
@@ -125,6 +136,11 @@ impl Frames {
                 return Ok(());
             }
             self.passing = size - self.held.len();
+            if self.is_of_unread_body(size) {
+                // The end of its frame is still to come.
+                (self.is_left_out, self.held) = (true, Vec::new());
+                return Ok(());
+            }
         } else {
             return Ok(());
         }
@@ -142,10 +158,26 @@ impl Frames {
         Ok(())
     }
 
+    /// Whether the frame that is held has a part of a body that is not read.
+    fn is_of_unread_body(&mut self, size: usize) -> bool {
+        let [kind, one, two, ..] = self.held[..] else { return false };
+        let Some(left) = self.left_out.get_mut(&[one, two]).filter(|_| kind == BODY) else { return false };
+        *left = left.saturating_sub((size - HEAD_BYTES - 1) as u64);
+        if *left == 0 {
+            self.left_out.remove(&[one, two]);
+        }
+        true
+    }
+
     /// Another payload for a whole frame, if it needs one.
     fn changed(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
         let payload = &frame[HEAD_BYTES..frame.len() - 1];
         if frame[0] == HEADER {
+            match content::unread_body(payload) {
+                Some(size) => drop(self.left_out.insert([frame[1], frame[2]], size)),
+                // The one before ended before its time.
+                None => drop(self.left_out.remove(&[frame[1], frame[2]])),
+            }
             return Some(content::header(payload, self.room));
         }
         if let Some(frame_max) = content::frame_max(payload) {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nightbell_core::message::{HeaderValue, Message};
 use nightbell_core::ports::{Destination, Outlet, PublishError};
 use nightbell_core::trace::{TRACEPARENT, TRACESTATE};
-use nightbell_http::{ClientError, is_another, post};
+use nightbell_http::{ClientError, KEY_FILE, is_another, post};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
@@ -27,6 +27,25 @@ struct Inner {
     has_worker: AtomicBool,
     /// The queue, once this process has it open.
     open: Mutex<Option<Queue>>,
+}
+
+/// Whether no worker has run with this configuration's folder. If a Nightbell listens all the same, it has another, or sees
+/// other folders: what is put into a file here might never be delivered, and what is looked for here is there.
+///
+/// # Errors
+/// It is so.
+pub(crate) async fn refuse_anothers(config: &Config) -> Result<(), Failure> {
+    let is_unused = matches!(embedded_name(config), Ok(None)) || !config.data_dir.join(KEY_FILE).exists();
+    if !is_unused || !is_another(&worker_at(config, None, None)).await {
+        return Ok(());
+    }
+    let text = format!(
+        "the worker at {} (http.listen) has another queue than {}, with which no worker has run; give this configuration \
+         the worker's data_dir, or another http.listen",
+        config.http.listen,
+        embedded_path(config).display()
+    );
+    Err(Failure::new(Code::Unavailable, text))
 }
 
 impl Door {
@@ -53,28 +72,11 @@ impl Door {
         if let Some(queue) = &*open {
             return Ok(queue.outlet());
         }
-        self.check_absent().await?;
+        refuse_anothers(&self.0.config).await?;
         let queue = Queue::open(&self.0.config).await?;
         let outlet = queue.outlet();
         *open = Some(queue);
         Ok(outlet)
-    }
-
-    /// The file may not be there, so that no worker can have it open. If a Nightbell listens all the same, it has another, or
-    /// sees other folders: what is put into a new file here might never be delivered.
-    async fn check_absent(&self) -> Result<(), Failure> {
-        let config = &self.0.config;
-        let is_absent = matches!(embedded_name(config), Ok(None));
-        if !is_absent || !is_another(&worker_at(config, None, None)).await {
-            return Ok(());
-        }
-        let text = format!(
-            "the worker at {} (http.listen) has another queue than {}, which is not there; give this configuration the \
-             worker's data_dir, or another http.listen",
-            config.http.listen,
-            embedded_path(config).display()
-        );
-        Err(Failure::new(Code::Unavailable, text))
     }
 
     /// The error says why there is no worker that has this queue open.

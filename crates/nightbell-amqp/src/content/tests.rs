@@ -21,7 +21,7 @@ fn table(bytes: &[u8]) -> FieldTable {
 }
 
 fn sifted(entries: &[Vec<u8>]) -> FieldTable {
-    table(&headers(&entries.concat(), ROOM))
+    table(&headers(&entries.concat(), ROOM, None))
 }
 
 fn flaw(table: &FieldTable) -> Option<String> {
@@ -125,6 +125,6 @@ proptest! {
         let _any = header(&payload, ROOM);
         let _any = method(&properties);
         let entries: Vec<_> = entries.iter().map(|(name, value)| entry(name, value)).collect();
-        prop_assert!(parse_field_table(&headers(&entries.concat(), ROOM)[..]).is_ok());
+        prop_assert!(parse_field_table(&headers(&entries.concat(), ROOM, None)[..]).is_ok());
     }
 }

@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::BODY_BYTES_MAX;
 
 fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     let size = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -76,4 +77,33 @@ async fn an_end_of_the_stream_is_told() {
     let mut read = Vec::new();
     sieve.read_to_end(&mut read).await.unwrap();
     assert_eq!(read, titled("ÿ".as_bytes()));
+}
+
+#[test]
+fn a_body_that_is_too_long_is_left_out_and_those_of_other_channels_pass() {
+    let on = |channel: u8, kind: u8, payload: &[u8]| {
+        let size = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&[kind, 0, channel], &size[..], payload, &[FRAME_END]].concat()
+    };
+    let header = |size: u64| [&[0, 60, 0, 0][..], &size.to_be_bytes(), &[0, 0]].concat();
+    let piece = vec![7; 120_000];
+    let pieces = usize::try_from(BODY_BYTES_MAX).unwrap() / piece.len() + 1;
+    let size = (pieces * piece.len()) as u64;
+    let mut came = on(1, HEADER, &header(size));
+    for number in 0..pieces {
+        came.extend(on(1, BODY, &piece));
+        if number == 3 {
+            came.extend([on(2, HEADER, &header(5)), on(2, BODY, b"hello")].concat());
+        }
+    }
+    came.extend([on(1, HEADER, &header(3)), on(1, BODY, b"end")].concat());
+    let passed = all_in_pieces(&came, &[1, 70_000, 9, 250_000]);
+    assert!(passed.len() < 1_000, "{}", passed.len());
+    let text = String::from_utf8_lossy(&passed);
+    assert!(
+        text.contains(&format!("its body has {size} bytes"))
+            && text.contains("hello")
+            && text.contains("end")
+    );
+    assert_eq!(passed[HEAD_BYTES + 4..HEAD_BYTES + 12], [0; 8]);
 }

@@ -76,7 +76,8 @@ impl Owner {
             }
             (Verdict::Done | Verdict::Wait, _) => {
                 self.set_stage(tag, Stage::Waiting);
-                self.ready.push_front(tag);
+                // Another one is the next probe: what is answered so may be this alert's own fault.
+                self.ready.push_back(tag);
             }
             (Verdict::DeadLetter(reason), _) => {
                 held.fate = Fate::Die { reason, detail: outcome.detail() };

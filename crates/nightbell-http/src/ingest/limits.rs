@@ -73,7 +73,7 @@ impl Default for Patience {
             body: Duration::from_secs(120),
             share: Duration::from_secs(5),
             publish: Duration::from_secs(30),
-            discard: Duration::from_secs(5),
+            discard: Duration::from_secs(1),
         }
     }
 }

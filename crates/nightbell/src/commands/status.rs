@@ -6,10 +6,11 @@ use serde_json::json;
 
 use crate::cli::AsJson;
 use crate::config::Config;
+use crate::door::refuse_anothers;
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::listener::worker_at;
 use crate::output::{one_line, print_json, print_line, print_table, table};
-use crate::queue::Queue;
+use crate::queue::{Queue, embedded_name};
 use crate::wiring;
 
 /// How much of one text of a listener is shown: it may be anyone's.
@@ -20,12 +21,17 @@ const CHARS_MAX: usize = 500;
 /// # Errors
 /// There is no worker, or it can't be asked.
 pub async fn status(config: &Config, flags: AsJson) -> Result<(), Failure> {
-    if config.queue.is_none() {
+    let mut unread = None;
+    // To look makes no file.
+    if config.queue.is_none() && !matches!(embedded_name(config), Ok(None)) {
+        refuse_anothers(config).await?;
         // Where the file can be opened no worker has it, whoever listens.
         match in_file(config).await {
             Err(failure) if failure.code == Code::TempFail => {}
-            rows => {
-                print_queues(&rows?, flags)?;
+            // It may be another user's, or its disk may be full; its worker may be asked all the same.
+            Err(failure) => unread = Some(failure),
+            Ok(rows) => {
+                print_queues(&rows, flags)?;
                 let error = ClientError::NoWorker(config.http.listen);
                 return Err(Failure::new(Code::Unavailable, error));
             }
@@ -38,7 +44,7 @@ pub async fn status(config: &Config, flags: AsJson) -> Result<(), Failure> {
             print_queues(&in_rabbitmq(config).await?, flags)?;
             Err(Failure::new(Code::Unavailable, error))
         }
-        Err(error) => Err(Failure::new(Code::Unavailable, error)),
+        Err(error) => Err(unread.unwrap_or_else(|| Failure::new(Code::Unavailable, error))),
     }
 }
 

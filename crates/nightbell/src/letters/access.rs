@@ -11,6 +11,7 @@ use super::query::query;
 use super::{Browse, Done, Verb, act};
 use crate::cli::Selector;
 use crate::config::Config;
+use crate::door::refuse_anothers;
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::listener::worker_at;
 use crate::output::one_line;
@@ -55,8 +56,12 @@ impl Access {
     /// The queue can't be opened, and there is no such worker.
     pub async fn open(config: &Config) -> Result<Self, Failure> {
         let at = config.http.listen;
+        if config.queue.is_none() {
+            refuse_anothers(config).await?;
+        }
         match Queue::open(config).await {
-            Err(failure) if failure.code == Code::TempFail => {}
+            // It may be another user's; its worker may be asked all the same.
+            Err(failure) if matches!(failure.code, Code::TempFail | Code::CantCreate) => {}
             opened => return opened.map(Self::Queue),
         }
         let worker =

@@ -26,6 +26,7 @@ pub(super) fn judge(config: &Config, tls: Option<&Tls>) -> Vec<Finding> {
         findings.extend(weaknesses(&config.http, tls));
     }
     findings.extend(shared(&config.connectors));
+    findings.extend(routes(config));
     for connector in &config.connectors {
         findings.extend(
             [recipients(connector), verification(connector), encryption(connector)].into_iter().flatten(),
@@ -48,7 +49,7 @@ fn weaknesses(http: &HttpConfig, tls: Option<&Tls>) -> Vec<Finding> {
 
 fn listener(http: &HttpConfig) -> Finding {
     let (what, place) = ("listener", http.listen);
-    if place.ip().is_loopback() {
+    if place.ip().to_canonical().is_loopback() {
         return Finding::ok(what, format!("{place}, reached from this machine alone"));
     }
     match (&http.ingest_token, &http.admin_token) {
@@ -91,6 +92,18 @@ fn encryption(connector: &ConnectorConfig) -> Option<Finding> {
             format!("TLS of {}", connector.name),
             "`allow_insecure` lets credentials travel unprotected",
             "use https URLs, and remove `allow_insecure`",
+        )
+    })
+}
+
+/// Without a default, an event that no alert group wants rings nobody.
+fn routes(config: &Config) -> Option<Finding> {
+    let is_silent = config.default_connectors.is_empty() && config.alert_groups.is_empty();
+    is_silent.then(|| {
+        Finding::warn(
+            "routes",
+            "no event goes anywhere: there is no alert group, and `default_connectors` is empty",
+            "name the connectors that get what no alert group wants in `default_connectors`",
         )
     })
 }
@@ -201,6 +214,18 @@ mod tests {
             "warn  http.listen",
         ];
         check("", http, &want);
+    }
+
+    #[test]
+    fn a_configuration_that_sends_nothing_anywhere_is_warned_of() {
+        let text = "default_connectors = []\n[[connectors]]\nname = \"sre\"\nauth = \"url\"\nrecipients = [\"a\"]\n\
+                    trigger_url = \"https://acme.xmatters.com/api/integration/1/functions/a/triggers?apiKey=k\"\n";
+        let config = Config::parse(text, Path::new("nightbell.toml"), &System).unwrap();
+        let found: Vec<_> = judge(&config, None).iter().map(ToString::to_string).collect();
+        assert!(
+            found.iter().any(|line| line.starts_with("warn  routes: no event goes anywhere")),
+            "{found:?}"
+        );
     }
 
     #[test]
