@@ -238,7 +238,7 @@ pub(crate) async fn status_and_check_say_what_is_there(url: String) -> Result<()
     ensure!(ended.code == Some(69) && ended.stdout.contains("FAIL  topology"), "{ended:?}");
     let worker = site.worker().await?;
     let said = site.nightbell(&["check", "--online"]).await?.success()?;
-    ensure!(said.contains("ok    broker: RabbitMQ ") && said.contains("ok    destination of sre"), "{said}");
+    ensure!(said.contains("  broker: RabbitMQ ") && said.contains("ok    destination of sre"), "{said}");
     let said = site.nightbell(&["status"]).await?.success()?;
     ensure!(said.contains("worker   ready") && said.contains(CONNECTOR), "{said}");
     worker.kill9().await?;

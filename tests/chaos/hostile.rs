@@ -23,8 +23,8 @@ const SECONDS_DEFAULT: usize = 30;
 /// The longest that a good event may be on its way.
 const ON_ITS_WAY_MAX: Duration = Duration::from_secs(5);
 
-/// The most memory that the worker may ever have had resident, in bytes.
-const RESIDENT_MAX_BYTES: u64 = 96 << 20;
+/// The most memory that the worker may ever have had resident, in bytes, as built for the tests, which takes 40 MiB more.
+const RESIDENT_MAX_BYTES: u64 = 128 << 20;
 
 /// The most that the worker may log, in bytes.
 const LOG_BYTES_MAX: u64 = 1_000_000;
