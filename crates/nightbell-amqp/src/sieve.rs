@@ -193,7 +193,8 @@ impl Frames {
         buffer[..count].copy_from_slice(&ready[..count]);
         self.read += count;
         if self.read == self.sifted.len() {
-            (self.read, self.sifted) = (0, Vec::new());
+            self.read = 0;
+            self.sifted.clear();
         }
         count
     }
