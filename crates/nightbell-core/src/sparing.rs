@@ -4,28 +4,42 @@ use std::time::Duration;
 
 use crate::time::UnixMillis;
 
-/// How often one thing is said in [`SAID_WITHIN`].
+/// How often one thing is said in [`SAID_WITHIN`], unless it is told otherwise.
 pub const SAID_MAX: u32 = 5;
 
 /// See [`SAID_MAX`].
 pub const SAID_WITHIN: Duration = Duration::from_secs(60);
 
 /// Decides which of many lines about one thing are worth their place in a log.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Sparing {
+    most: u32,
+    within: Duration,
     began: UnixMillis,
     said: u32,
     unsaid: u64,
 }
 
+impl Default for Sparing {
+    fn default() -> Self {
+        Self::new(SAID_MAX, SAID_WITHIN)
+    }
+}
+
 impl Sparing {
+    /// Says a thing `most` times `within` a while.
+    #[must_use]
+    pub fn new(most: u32, within: Duration) -> Self {
+        Self { most, within, began: UnixMillis::default(), said: 0, unsaid: 0 }
+    }
+
     /// Whether what happens at `now` is to be said, and if so, how often it happened since without being said.
     pub fn say(&mut self, now: UnixMillis) -> Option<u64> {
         // A clock that was set back begins anew too.
-        if now < self.began || now.since(self.began) >= SAID_WITHIN {
+        if now < self.began || now.since(self.began) >= self.within {
             (self.began, self.said) = (now, 0);
         }
-        if self.said == SAID_MAX {
+        if self.said == self.most {
             self.unsaid += 1;
             return None;
         }
@@ -47,6 +61,13 @@ mod tests {
         assert_eq!(said(&mut sparing, START), [0; 5]);
         assert_eq!(sparing.say(START.after(SAID_WITHIN / 2)), None);
         assert_eq!(said(&mut sparing, START.after(SAID_WITHIN)), [96, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_thing_may_be_said_more_seldom() {
+        let mut sparing = Sparing::new(1, SAID_WITHIN * 10);
+        assert_eq!([START, START.after(SAID_WITHIN)].map(|now| sparing.say(now)), [Some(0), None]);
+        assert_eq!(sparing.say(START.after(SAID_WITHIN * 10)), Some(1));
     }
 
     #[test]

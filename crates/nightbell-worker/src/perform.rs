@@ -75,7 +75,7 @@ impl<T: Settler, O: Outlet, L: Ledger, S: Sender, C: Clock, D: Dice> Performer<T
             }
             Step::Attempt { tag, alert } => self.attempt(tag, alert),
             Step::Record { tag, changes } => self.record(tag, changes),
-            Step::Skewed { project, skew } => self.meters.skewed(&project, skew),
+            Step::Skewed { project, skew } => self.meters.skewed(&project, skew, self.ports.clock.now()),
             Step::Note(changes) => {
                 let commit = self.ports.ledger.commit(&self.connector, changes, self.ports.clock.now());
                 // Nothing rests on it, and a ledger that fails says so to the next record too.

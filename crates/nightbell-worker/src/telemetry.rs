@@ -1,7 +1,6 @@
 //! Every metric of the worker, and the log lines that go with them. One function per fact emits both, so that they
 //! can't drift apart.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metrics::{
@@ -18,7 +17,6 @@ use nightbell_core::ports::{PublishError, SettleError};
 use nightbell_core::sparing::Sparing;
 use nightbell_core::time::{Jump, UnixMillis, millis};
 use nightbell_core::trace::TraceParent;
-use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 /// The buckets of `attempt_duration_seconds` and `ledger_commit_duration_seconds`, in seconds: half a millisecond to
@@ -225,7 +223,7 @@ pub(crate) struct Meters {
     attempts: [Counter; OutcomeKind::ALL.len()],
     without_id: Counter,
     /// Whether the last acceptance had no `requestId`.
-    is_without_id: AtomicBool,
+    is_without_id: bool,
     died: [Counter; Reason::ALL.len()],
     attempt_duration: Histogram,
     delivery_latency: Histogram,
@@ -236,7 +234,7 @@ pub(crate) struct Meters {
     /// Whoever publishes decides how many die, so that a line for each would bury all others.
     deaths_said: [Sparing; Reason::ALL.len()],
     skewed: Counter,
-    skew_said: Option<Instant>,
+    skew_said: Sparing,
 }
 
 /// One attempt, as its wide line and its metrics tell it.
@@ -268,7 +266,7 @@ impl Meters {
                 counter!("nightbell_attempts_total", "connector" => name(), "outcome" => outcome.as_str())
             }),
             without_id: counter!("nightbell_accepted_without_request_id_total", "connector" => name()),
-            is_without_id: AtomicBool::new(false),
+            is_without_id: false,
             died: Reason::ALL.map(|reason| {
                 counter!("nightbell_dead_letters_total", "connector" => name(), "reason" => reason.as_str())
             }),
@@ -280,7 +278,7 @@ impl Meters {
             stopped: gauge!("nightbell_owner_stopped", "connector" => name()),
             deaths_said: Default::default(),
             skewed: counter!("nightbell_clock_skew_total", "connector" => name()),
-            skew_said: None,
+            skew_said: Sparing::new(1, SKEW_SAID_EVERY),
         }
     }
 
@@ -309,7 +307,7 @@ impl Meters {
         self.received.increment(1);
     }
 
-    pub(crate) fn attempted(&self, attempted: &DeliveryAttempted<'_>) {
+    pub(crate) fn attempted(&mut self, attempted: &DeliveryAttempted<'_>) {
         let kind = attempted.outcome.kind();
         self.attempts[kind as usize].increment(1);
         self.attempt_duration.record(attempted.took.as_secs_f64());
@@ -320,8 +318,8 @@ impl Meters {
     }
 
     /// Warns when acceptances begin to lack the `requestId`, and again only after one that had it.
-    fn accepted(&self, has_request_id: bool) {
-        let was_without = self.is_without_id.swap(!has_request_id, Ordering::Relaxed);
+    fn accepted(&mut self, has_request_id: bool) {
+        let was_without = std::mem::replace(&mut self.is_without_id, !has_request_id);
         if has_request_id {
             return;
         }
@@ -409,12 +407,11 @@ impl Meters {
     }
 
     /// A time stamp is not believed. Each is counted, and one in a while is told.
-    pub(crate) fn skewed(&mut self, project: &str, skew: Jump) {
+    pub(crate) fn skewed(&mut self, project: &str, skew: Jump, now: UnixMillis) {
         self.skewed.increment(1);
-        if self.skew_said.is_some_and(|said| said.elapsed() < SKEW_SAID_EVERY) {
+        if self.skew_said.say(now).is_none() {
             return;
         }
-        self.skew_said = Some(Instant::now());
         let project = &project[..project.floor_char_boundary(EVENT_ID_SHOWN_BYTES_MAX)];
         let connector = self.connector.as_str();
         match skew {
