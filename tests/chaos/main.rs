@@ -13,6 +13,7 @@ mod hostile;
 mod kills;
 mod ledger;
 mod poison;
+mod removed;
 
 use std::process::ExitCode;
 use std::thread::available_parallelism;
@@ -40,6 +41,7 @@ fn over_both_queues() -> Vec<(&'static str, Test)> {
         bounded::a_connector_that_never_answers_leaves_its_neighbour_alone,
         bounded::a_backlog_is_worked_off_in_bounded_memory,
         hostile::hostile_publishing_delays_no_good_event,
+        removed::a_data_dir_removed_under_the_worker_loses_no_event,
     ]
     .into()
 }
@@ -55,6 +57,8 @@ fn over_rabbitmq() -> Vec<(&'static str, Test)> {
         ledger::a_torn_ledger_delays_nothing,
         ledger::a_ledger_that_may_not_be_written_is_said_at_the_start,
         poison::ten_thousand_poison_messages_die_and_the_good_arrive,
+        removed::what_waits_in_a_removed_queue_file_outlives_the_worker,
+        removed::a_queue_file_that_was_moved_away_is_named_and_kept,
     ]
     .into()
 }

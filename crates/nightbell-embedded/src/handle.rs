@@ -23,6 +23,7 @@ use crate::limits::{
 };
 use crate::memory::Memory;
 use crate::outlet::EmbeddedOutlet;
+use crate::place::Place;
 use crate::queue::{Consumer, Hand};
 use crate::request::{Ask, Lane, Request, Write};
 use crate::shared::{Depths, QueueState, Shared};
@@ -81,6 +82,7 @@ pub(crate) struct Inner {
     pub(crate) connectors: Arc<[Connector]>,
     pub(crate) clock: Arc<dyn Fn() -> UnixMillis + Send + Sync>,
     consumers: AtomicU64,
+    place: Arc<Place>,
     thread: Mutex<Option<Thread>>,
 }
 
@@ -103,12 +105,15 @@ impl EmbeddedQueue {
         let wall = clock();
         let prefetch = settings.prefetch.max(1);
         let file::Opened { db, mut memory } = file::open(&settings.path, wall)?;
+        let place =
+            Place::of(&settings.path).map_err(|source| OpenError::io("open", &settings.path, source))?;
+        let place = Arc::new(place);
         let connectors = line_up(&settings.connectors, &mut memory);
         let shared = Arc::new(Shared::new(writer::depths(&memory)));
         let writer = Writer {
             db,
             memory,
-            path: settings.path.clone(),
+            place: Arc::clone(&place),
             bounds: Bounds {
                 prefetch: usize::from(prefetch),
                 messages_max: settings.messages_max,
@@ -130,6 +135,7 @@ impl EmbeddedQueue {
             connectors,
             clock,
             consumers: AtomicU64::new(0),
+            place,
             thread: Mutex::new(Some(thread)),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -158,9 +164,13 @@ impl EmbeddedQueue {
         self.inner.shared.depths()
     }
 
-    /// What made the queue unusable for good, if anything did: it must be closed and opened anew.
+    /// What made the queue unusable for good, if anything did: it must be closed and opened anew. It looks whether the file
+    /// is still in its place.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
+        if let Err(error) = self.inner.place.check() {
+            self.inner.shared.fail(error.to_string());
+        }
         self.inner.shared.failure().err()
     }
 
@@ -186,8 +196,8 @@ impl EmbeddedQueue {
         Drain::open(Arc::clone(&self.inner)).await
     }
 
-    /// Finishes what was asked before, makes everything durable and lets go of the file. Later requests fail; closing
-    /// again does nothing. It blocks, for half a minute or so at most: call it from `spawn_blocking` or after the
+    /// Finishes what was asked before, makes everything durable and lets go of the file; one that was removed meanwhile is
+    /// written to the disk again. Later requests fail; closing again does nothing. It blocks, for half a minute or so at most: call it from `spawn_blocking` or after the
     /// runtime's end.
     ///
     /// # Errors
@@ -198,7 +208,7 @@ impl EmbeddedQueue {
         let Some(thread) = thread.take() else { return Ok(()) };
         self.inner.send(Request::Close);
         let shared = &self.inner.shared;
-        thread.join(shared);
+        self.inner.join(thread);
         let failure = shared.failure().map_err(EmbeddedError::Failed);
         shared.closed();
         failure
@@ -227,6 +237,15 @@ impl Inner {
         self.answer(|answer| Request::Write(write(answer))).await
     }
 
+    /// Waits for the thread's end, and sees to the file.
+    fn join(&self, thread: Thread) {
+        thread.join(&self.shared);
+        if let Err(error) = self.place.check() {
+            self.shared.fail(error.to_string());
+            self.place.put_back((self.clock)());
+        }
+    }
+
     async fn answer<A>(
         &self,
         request: impl FnOnce(oneshot::Sender<A>) -> Request,
@@ -247,7 +266,7 @@ impl Drop for Inner {
         self.lane = None;
         let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            thread.join(&self.shared);
+            self.join(thread);
             self.shared.closed();
         }
     }

@@ -31,6 +31,7 @@ mod limits;
 mod line;
 mod memory;
 mod outlet;
+mod place;
 mod queue;
 mod request;
 mod shared;

@@ -1,6 +1,7 @@
 //! The gauges, and one struct for each fact that is logged.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -169,6 +170,60 @@ impl Compacted<'_> {
             bytes_before = self.before,
             bytes = self.after,
             "the queue's file was compacted"
+        );
+    }
+}
+
+/// The file was removed under the worker, and is on the disk again.
+pub(crate) struct PutBack<'a> {
+    pub(crate) copy: &'a Path,
+    pub(crate) in_place: bool,
+}
+
+impl PutBack<'_> {
+    pub(crate) fn emit(&self) {
+        let copy = self.copy.display();
+        if self.in_place {
+            tracing::error!(path = %copy, "the queue's file was removed under the worker; it was put back with all that waits in it");
+        } else {
+            tracing::error!(
+                path = %copy,
+                "the queue's file was removed under the worker and another one is in its place; what waited was written \
+                 here: stop the worker, put this file in that place, and start it again"
+            );
+        }
+    }
+}
+
+/// The file was moved away under the worker.
+pub(crate) struct MovedAway<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) now_at: &'a Path,
+}
+
+impl MovedAway<'_> {
+    pub(crate) fn emit(&self) {
+        tracing::error!(
+            path = %self.path.display(),
+            now_at = %self.now_at.display(),
+            "the queue's file was moved away under the worker; what waited is in it: stop the worker, move it back, and \
+             start it again"
+        );
+    }
+}
+
+/// The file was removed under the worker, and could not be put back.
+pub(crate) struct NotPutBack<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) error: &'a io::Error,
+}
+
+impl NotPutBack<'_> {
+    pub(crate) fn emit(&self) {
+        tracing::error!(
+            path = %self.path.display(),
+            error = %self.error,
+            "the queue's file was removed under the worker and could not be put back; what waited in it is lost"
         );
     }
 }

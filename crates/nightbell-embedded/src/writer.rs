@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -21,6 +20,7 @@ use crate::group::Group;
 use crate::keys::MESSAGES;
 use crate::limits::{CLOCK_LOOK_EVERY, IDLE_WAIT, READ_AHEAD_BYTES};
 use crate::memory::{Change, Memory, Now, To};
+use crate::place::Place;
 use crate::queue::Slot;
 use crate::request::{Ask, At, Found, Publish, Request, Write};
 use crate::shared::{Depths, Shared};
@@ -38,7 +38,7 @@ pub(crate) struct Bounds {
 pub(crate) struct Writer {
     pub(crate) db: Database,
     pub(crate) memory: Memory,
-    pub(crate) path: PathBuf,
+    pub(crate) place: Arc<Place>,
     pub(crate) bounds: Bounds,
     pub(crate) timeline: Timeline,
     pub(crate) clock: Arc<dyn Fn() -> UnixMillis + Send + Sync>,
@@ -82,7 +82,7 @@ impl Writer {
     fn end(mut self, closing: bool) -> Result<(), Error> {
         if closing {
             file::note_closed(&self.db)?;
-            file::compact(&mut self.db, &self.path, &self.memory)?;
+            file::compact(&mut self.db, self.place.path(), &self.memory)?;
         }
         Ok(self.db.close()?)
     }
@@ -139,6 +139,8 @@ impl Writer {
         let (mut writes, mut answers) = (writes.into_iter(), Answers::new());
         self.shared.write_begins();
         let written = self.commit(&mut writes, &mut answers);
+        // What is durable in a file that nobody finds again was not taken in.
+        let written = written.and_then(|()| Ok(self.place.check()?));
         self.shared.write_ended();
         // The failure must be known before the waiters learn that they get no answer.
         written.inspect_err(|error| self.shared.fail(in_full(error)))?;

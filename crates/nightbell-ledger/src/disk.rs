@@ -1,7 +1,9 @@
 //! Making what was applied durable.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::fault::Fault;
@@ -21,6 +23,7 @@ pub(crate) trait Disk: Send + 'static {
 /// The database file, opened a second time beside sled's own handle, and the witness.
 #[derive(Debug)]
 pub(crate) struct DatabaseFile {
+    pub(crate) path: PathBuf,
     pub(crate) file: File,
     pub(crate) witness: Arc<Witness>,
 }
@@ -28,7 +31,21 @@ pub(crate) struct DatabaseFile {
 impl DatabaseFile {
     /// The same file for another thread.
     pub(crate) fn again(&self) -> io::Result<Self> {
-        Ok(Self { file: self.file.try_clone()?, witness: Arc::clone(&self.witness) })
+        let (path, file) = (self.path.clone(), self.file.try_clone()?);
+        Ok(Self { path, file, witness: Arc::clone(&self.witness) })
+    }
+
+    /// Whether the file is still where the next process looks for it: what is written to one that was removed or moved away
+    /// is not durable.
+    fn check(&self) -> io::Result<()> {
+        let gone = || io::Error::other("the ledger was removed or moved away while it was in use");
+        let ours = self.file.metadata()?;
+        match fs::metadata(&self.path) {
+            Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(()),
+            Ok(_) => Err(gone()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(gone()),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -37,7 +54,7 @@ impl Disk for DatabaseFile {
         db.flush()?;
         // On Linux sled's flush ends with `sync_file_range`, which syncs neither metadata nor the disk's own
         // cache. A sync is per file, so it does not matter through which handle the bytes were written.
-        self.file.sync_data().map_err(Fault::System)
+        self.file.sync_data().and_then(|()| self.check()).map_err(Fault::System)
     }
 
     fn witness(&mut self, next: u64) {

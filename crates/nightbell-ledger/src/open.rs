@@ -182,7 +182,7 @@ fn attempt(settings: &LedgerSettings) -> Result<Attempt, OpenError> {
     let file = options.open(&name).map_err(|source| OpenError::io("open for writing", &name, source))?;
     let said = Witness::read(path).map_err(failed("read the witness in"))?;
     let witness = Witness::open(path).map_err(failed("write the witness in"))?;
-    let file = DatabaseFile { file, witness: Arc::new(witness) };
+    let file = DatabaseFile { path: name, file, witness: Arc::new(witness) };
     match caught(|| checked(settings, file, said)) {
         Ok(checked) => {
             place::sync_folders(path).map_err(failed("sync the folder"))?;

@@ -172,6 +172,7 @@ impl Worker {
 
 /// Whether there is room again: what is written is gone at once.
 fn room(data_dir: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(data_dir)?;
     let mut file = tempfile::tempfile_in(data_dir)?;
     file.write_all(&vec![1; ROOM_BYTES])?;
     file.sync_all()
