@@ -37,6 +37,12 @@ const GUARD: &str = r#"cat >/dev/null
 for file in "$0"/*.pid; do [ -f "$file" ] && kill -9 "$(cat "$file")"; done
 rm -rf "$0""#;
 
+/// Whether the nodes are those of another system than this one, which are of RabbitMQ 4.
+#[must_use]
+pub fn is_rabbitmq_4() -> bool {
+    std::env::var_os(ROOT).is_some()
+}
+
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// A node's definitions, in its folder.

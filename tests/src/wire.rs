@@ -59,7 +59,11 @@ pub async fn publish(port: u16, raw: Raw<'_>) -> Result<()> {
 
 /// A connection of the default user to the default virtual host.
 #[derive(Debug)]
-pub struct Wire(TcpStream);
+pub struct Wire {
+    stream: TcpStream,
+    /// The most bytes of a frame that this broker takes.
+    frame_max: usize,
+}
 
 impl Wire {
     /// Connects to a node.
@@ -78,12 +82,13 @@ impl Wire {
         ];
         send(&mut stream, METHOD, 0, &start_ok.concat()).await?;
         let tune = receive(&mut stream).await?;
+        let frame_max = usize::try_from(u32::from_be_bytes(tune[6..10].try_into()?))?;
         // The same limits as the broker's, and no heartbeat.
         send(&mut stream, METHOD, 0, &[&[0, 10, 0, 31], &tune[4..10], &[0, 0]].concat()).await?;
         send(&mut stream, METHOD, 0, &[&[0, 10, 0, 40], &short(b"/")[..], &short(b""), &[0]].concat())
             .await?;
         receive(&mut stream).await?;
-        Ok(Self(stream))
+        Ok(Self { stream, frame_max })
     }
 
     /// Publishes a message, and waits until the broker has handled it.
@@ -92,7 +97,7 @@ impl Wire {
     /// The broker refused it, and takes no more over this connection.
     pub async fn publish(&mut self, raw: Raw<'_>) -> Result<()> {
         let Raw { exchange, key, property, body } = raw;
-        let stream = &mut self.0;
+        let Self { stream, frame_max } = self;
         send(stream, METHOD, 1, &[0, 20, 0, 10, 0]).await?;
         receive(stream).await?;
         let publish = [&[0, 60, 0, 40, 0, 0], &short(exchange.as_bytes())[..], &short(key), &[0]];
@@ -101,7 +106,7 @@ impl Wire {
         let size = u64::try_from(body.len())?.to_be_bytes();
         // Class, weight, body size, flags.
         send(stream, HEADER, 1, &[&[0, 60, 0, 0], &size[..], &flags.to_be_bytes(), &bytes].concat()).await?;
-        for piece in body.chunks(FRAME_BYTES_MAX - 8) {
+        for piece in body.chunks(*frame_max - 8) {
             send(stream, BODY, 1, piece).await?;
         }
         // The answer to a close comes after all before it was handled.
