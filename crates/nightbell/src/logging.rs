@@ -52,7 +52,7 @@ fn may_be_said(target: &str, level: Level) -> bool {
     if ["lapin", "amq_protocol", "opentelemetry", "rustls_platform_verifier"].into_iter().any(is_of) {
         return false;
     }
-    ["nightbell", "fake_xmatters"].into_iter().any(is_of) || level <= Level::WARN
+    is_of("nightbell") || level <= Level::WARN
 }
 
 fn install<W>(format: LogFormat, filter: EnvFilter, writer: W)

@@ -5,6 +5,7 @@ mod board;
 mod screen;
 mod show;
 mod stage;
+mod stand_in;
 mod texts;
 
 use std::process::ExitCode;
@@ -23,11 +24,11 @@ use crate::worker::StopSignals;
 pub async fn demo(flags: Demo, is_logged: bool) -> Result<ExitCode, Failure> {
     let mut stop = StopSignals::new()?;
     let screen = Screen::new(!is_logged);
-    let stage = tokio::select! {
+    let mut stage = tokio::select! {
         stage = Stage::set() => stage?,
         () = stop.next() => return Ok(ExitCode::FAILURE),
     };
-    let mut show = Show::new(&stage, &screen);
+    let mut show = Show::new(&mut stage, &screen);
     let mut is_over = false;
     let shown = tokio::select! {
         shown = show.run(flags.once, &mut is_over) => shown,

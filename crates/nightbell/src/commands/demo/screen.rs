@@ -68,7 +68,6 @@ impl Screen {
 pub(super) fn coloured(text: &str, fate: Fate) -> String {
     let text = style(text);
     match fate {
-        Fate::Unheard => text.to_string(),
         Fate::Retried => text.yellow().to_string(),
         Fate::Refused => text.red().to_string(),
         Fate::Delivered => text.green().to_string(),
@@ -82,7 +81,6 @@ pub(super) fn cell(text: &str, fate: Fate) -> Cell {
         return cell;
     }
     match fate {
-        Fate::Unheard => cell,
         Fate::Retried => cell.fg(Color::DarkYellow),
         Fate::Refused => cell.fg(Color::DarkRed),
         Fate::Delivered => cell.fg(Color::DarkGreen),

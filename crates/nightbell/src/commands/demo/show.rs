@@ -2,24 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fake_xmatters::Recorded;
 use futures::future::select_all;
 use nightbell_core::event::Event;
 use nightbell_core::owner::View;
 use nightbell_http::{get, post};
 use nightbell_reports::{Format, Input, Reading, Repeats, ReportOptions, Source, Summary};
 use serde_json::Value;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::board::{Board, Counts};
 use super::screen::Screen;
 use super::stage::Stage;
+use super::stand_in::Request;
 use super::texts;
 use crate::cli::Selector;
 use crate::exit::{Code, Failure, OrFail as _};
@@ -38,10 +36,9 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// The show.
 pub(super) struct Show<'a> {
-    stage: &'a Stage,
+    stage: &'a mut Stage,
     screen: &'a Screen,
     access: Access,
-    requests: broadcast::Receiver<Arc<Recorded>>,
     views: Vec<watch::Receiver<View>>,
     board: Board,
     began: Instant,
@@ -50,13 +47,12 @@ pub(super) struct Show<'a> {
 
 impl<'a> Show<'a> {
     /// A show on this stage.
-    pub(super) fn new(stage: &'a Stage, screen: &'a Screen) -> Self {
+    pub(super) fn new(stage: &'a mut Stage, screen: &'a Screen) -> Self {
         Self {
+            access: Access::Worker(stage.worker_at()),
+            views: stage.worker.owners.iter().map(|owner| owner.view.clone()).collect(),
             stage,
             screen,
-            access: Access::Worker(stage.worker_at()),
-            requests: stage.fake.subscribe(),
-            views: stage.worker.owners.iter().map(|owner| owner.view.clone()).collect(),
             board: Board::default(),
             began: Instant::now(),
             published: Instant::now(),
@@ -86,7 +82,7 @@ impl<'a> Show<'a> {
         let (summary, events) = read("1")?;
         let routing = wiring::routing(&self.stage.config)?;
         self.board = Board::of(&events, &routing);
-        self.stage.break_xmatters();
+        self.stage.xmatters.break_down();
         self.post("1", &events).await?;
         self.screen.say(&texts::report(&summary))?;
         Ok(events.len())
@@ -117,7 +113,7 @@ impl<'a> Show<'a> {
             return Err(missing(&format!("one dead letter; there are {}", letters.len())));
         };
         self.screen.say(&texts::letter(letter))?;
-        self.stage.mend_xmatters();
+        self.stage.xmatters.mend();
         self.published = Instant::now();
         let selector = Selector {
             id: letter["id"].as_str().map(ToOwned::to_owned).into_iter().collect(),
@@ -140,13 +136,13 @@ impl<'a> Show<'a> {
     async fn repeat(&mut self, events: usize) -> Result<(), Failure> {
         self.screen.title("4. The next test run fails in the same way")?;
         let (_, again) = read("2")?;
-        let before = self.stage.fake.summary().requests;
+        let before = self.board.requests;
         self.post("2", &again).await?;
         self.screen.say(&texts::again(again.len()))?;
         // Each event goes to each connector's queue, and the replay went to one.
         let deliveries = (events + again.len()) * self.views.len() + 1;
         let counts = self.follow("deliveries settled", deliveries, Counts::total).await?;
-        let requests = self.stage.fake.summary().requests - before;
+        let requests = self.board.requests - before;
         let suppressed = counts.values().map(|of| of.duplicate).sum();
         if requests > 0 || suppressed != self.board.rows.len() {
             let text = format!(
@@ -162,29 +158,16 @@ impl<'a> Show<'a> {
 
     /// Fails unless each alert arrived, and only once.
     fn conclude(&self) -> Result<(), Failure> {
-        let accepted = self.stage.fake.accepted_by_alert();
-        let mut wrong = self.board.missing();
-        for row in &self.board.rows {
-            let times = accepted.get(&row.alert_id).copied().unwrap_or_default();
-            if times > 1 {
-                wrong.push(format!("{} for {} arrived {times} times", row.test, row.connector));
-            }
-        }
-        wrong.extend(
-            (accepted.len() > self.board.rows.len())
-                .then(|| "an alert arrived that nobody published".to_owned()),
-        );
+        let mut wrong = self.board.wrong();
         let dead = self.stage.worker.queue.view().dead;
-        if dead != Some(0) {
-            wrong.push("the dead letter is still there".to_owned());
-        }
+        wrong.extend((dead != Some(0)).then(|| "the dead letter is still there".to_owned()));
         if wrong.is_empty() { Ok(()) } else { Err(missing(&wrong.join("; "))) }
     }
 
     /// Shows each request that others cause.
     async fn stay(&mut self) -> Result<(), Failure> {
         loop {
-            if let Some(request) = heard(self.requests.recv().await)? {
+            if let Some(request) = self.next().await? {
                 self.tell(&request)?;
             }
         }
@@ -240,7 +223,7 @@ impl<'a> Show<'a> {
         loop {
             let metrics = get(&self.stage.worker_at(), "/metrics").await.or_fail(Code::Unavailable)?;
             let counts = Counts::read(&String::from_utf8_lossy(&metrics));
-            while let Ok(request) = self.requests.try_recv() {
+            while let Ok(request) = self.stage.xmatters.requests.try_recv() {
                 self.tell(&request)?;
             }
             let counted = counts.values().map(|counts| of(*counts)).sum();
@@ -255,10 +238,10 @@ impl<'a> Show<'a> {
     }
 
     /// Waits for a request; none: an owner said how it stands.
-    async fn next(&mut self) -> Result<Option<Arc<Recorded>>, Failure> {
+    async fn next(&mut self) -> Result<Option<Request>, Failure> {
         let views = self.views.iter_mut().map(|view| Box::pin(view.changed()));
         tokio::select! {
-            request = self.requests.recv() => heard(request),
+            request = self.stage.xmatters.requests.recv() => Ok(request),
             (said, ..) = select_all(views) => {
                 said.map_err(|_| Failure::new(Code::Software, "an owner ended by itself"))?;
                 Ok(None)
@@ -266,21 +249,10 @@ impl<'a> Show<'a> {
         }
     }
 
-    fn tell(&mut self, request: &Recorded) -> Result<(), Failure> {
+    fn tell(&mut self, request: &Request) -> Result<(), Failure> {
         self.board.hear(request, self.published);
         let at = request.at.saturating_duration_since(self.began);
         self.screen.say(&texts::request(request, at))
-    }
-}
-
-/// A request; none: some were missed, because too many came at once.
-fn heard(request: Result<Arc<Recorded>, RecvError>) -> Result<Option<Arc<Recorded>>, Failure> {
-    match request {
-        Ok(request) => Ok(Some(request)),
-        Err(RecvError::Lagged(_)) => Ok(None),
-        Err(RecvError::Closed) => {
-            Err(Failure::new(Code::Software, "the stand-in for xMatters ended by itself"))
-        }
     }
 }
 

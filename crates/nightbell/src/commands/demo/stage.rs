@@ -5,12 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fake_xmatters::{Answer, Auth, FakeXmatters, Settings};
 use nightbell_http::WorkerAt;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use toml::Value;
 
+use super::stand_in::StandIn;
 use crate::config::{Config, FILE, System};
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::listener::worker_at;
@@ -30,7 +30,7 @@ pub(super) const SRE: &str = "sre";
 
 /// All that the demo needs. Dropping it removes its folder.
 pub(super) struct Stage {
-    pub(super) fake: FakeXmatters,
+    pub(super) xmatters: StandIn,
     pub(super) worker: Worker,
     pub(super) config: Config,
     /// Where the worker listens.
@@ -43,16 +43,15 @@ impl Stage {
     pub(super) async fn set() -> Result<Self, Failure> {
         let folder = tempfile::Builder::new().prefix("nightbell-demo-").tempdir();
         let folder = folder.map_err(|error| cant_create(error, &std::env::temp_dir()))?;
-        let settings = Settings { auth: Auth::Url { api_key: "demo".to_owned() }, ..Settings::default() };
-        let fake = FakeXmatters::start(settings).await.or_fail(Code::Unavailable)?;
+        let xmatters = StandIn::start().await?;
         let listener = listen().await?;
         let at = listener.local_addr().or_fail(Code::Unavailable)?;
         let file = folder.path().join(FILE);
-        let text = configuration(&folder.path().join("data"), at, &fake)?;
+        let text = configuration(&folder.path().join("data"), at, &xmatters)?;
         std::fs::write(&file, &text).map_err(|error| cant_create(error, &file))?;
         let config = Config::parse(&text, &file, &System).or_fail(Code::Software)?;
         let worker = Worker::start(&config, listener).await?;
-        Ok(Self { fake, worker, config, at, folder })
+        Ok(Self { xmatters, worker, config, at, folder })
     }
 
     /// The worker, as its commands know it.
@@ -66,26 +65,11 @@ impl Stage {
         self.folder.path().join(FILE)
     }
 
-    /// Lets xMatters answer some requests for `shop` with 503, and all for `sre` with 400.
-    pub(super) fn break_xmatters(&self) {
-        // Never five in a row, which would open the breaker.
-        let answers = [503, 503, 503, 202, 503].map(Answer::status);
-        self.fake.script_for(SHOP, answers);
-        let refusal = Answer::status(400).text(r#"{"code":400,"message":"no group sre-on-call"}"#);
-        self.fake.set_default_for(SRE, refusal);
-    }
-
-    /// Lets xMatters accept everything.
-    pub(super) fn mend_xmatters(&self) {
-        self.fake.set_default_for(SRE, Answer::accepted());
-    }
-
     /// Takes it all down, and removes the folder.
     pub(super) async fn strike(self) -> Result<(), Failure> {
-        let Self { fake, mut worker, folder, .. } = self;
+        let Self { mut worker, folder, .. } = self;
         worker.drain(GRACE).await;
         worker.close().await?;
-        fake.stop().await;
         let path = folder.path().to_owned();
         folder.close().map_err(|error| {
             let error = anyhow::Error::new(error).context(format!("remove {}", path.display()));
@@ -111,13 +95,13 @@ fn cant_create(error: io::Error, path: &Path) -> Failure {
 }
 
 /// A configuration as a user would write it: without `[queue]`, hence with the embedded queue.
-fn configuration(data: &Path, at: SocketAddr, fake: &FakeXmatters) -> Result<String, Failure> {
+fn configuration(data: &Path, at: SocketAddr, xmatters: &StandIn) -> Result<String, Failure> {
     let data = data.to_str().ok_or_else(|| {
         Failure::new(Code::CantCreate, format!("{} is no text; set TMPDIR to a plain path", data.display()))
     })?;
     // A dollar would begin a name.
     let data = Value::String(data.replace('$', "$$"));
-    let (shop, sre) = (fake.url(SHOP), fake.url(SRE));
+    let (shop, sre) = (xmatters.url(SHOP), xmatters.url(SRE));
     Ok(format!(
         r#"data_dir = {data}
 default_connectors = ["{SHOP}"]

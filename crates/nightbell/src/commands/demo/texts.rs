@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use comfy_table::{Cell, Table};
 use console::style;
-use fake_xmatters::Recorded;
 use nightbell_reports::Summary;
 use serde_json::Value;
 
-use super::board::{Board, Counts, Fate, Row};
+use super::board::{Board, Counts, Fate};
 use super::screen::{cell, coloured};
+use super::stand_in::Request;
 use crate::output::{count, one_line, table};
 
 /// How much of a test's name is shown.
@@ -55,20 +55,20 @@ pub(super) fn alerts(board: &Board) -> String {
 }
 
 /// One request to the stand-in.
-pub(super) fn request(request: &Recorded, at: Duration) -> String {
+pub(super) fn request(request: &Request, at: Duration) -> String {
     let fate = Fate::after(request.status);
     let then = match fate {
         Fate::Delivered => "delivered",
         Fate::Refused => "dead letter",
-        Fate::Unheard | Fate::Retried => "sent again later",
+        Fate::Retried => "sent again later",
     };
     format!(
         "  {:>5.2} s  {:<4}  {:<TEST_CHARS$}  attempt {}  {}  {}",
         at.as_secs_f64(),
-        request.function,
-        one_line(request.test.as_deref().unwrap_or("-"), TEST_CHARS),
-        request.attempt.unwrap_or_default(),
-        request.status,
+        request.connector,
+        one_line(&request.test, TEST_CHARS),
+        request.attempt,
+        request.status.as_u16(),
         coloured(then, fate),
     )
 }
@@ -76,17 +76,15 @@ pub(super) fn request(request: &Recorded, at: Duration) -> String {
 /// How each alert ended.
 pub(super) fn endings(board: &Board) -> String {
     let mut rows = framed(&["alert", "connector", "attempts", "ended as", "after"]);
-    for Row { connector, test, attempts, took, fate, .. } in &board.rows {
-        let ended = match fate {
-            Fate::Delivered => "delivered",
-            Fate::Refused => "dead letter",
-            Fate::Unheard | Fate::Retried => "still under way",
-        };
+    for row in &board.rows {
+        // All have ended by now.
+        let Some((fate, took)) = row.latest() else { continue };
+        let ended = if fate == Fate::Delivered { "delivered" } else { "dead letter" };
         rows.add_row([
-            Cell::new(one_line(test, TEST_CHARS)),
-            Cell::new(connector),
-            Cell::new(attempts),
-            cell(ended, *fate),
+            Cell::new(one_line(&row.test, TEST_CHARS)),
+            Cell::new(&row.connector),
+            Cell::new(row.answers.len()),
+            cell(ended, fate),
             Cell::new(format!("{:.2} s", took.as_secs_f64())),
         ]);
     }
