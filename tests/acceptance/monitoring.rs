@@ -23,7 +23,7 @@ pub(crate) async fn promtool_finds_the_rules_and_the_scrape_configuration_right(
 }
 
 pub(crate) async fn every_rule_is_tested_each_way_and_has_a_place_in_the_runbook(_: String) -> Result<()> {
-    let manual = std::fs::read_to_string(shipped("deploy/OPERATING.md"))?;
+    let manual = std::fs::read_to_string(shipped("deploy/RUNBOOK.md"))?;
     let sections: BTreeSet<_> = manual.lines().filter_map(|line| line.strip_prefix("### ")).collect();
     let (mut fires, mut is_quiet) = (BTreeSet::new(), BTreeSet::new());
     for file in TESTS {
@@ -45,8 +45,8 @@ pub(crate) async fn every_rule_is_tested_each_way_and_has_a_place_in_the_runbook
     for rule in rules {
         let name = rule["alert"].as_str().context("no name")?;
         ensure!(fires.contains(name) && is_quiet.contains(name), "{name} is not tested each way");
-        ensure!(sections.contains(name), "deploy/OPERATING.md does not say what to do at {name}");
-        let anchor = format!("deploy/OPERATING.md#{}", name.to_lowercase());
+        ensure!(sections.contains(name), "deploy/RUNBOOK.md does not say what to do at {name}");
+        let anchor = format!("deploy/RUNBOOK.md#{}", name.to_lowercase());
         ensure!(rule["annotations"]["runbook_url"] == *anchor, "{name} leads elsewhere");
         ensure!(rule["annotations"]["summary"].is_string() && rule["annotations"]["description"].is_string());
         ensure!(["critical", "warning"].map(Some).contains(&rule["labels"]["severity"].as_str()), "{name}");

@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn the_runbook_says_of_timed_out_what_connectors_test_says() {
-        let runbook = include_str!("../../../../../deploy/OPERATING.md");
+        let runbook = include_str!("../../../../../deploy/RUNBOOK.md");
         let (_, from) = runbook.split_once("\n- `timed_out`:").unwrap();
         let (said, _) = from.split_once("\n- ").unwrap();
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
