@@ -1,4 +1,4 @@
-//! What a crash leaves, step by step: the table of the README. The worker kills itself with SIGKILL at a named point,
+//! What a crash leaves, step by step: the table of deploy/guide/crashes.md. The worker kills itself with SIGKILL at a named point,
 //! or is killed from outside while xMatters holds its answer back.
 
 use std::os::unix::process::ExitStatusExt as _;
