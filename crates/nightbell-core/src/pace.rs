@@ -1,6 +1,7 @@
 //! The pace: at most so many alerts in a time (`rate_limit`), evenly spaced.
 
 use std::num::NonZeroU32;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::time::{Jump, UnixMillis};
@@ -12,6 +13,27 @@ pub struct Rate {
     pub count: NonZeroU32,
     /// In which time.
     pub per: Duration,
+}
+
+/// A text that is no rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is no rate; one is a number by s, min or h, like 4/min")]
+pub struct BadRate;
+
+impl FromStr for Rate {
+    type Err = BadRate;
+
+    fn from_str(text: &str) -> Result<Self, BadRate> {
+        let (count, unit) = text.split_once('/').ok_or(BadRate)?;
+        let seconds = match unit.trim() {
+            "s" => 1,
+            "min" => 60,
+            "h" => 3_600,
+            _ => return Err(BadRate),
+        };
+        let count = count.trim().parse().map_err(|_| BadRate)?;
+        Ok(Self { count, per: Duration::from_secs(seconds) })
+    }
 }
 
 impl Rate {
@@ -95,6 +117,17 @@ mod tests {
             seen.push((sent.0 - NOW.0, now.0 - NOW.0));
         }
         seen
+    }
+
+    #[test]
+    fn a_rate_is_a_number_by_a_unit_of_time() {
+        for (text, count, seconds) in [("4/min", 4, 60), ("1/s", 1, 1), (" 200 / h ", 200, 3_600)] {
+            let rate: Rate = text.parse().unwrap();
+            assert_eq!((rate.count.get(), rate.per.as_secs()), (count, seconds), "{text}");
+        }
+        for bad in ["", "4", "0/min", "-1/s", "4/m", "4/min/s", "none", "4.5/h", "99999999999/s"] {
+            assert_eq!(bad.parse::<Rate>(), Err(BadRate), "{bad}");
+        }
     }
 
     #[test]

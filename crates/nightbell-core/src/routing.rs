@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use globset::{Glob, GlobMatcher};
+use globset::{ErrorKind, Glob, GlobMatcher};
 
 use crate::connector::Connector;
 use crate::event::{Event, Severity, Status};
@@ -52,6 +52,14 @@ pub struct BadPattern {
     problem: String,
 }
 
+impl BadPattern {
+    /// What is wrong with it, without a part of it.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+}
+
 /// The longest pattern, in bytes.
 const PATTERN_BYTES_MAX: usize = 4096;
 
@@ -72,6 +80,13 @@ impl std::str::FromStr for Pattern {
         }
         match Glob::new(pattern) {
             Ok(glob) => Ok(Self(glob.compile_matcher())),
+            // These have a part of the pattern in them.
+            Err(error) if matches!(error.kind(), ErrorKind::Regex(_)) => {
+                Err(bad("it is too large".to_owned()))
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidRange(..)) => {
+                Err(bad("a range runs backwards".to_owned()))
+            }
             Err(error) => Err(bad(error.kind().to_string())),
         }
     }
@@ -333,7 +348,9 @@ mod tests {
 
     #[test]
     fn a_broken_pattern_is_refused() {
-        assert!("a[".parse::<Pattern>().is_err());
+        let problem = |text: &str| text.parse::<Pattern>().unwrap_err().problem().to_owned();
+        assert_eq!(problem("pay[ments"), "unclosed character class; missing ']'");
+        assert_eq!(problem("pay[z-a]"), "a range runs backwards");
         let pattern: Pattern = "pay/*".parse().unwrap();
         assert!(pattern.fits("pay/a/b") && pattern.as_str() == "pay/*");
     }
