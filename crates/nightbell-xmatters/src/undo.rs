@@ -2,6 +2,7 @@
 //! knows its place in the original.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// What stands in a text between the parts of something that was broken up: white space, controls, and what has no width.
 pub(crate) fn is_gap(character: char) -> bool {
@@ -213,71 +214,37 @@ fn entity(text: &[u8]) -> Option<(usize, Vec<u8>)> {
 /// How many digits of a character reference are read; the last character has seven.
 const DIGITS_MAX: usize = 9;
 
-/// Names of HTML for what stands in passwords and URLs, in lower case.
-const NAMES: [(&str, char); 46] = [
-    ("amp", '&'),
-    ("lt", '<'),
-    ("gt", '>'),
-    ("quot", '"'),
-    ("apos", '\''),
-    ("nbsp", ' '),
-    ("excl", '!'),
-    ("num", '#'),
-    ("dollar", '$'),
-    ("percnt", '%'),
-    ("lpar", '('),
-    ("rpar", ')'),
-    ("ast", '*'),
-    ("midast", '*'),
-    ("plus", '+'),
-    ("comma", ','),
-    ("period", '.'),
-    ("sol", '/'),
-    ("colon", ':'),
-    ("semi", ';'),
-    ("equals", '='),
-    ("quest", '?'),
-    ("commat", '@'),
-    ("lsqb", '['),
-    ("lbrack", '['),
-    ("bsol", '\\'),
-    ("rsqb", ']'),
-    ("rbrack", ']'),
-    ("hat", '^'),
-    ("lowbar", '_'),
-    ("underbar", '_'),
-    ("grave", '`'),
-    ("diacriticalgrave", '`'),
-    ("lcub", '{'),
-    ("lbrace", '{'),
-    ("verbar", '|'),
-    ("vert", '|'),
-    ("verticalline", '|'),
-    ("rcub", '}'),
-    ("rbrace", '}'),
-    ("hyphen", '-'),
-    ("dash", '-'),
-    ("tilde", '~'),
-    ("newline", '\n'),
-    ("tab", '\t'),
-    ("minus", '-'),
-];
+/// Names of HTML for what stands in passwords and URLs, in lower case, each with the character that it means; those without
+/// one mean white space.
+const WRITTEN_NAMES: &str = r#"amp& lt< gt> quot" apos' nbsp excl! num# dollar$ percnt% lpar( rpar) ast* midast* plus+
+    comma, period. sol/ colon: semi; equals= quest? commat@ lsqb[ lbrack[ bsol\ rsqb] rbrack] hat^ lowbar_ underbar_
+    grave` diacriticalgrave` lcub{ lbrace{ verbar| vert| verticalline| rcub} rbrace} hyphen- dash- tilde~ newline tab
+    minus-"#;
+
+/// How many of them, the first ones, stand without a semicolon too, and then what follows them may be letters.
+const BARE_NAMES: usize = 4;
+
+/// The names, each with what it means.
+static NAMES: LazyLock<Vec<(&[u8], &[u8])>> = LazyLock::new(|| {
+    let end = |name: &str| name.find(|letter: char| !letter.is_ascii_lowercase()).unwrap_or(name.len());
+    let split = |name: &'static str| name.as_bytes().split_at(end(name));
+    let meaning =
+        |(name, meant): (_, &'static [u8])| (name, if meant.is_empty() { b" ".as_slice() } else { meant });
+    WRITTEN_NAMES.split_whitespace().map(split).map(meaning).collect()
+});
 
 fn named(text: &[u8]) -> Option<(usize, Vec<u8>)> {
     const NAME_MAX: usize = 16;
     let len = text.iter().take(NAME_MAX).take_while(|byte| byte.is_ascii_alphabetic()).count();
     let is_whole = text.get(len) == Some(&b';');
     let name = text[..len].to_ascii_lowercase();
-    // `&amp` and its like stand without a semicolon too, and then what follows may be letters.
-    let fits = |own: &&(&str, char)| {
-        if is_whole { own.0.as_bytes() == name } else { name.starts_with(own.0.as_bytes()) }
-    };
-    let short = NAMES.len().min(if is_whole { NAMES.len() } else { 4 });
-    if let Some((own, meant)) = NAMES[..short].iter().find(fits) {
-        return Some((own.len() + usize::from(is_whole), meant.to_string().into_bytes()));
+    let fits = |(own, _): &&(&[u8], &[u8])| if is_whole { *own == name } else { name.starts_with(own) };
+    let known = if is_whole { NAMES.as_slice() } else { &NAMES[..BARE_NAMES] };
+    if let Some((own, meant)) = known.iter().find(fits) {
+        return Some((own.len() + usize::from(is_whole), meant.to_vec()));
     }
-    let begins = |(own, _): &(&str, char)| own.as_bytes().starts_with(&name);
-    (len == text.len() && NAMES.iter().any(begins)).then(|| (len, Vec::new()))
+    let is_cut = len == text.len() && NAMES.iter().any(|(own, _)| own.starts_with(&name));
+    is_cut.then(|| (len, Vec::new()))
 }
 
 fn number(digits: &[u8], radix: u32) -> Option<u32> {
