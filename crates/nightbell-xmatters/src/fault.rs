@@ -38,17 +38,15 @@ pub(crate) fn unavailable(detail: String) -> Outcome {
     Outcome::Unavailable { detail, retry_after: None }
 }
 
+/// An error, and what caused it, and so on.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error: &&'e (dyn Error + 'static)| error.source())
+}
+
 /// Whether the request failed because its HTTP/2 connection left a ping without an answer.
 pub(crate) fn is_dead_connection(error: &reqwest::Error) -> bool {
-    let mut error: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(link) = error {
-        // The time-out of a whole request is reqwest's own, and no error of hyper.
-        if link.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout) {
-            return true;
-        }
-        error = link.source();
-    }
-    false
+    // The time-out of a whole request is reqwest's own, and no error of hyper.
+    causes(error).any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout))
 }
 
 /// What an error of a connection means, in our own words.
@@ -58,30 +56,19 @@ pub(crate) fn words(error: &io::Error) -> String {
 
 /// What a proxy said instead of opening a tunnel. Its type has no name outside of its crate, so its words have to do.
 fn tunnel(error: &reqwest::Error) -> Option<Outcome> {
-    const REFUSED: Outcome = Outcome::Unauthorized { status: PROXY_AUTHENTICATION_REQUIRED };
-
-    let mut error: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(link) = error {
-        match link.to_string().as_str() {
-            "tunnel error: proxy authorization required" => return Some(REFUSED),
-            "tunnel error: unsuccessful" => return Some(unavailable(NO_TUNNEL.into())),
-            "tunnel error: unexpected end of file" => return Some(unavailable(CLOSED_EARLY.into())),
-            _ => error = link.source(),
+    causes(error).find_map(|cause| match cause.to_string().as_str() {
+        "tunnel error: proxy authorization required" => {
+            Some(Outcome::Unauthorized { status: PROXY_AUTHENTICATION_REQUIRED })
         }
-    }
-    None
+        "tunnel error: unsuccessful" => Some(unavailable(NO_TUNNEL.into())),
+        "tunnel error: unexpected end of file" => Some(unavailable(CLOSED_EARLY.into())),
+        _ => None,
+    })
 }
 
 /// The first error of the chain that says something definite.
 fn cause(error: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
-    let mut error = Some(error);
-    while let Some(link) = error {
-        if let Some(words) = definite(link) {
-            return Some(words);
-        }
-        error = link.source();
-    }
-    None
+    causes(error).find_map(definite)
 }
 
 fn definite(error: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
@@ -132,71 +119,59 @@ fn io(error: &io::Error) -> Option<Cow<'static, str>> {
     Some(Cow::Owned(io::Error::from_raw_os_error(number).to_string()))
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is non-exhaustive")]
 fn tls(error: &rustls::Error) -> Cow<'static, str> {
-    if let rustls::Error::InvalidCertificate(error) = error {
-        Cow::Borrowed(certificate(error).words())
-    } else if let rustls::Error::AlertReceived(alert) = error {
-        alerted(*alert)
-    } else if matches!(error, rustls::Error::InvalidMessage(_)) {
-        Cow::Borrowed(TlsFault::NoTls.words())
-    } else if matches!(error, rustls::Error::PeerIncompatible(reason) if is_old(reason)) {
-        Cow::Borrowed(TlsFault::OldTls.words())
-    } else {
-        Cow::Borrowed("TLS failed")
-    }
-}
-
-fn is_old(reason: &PeerIncompatible) -> bool {
     use PeerIncompatible as P;
+    use rustls::Error as E;
 
-    matches!(reason, P::ServerDoesNotSupportTls12Or13 | P::ServerTlsVersionIsDisabledByOurConfig)
+    Cow::Borrowed(match error {
+        E::InvalidCertificate(error) => certificate(error).words(),
+        E::AlertReceived(alert) => return alerted(*alert),
+        E::InvalidMessage(_) => TlsFault::NoTls.words(),
+        E::PeerIncompatible(P::ServerDoesNotSupportTls12Or13 | P::ServerTlsVersionIsDisabledByOurConfig) => {
+            TlsFault::OldTls.words()
+        }
+        _ => "TLS failed",
+    })
 }
 
 /// What the server complains about. It sends most of these about our certificate.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is non-exhaustive")]
 fn alerted(alert: AlertDescription) -> Cow<'static, str> {
     use AlertDescription as A;
 
-    if matches!(alert, A::CertificateRequired) {
-        Cow::Borrowed(TlsFault::ClientCertificateWanted.words())
-    } else if matches!(alert, A::ProtocolVersion) {
-        Cow::Borrowed(TlsFault::OldTls.words())
-    } else if matches!(alert, A::UnknownCA | A::BadCertificate | A::CertificateUnknown | A::DecryptError) {
-        Cow::Owned(format!("TLS failed: the server does not trust our client certificate ({alert:?})"))
-    } else if matches!(alert, A::CertificateExpired | A::CertificateRevoked | A::UnsupportedCertificate) {
-        Cow::Owned(format!("TLS failed: the server does not take our client certificate ({alert:?})"))
-    } else {
-        Cow::Owned(format!("TLS failed: the server sent the alert {alert:?}"))
-    }
+    let said = match alert {
+        A::CertificateRequired => return Cow::Borrowed(TlsFault::ClientCertificateWanted.words()),
+        A::ProtocolVersion => return Cow::Borrowed(TlsFault::OldTls.words()),
+        A::UnknownCA | A::BadCertificate | A::CertificateUnknown | A::DecryptError => {
+            format!("does not trust our client certificate ({alert:?})")
+        }
+        A::CertificateExpired | A::CertificateRevoked | A::UnsupportedCertificate => {
+            format!("does not take our client certificate ({alert:?})")
+        }
+        _ => format!("sent the alert {alert:?}"),
+    };
+    Cow::Owned(format!("TLS failed: the server {said}"))
 }
 
 /// What is wrong with a certificate, as [`crate::tls`] found it. rustls' own words may name hosts.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is non-exhaustive")]
 pub(crate) fn certificate(error: &CertificateError) -> TlsFault {
     use CertificateError as E;
 
-    if let E::Other(OtherError(other)) = error
-        && let Some(Distrusted(fault)) = other.downcast_ref()
-    {
-        *fault
-    } else if matches!(error, E::UnknownIssuer) {
-        TlsFault::UnknownIssuer
-    } else if matches!(error, E::Expired | E::ExpiredContext { .. }) {
-        TlsFault::Expired
-    } else if matches!(error, E::NotValidYet | E::NotValidYetContext { .. }) {
-        TlsFault::NotYetValid
-    } else if matches!(error, E::NotValidForName | E::NotValidForNameContext { .. }) {
-        TlsFault::OtherName
-    } else if matches!(error, E::InvalidPurpose | E::InvalidPurposeContext { .. }) {
-        TlsFault::OtherUse
-    } else if matches!(
-        error,
+    match error {
+        E::Other(OtherError(other)) => {
+            other.downcast_ref().map_or(TlsFault::Invalid, |Distrusted(fault)| *fault)
+        }
+        E::UnknownIssuer => TlsFault::UnknownIssuer,
+        E::Expired | E::ExpiredContext { .. } => TlsFault::Expired,
+        E::NotValidYet | E::NotValidYetContext { .. } => TlsFault::NotYetValid,
+        E::NotValidForName | E::NotValidForNameContext { .. } => TlsFault::OtherName,
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => TlsFault::OtherUse,
         E::UnsupportedSignatureAlgorithmContext { .. }
-            | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
-    ) {
-        TlsFault::OldSignature
-    } else if matches!(error, E::Revoked) {
-        TlsFault::Revoked
-    } else {
-        TlsFault::Invalid
+        | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => TlsFault::OldSignature,
+        E::Revoked => TlsFault::Revoked,
+        _ => TlsFault::Invalid,
     }
 }
 
