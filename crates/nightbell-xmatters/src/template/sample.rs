@@ -13,8 +13,6 @@ use nightbell_core::time::UnixMillis;
 use crate::view::View;
 
 const STATUSES: [Status; 3] = [Status::Failed, Status::Error, Status::Passed];
-const SEVERITIES: [Severity; 5] =
-    [Severity::Critical, Severity::High, Severity::Medium, Severity::Low, Severity::Minimal];
 
 /// One event by which a template is checked. Displayed, it says which.
 pub(super) struct Sample {
@@ -26,7 +24,9 @@ pub(super) struct Sample {
 impl Sample {
     /// An event with every field and one with the required fields only, in every status and severity.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        let endings = STATUSES.iter().flat_map(|status| SEVERITIES.map(|severity| (*status, severity)));
+        let endings = STATUSES
+            .iter()
+            .flat_map(|status| Severity::ALL.into_iter().rev().map(|severity| (*status, severity)));
         endings.flat_map(|(status, severity)| [Self::full(status, severity), Self::minimal(status, severity)])
     }
 
@@ -55,7 +55,7 @@ impl Sample {
         }
     }
 
-    fn minimal(status: Status, severity: Severity) -> Self {
+    pub(super) fn minimal(status: Status, severity: Severity) -> Self {
         let event = Event { status, severity, ..Event::new("shop", "buys a book") };
         Self { alert: alert(event), recipients: Vec::new(), report_url: None }
     }
