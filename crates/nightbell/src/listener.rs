@@ -42,7 +42,7 @@ pub struct Weakness {
     /// What is wrong.
     pub finding: String,
     /// What would be right.
-    pub cure: String,
+    pub cure: &'static str,
 }
 
 /// The worker that listens where this configuration says, for a command that has `token` to show.
@@ -113,7 +113,7 @@ pub fn ended(http: &HttpConfig, tls: &Tls) -> Option<Weakness> {
     (end < Timestamp::now()).then(|| Weakness {
         what: "http.tls.certificate",
         finding: format!("a certificate in `{}` has ended at {end}", certificate_file(http)),
-        cure: "have it issued anew, and send the worker SIGHUP".to_owned(),
+        cure: "have it issued anew, and send the worker SIGHUP",
     })
 }
 
@@ -125,49 +125,45 @@ fn certificate_file(http: &HttpConfig) -> String {
 #[must_use]
 pub fn chain_weakness(http: &HttpConfig, tls: &Tls) -> Option<Weakness> {
     let file = certificate_file(http);
-    let weakness = |finding: String, cure: &str| Weakness {
-        what: "http.tls.certificate",
-        finding,
-        cure: cure.to_owned(),
-    };
-    match tls.chain() {
-        Chain::Whole => None,
-        Chain::Alone(issuer) => Some(weakness(
+    let (finding, cure) = match tls.chain() {
+        Chain::Whole => return None,
+        Chain::Alone(issuer) => (
             format!("`{file}` holds one certificate, issued by {issuer}"),
             "unless clients know that authority itself, append the intermediate certificates to the file",
-        )),
-        Chain::Broken => Some(weakness(
+        ),
+        Chain::Broken => (
             format!("in `{file}` a certificate was not issued by the one after it"),
             "write the server's own first, and then each intermediate that has issued the one before",
-        )),
-    }
+        ),
+    };
+    Some(Weakness { what: "http.tls.certificate", finding, cure })
 }
 
 /// What is weak about the listener.
 #[must_use]
 pub fn weaknesses(http: &HttpConfig) -> Vec<Weakness> {
-    let mut found = Vec::new();
-    let tokens = [("http.ingest_token", &http.ingest_token), ("http.admin_token", &http.admin_token)];
-    let cure = || "write random characters, as `openssl rand -hex 32` gives them".to_owned();
-    for (what, token) in tokens {
-        let Some(finding) = token.as_ref().and_then(|token| guessable(token.expose_secret())) else {
-            continue;
-        };
-        found.push(Weakness { what, finding: finding.to_owned(), cure: cure() });
-    }
-    if let (Some(ingest), Some(admin)) = (&http.ingest_token, &http.admin_token)
-        && ingest.expose_secret() == admin.expose_secret()
-    {
-        let finding =
-            "it is the ingest token too, so whoever may send events may discard dead letters".to_owned();
-        found.push(Weakness { what: "http.admin_token", finding, cure: cure() });
-    }
-    if !http.listen.ip().to_canonical().is_loopback() && http.tls.is_none() {
-        let finding = format!("{} is plain HTTP, so tokens and events can be read on their way", http.listen);
-        let cure = "set http.tls = { certificate = \"…\", key = \"…\" }, or listen on 127.0.0.1 behind what speaks TLS";
-        found.push(Weakness { what: "http.listen", finding, cure: cure.to_owned() });
-    }
-    found
+    let (ingest, admin) = (exposed(http.ingest_token.as_ref()), exposed(http.admin_token.as_ref()));
+    let equal = "it is the ingest token too, so whoever may send events may discard dead letters";
+    let tokens = [
+        ("http.ingest_token", ingest.and_then(guessable)),
+        ("http.admin_token", admin.and_then(guessable)),
+        ("http.admin_token", Some(equal).filter(|_| admin.is_some() && ingest == admin)),
+    ];
+    let cure = "write random characters, as `openssl rand -hex 32` gives them";
+    let tokens = tokens.into_iter().filter_map(|(what, finding)| {
+        finding.map(|finding| Weakness { what, finding: finding.to_owned(), cure })
+    });
+    let is_open = !http.listen.ip().to_canonical().is_loopback() && http.tls.is_none();
+    let plain = is_open.then(|| Weakness {
+        what: "http.listen",
+        finding: format!("{} is plain HTTP, so tokens and events can be read on their way", http.listen),
+        cure: "set http.tls = { certificate = \"…\", key = \"…\" }, or listen on 127.0.0.1 behind what speaks TLS",
+    });
+    tokens.chain(plain).collect()
+}
+
+fn exposed(token: Option<&SecretString>) -> Option<&str> {
+    token.map(|token| token.expose_secret())
 }
 
 /// Why a token might be guessed.
