@@ -1,7 +1,5 @@
 //! RabbitMQ: its version, its queues, and what our user may do.
 
-use std::collections::BTreeMap;
-
 use nightbell_amqp::{Action, AmqpError, Examination, Object, Right, Shape, broker_versions, examine};
 
 use super::finding::{Fault, Finding};
@@ -115,10 +113,9 @@ fn unusable(error: AmqpError) -> Finding {
 }
 
 fn judge(examination: &Examination, declare: bool) -> Vec<Finding> {
-    let sound = examination.objects.iter().filter(|(_, shape)| *shape == Shape::Sound).count();
     let all = examination.objects.len();
     let mut findings = Vec::new();
-    if sound == all {
+    if named(&examination.objects, &Shape::Sound).len() == all {
         let said =
             format!("all {all} exchanges and queues are there, of the type and with the arguments they need");
         findings.push(Finding::ok("topology", said));
@@ -151,13 +148,14 @@ fn lesser(rights: &[Right]) -> Option<Finding> {
     Some(Finding::note("user", said, "for a user that shall do no more, nothing is to be done"))
 }
 
+/// The objects that stand so.
+fn named(objects: &[(Object, Shape)], wanted: &Shape) -> Vec<String> {
+    objects.iter().filter(|(_, shape)| shape == wanted).map(|(object, _)| object.to_string()).collect()
+}
+
 /// What is not there, in one line, since mostly it is everything.
 fn missing(objects: &[(Object, Shape)], declare: bool) -> Option<Finding> {
-    let missing: Vec<_> = objects
-        .iter()
-        .filter(|(_, shape)| *shape == Shape::Missing)
-        .map(|(object, _)| object.to_string())
-        .collect();
+    let missing = named(objects, &Shape::Missing);
     let cure = if declare {
         "start the worker, which declares them"
     } else {
@@ -192,11 +190,7 @@ fn stands(object: &Object, shape: &Shape) -> Option<Finding> {
 
 /// What the broker tells nothing of, in one line.
 fn hidden(objects: &[(Object, Shape)]) -> Option<Finding> {
-    let hidden: Vec<_> = objects
-        .iter()
-        .filter(|(_, shape)| *shape == Shape::Hidden)
-        .map(|(object, _)| object.to_string())
-        .collect();
+    let hidden = named(objects, &Shape::Hidden);
     let said = format!(
         "this user has no right to {} of {}, so the broker does not tell it whether they are there: {}",
         hidden.len(),
@@ -210,41 +204,32 @@ fn hidden(objects: &[(Object, Shape)]) -> Option<Finding> {
 
 /// One line for each kind of permission.
 fn permissions(rights: &[Right], declare: bool) -> Vec<Finding> {
-    let mut kinds: BTreeMap<&str, (Vec<String>, usize, Action)> = BTreeMap::new();
-    for right in rights {
-        let entry = kinds.entry(right.action.as_str()).or_insert_with(|| (Vec::new(), 0, right.action));
-        entry.1 += 1;
-        if !right.is_granted {
-            entry.0.push(right.object.to_string());
-        }
-    }
-    kinds
-        .into_iter()
-        .map(|(word, (refused, all, action))| permission(word, &refused, all, (action, declare)))
-        .collect()
+    let of = |action: Action| {
+        let rights: Vec<_> = rights.iter().filter(|right| right.action == action).collect();
+        (!rights.is_empty()).then(|| permission(action, &rights, declare))
+    };
+    [Action::Configure, Action::Read, Action::Write].into_iter().filter_map(of).collect()
 }
 
-fn permission(word: &str, refused: &[String], all: usize, (action, declare): (Action, bool)) -> Finding {
-    let what = format!("permission to {word}");
+fn permission(action: Action, rights: &[&Right], declare: bool) -> Finding {
+    let (what, all) = (format!("permission to {}", action.as_str()), rights.len());
+    let refused: Vec<_> =
+        rights.iter().filter(|right| !right.is_granted).map(|right| right.object.to_string()).collect();
     if refused.is_empty() {
         return Finding::ok(what, format!("granted on all {all} that need it"));
     }
     let said = format!("refused on {} of {all}: {}", refused.len(), refused.join(", "));
-    match action {
+    let cure = match action {
         Action::Configure if !declare => {
-            Finding::ok(what, format!("{said}; not needed, since `queue.declare` is false"))
+            return Finding::ok(what, format!("{said}; not needed, since `queue.declare` is false"));
         }
-        Action::Configure => Finding::fail(
-            Fault::NoPermission,
-            what,
-            said,
+        Action::Configure => {
             "grant it with `rabbitmqctl set_permissions`, or load what `nightbell topology` prints and set \
-             `queue.declare = false`",
-        ),
-        Action::Read | Action::Write => {
-            Finding::fail(Fault::NoPermission, what, said, "grant it with `rabbitmqctl set_permissions`")
+             `queue.declare = false`"
         }
-    }
+        Action::Read | Action::Write => "grant it with `rabbitmqctl set_permissions`",
+    };
+    Finding::fail(Fault::NoPermission, what, said, cure)
 }
 
 fn untold_policies() -> Finding {
