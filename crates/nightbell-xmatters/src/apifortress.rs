@@ -80,14 +80,14 @@ mod tests {
     use nightbell_core::event::Event;
 
     use super::*;
-    use crate::settings::{Auth, DestinationSettings};
+    use crate::settings::tests::destination;
     use crate::template::sample;
 
     #[track_caller]
     fn check(link: &str, want_end: &str) {
         let event = Event { report_url: Some(link.to_owned()), ..Event::new("p", "ä".repeat(5_000)) };
         let alert = sample::alert(event);
-        let message = message(&View::of(&alert, &DestinationSettings::new("", Auth::Url)));
+        let message = message(&destination("https://a").view(&alert));
         assert_eq!(cut(&message).chars().count(), TEXT_CHARS_MAX, "{message}");
         assert!(cut(&message).ends_with(want_end), "{message}");
     }

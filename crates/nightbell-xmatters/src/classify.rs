@@ -58,14 +58,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::settings::{Auth, DestinationSettings};
+    use crate::settings::tests::with_password;
     use nightbell_core::outcome::OutcomeKind;
 
     const NOW: UnixMillis = UnixMillis(784_111_777_000);
 
     fn outcome(status: u16, retry_after: Option<&str>, body: &str) -> Outcome {
-        let auth = Auth::Basic { username: "u".into(), password: "hunter2".into() };
-        let secrets = Secrets::of(&DestinationSettings::new("https://a.example/x", auth));
+        let secrets = Secrets::of(&with_password("https://a.example/x", "u", "hunter2"));
         classify(Answer { status, retry_after, body: body.as_bytes() }, &secrets, NOW)
     }
 

@@ -63,12 +63,11 @@ fn fold(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Auth, DestinationSettings};
+    use crate::settings::tests::with_password;
     use proptest::prelude::*;
 
     fn secrets() -> Secrets {
-        let auth = Auth::Basic { username: "u".into(), password: "hunter2".into() };
-        Secrets::of(&DestinationSettings::new("https://a.example/x", auth))
+        Secrets::of(&with_password("https://a.example/x", "u", "hunter2"))
     }
 
     #[track_caller]

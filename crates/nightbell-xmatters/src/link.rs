@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use nightbell_core::event::Event;
+use percent_encoding::percent_decode;
 
-use crate::target;
 use crate::text::{TEXT_CHARS_MAX, start};
 use crate::undo::is_gap;
+use crate::web_url::{self, ReportBase};
 
 /// Why an event's link is left out of what is posted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,17 +38,20 @@ impl BadLink {
 /// Why the link of an event is left out of what is posted to a destination with this `report_base_url`; none: it is not,
 /// or the event has none. The event is posted all the same.
 #[must_use]
-pub fn report_left_out(event: &Event, base: Option<&str>) -> Option<&'static str> {
+pub fn report_left_out(event: &Event, base: Option<&ReportBase>) -> Option<&'static str> {
     report(event, base).err().map(BadLink::words)
 }
 
 /// The event's own link, or its path below the base; none if it has neither, or a path and there is no base.
-pub(crate) fn report<'e>(event: &'e Event, base: Option<&str>) -> Result<Option<Cow<'e, str>>, BadLink> {
+pub(crate) fn report<'e>(
+    event: &'e Event,
+    base: Option<&ReportBase>,
+) -> Result<Option<Cow<'e, str>>, BadLink> {
     match (&event.report_url, &event.report_path, base) {
         (Some(url), _, _) => check_url(url).map(|()| Some(Cow::Borrowed(url.as_str()))),
         (None, Some(path), Some(base)) => {
             check_path(path)?;
-            Ok(Some(Cow::Owned(join(base, path))))
+            Ok(Some(Cow::Owned(join(base.as_str(), path))))
         }
         (None, _, _) => Ok(None),
     }
@@ -60,8 +64,8 @@ fn check_url(url: &str) -> Result<(), BadLink> {
     if url.contains(|letter: char| letter == '\\' || is_gap(letter)) {
         return Err(BadLink::Characters);
     }
-    let read = target::web(url).map_err(|_| BadLink::NoWeb)?;
-    if target::has_credentials(&read) { Err(BadLink::Credentials) } else { Ok(()) }
+    let read = web_url::parse(url, "").map_err(|_| BadLink::NoWeb)?;
+    if web_url::has_login(&read) { Err(BadLink::Credentials) } else { Ok(()) }
 }
 
 /// A path stays below the base, however often its escapes are undone by who serves it.
@@ -79,7 +83,7 @@ fn check_path(path: &str) -> Result<(), BadLink> {
         if parts.any(|part| part.split(|byte| *byte == b';').next() == Some(b"..")) {
             return Err(BadLink::Climbs);
         }
-        path = Cow::Owned(unescaped(&path));
+        path = Cow::Owned(percent_decode(&path).collect());
     }
     Ok(())
 }
@@ -107,19 +111,6 @@ fn join(base: &str, path: &str) -> String {
     link
 }
 
-/// One layer of escapes undone.
-fn unescaped(path: &[u8]) -> Vec<u8> {
-    let (mut undone, mut rest) = (Vec::with_capacity(path.len()), path);
-    while let [byte, after @ ..] = rest {
-        let digits = if is_escape(rest) { str::from_utf8(&rest[1..3]).ok() } else { None };
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(meant) => (undone.push(meant), rest = &rest[3..]),
-            None => (undone.push(*byte), rest = after),
-        };
-    }
-    undone
-}
-
 /// Whether an escape begins here.
 fn is_escape(bytes: &[u8]) -> bool {
     matches!(bytes, [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
@@ -136,6 +127,10 @@ mod tests {
     use proptest::prelude::*;
 
     const BASE: &str = "https://r.example.com/base";
+
+    fn base() -> ReportBase {
+        BASE.parse().unwrap()
+    }
 
     #[track_caller]
     fn check(path: &str, want: &str) {
@@ -171,12 +166,13 @@ mod tests {
     #[test]
     fn an_events_own_link_comes_first() {
         let mut event = Event { report_path: Some("p".into()), ..Event::new("a", "b") };
+        let base = base();
         let link = |event: &Event, base| report(event, base).unwrap().map(Cow::into_owned);
         assert_eq!(link(&event, None), None);
-        assert_eq!(link(&event, Some(BASE)).as_deref(), Some("https://r.example.com/base/p"));
+        assert_eq!(link(&event, Some(&base)).as_deref(), Some("https://r.example.com/base/p"));
         event.report_url = Some("https://x/y".into());
-        assert_eq!(link(&event, Some(BASE)).as_deref(), Some("https://x/y"));
-        assert_eq!(link(&Event::new("a", "b"), Some(BASE)), None);
+        assert_eq!(link(&event, Some(&base)).as_deref(), Some("https://x/y"));
+        assert_eq!(link(&Event::new("a", "b"), Some(&base)), None);
     }
 
     #[test]
@@ -184,7 +180,7 @@ mod tests {
         #[track_caller]
         fn check(url: &str, want: Option<BadLink>) {
             let event = Event { report_url: Some(url.into()), ..Event::new("a", "b") };
-            assert_eq!(report(&event, Some(BASE)).err(), want, "{url:?}");
+            assert_eq!(report(&event, Some(&base())).err(), want, "{url:?}");
             assert_eq!(report_left_out(&event, None), want.map(BadLink::words));
         }
         for good in [
@@ -239,7 +235,7 @@ mod tests {
         #[track_caller]
         fn check(path: &str, want: Option<BadLink>) {
             let event = Event { report_path: Some(path.into()), ..Event::new("a", "b") };
-            assert_eq!(report(&event, Some(BASE)).err(), want, "{path:?}");
+            assert_eq!(report(&event, Some(&base())).err(), want, "{path:?}");
             assert_eq!(report(&event, None), Ok(None), "without a base there is no link");
         }
         for bad in [
@@ -286,7 +282,7 @@ mod tests {
         #[test]
         fn a_link_that_is_shown_is_below_the_base(path in "([./\\\\%25eEfFcC?#;:a]|%2e|%2E|%2f|%5c){0,12}") {
             let event = Event { report_path: Some(path), ..Event::new("a", "b") };
-            if let Ok(Some(link)) = report(&event, Some(BASE)) {
+            if let Ok(Some(link)) = report(&event, Some(&base())) {
                 let url = url::Url::parse(&link).unwrap();
                 prop_assert!(url.path().starts_with("/base/"), "{}", url);
             }

@@ -1,13 +1,15 @@
 //! The way to a destination: which hosts, which certificates, which proxy.
 
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
-use std::sync::Arc;
 
-use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use url::Url;
 
-use crate::settings::SetupError;
+use crate::auth::Login;
+use crate::error::Misfit;
+use crate::hosts::{BypassRule, Host};
+use crate::pem::{Authorities, ClientIdentity};
+use crate::web_url::ProxyUrl;
 
 /// How much of an answer's body is read unless the settings say otherwise, in bytes. The connection of a longer one is
 /// closed instead of being used again.
@@ -16,22 +18,20 @@ pub const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 /// The way to a destination. The token endpoint of OAuth2 is reached in the same way.
 #[derive(Debug, Clone)]
 pub struct Network {
-    /// The hosts that may be sent to, by their exact names; case and a trailing dot don't matter. None: any. Empty:
-    /// none at all. The proxy need not be among them.
-    pub allowed_hosts: Option<Vec<String>>,
-    /// Certificates of authorities that are trusted besides the system's.
-    pub extra_ca: Option<Pem>,
-    /// Our own certificate with its chain, and its key as PKCS#8, PKCS#1 or SEC1, in any order. It is shown to every
-    /// server that asks, an `https://` proxy among them.
-    pub client_certificate: Option<Pem>,
+    /// The hosts that may be sent to. None: any. Empty: none at all. The proxy need not be among them.
+    pub allowed_hosts: Option<Vec<Host>>,
+    /// Authorities that are trusted besides the system's.
+    pub extra_ca: Option<Authorities>,
+    /// What is shown to every server that asks for a certificate of ours, an `https://` proxy among them.
+    pub client_certificate: Option<ClientIdentity>,
     /// How servers' certificates are checked, those of `https://` proxies among them.
     pub verification: Verification,
     /// The proxy.
     pub proxy: Option<Proxy>,
     /// Where there is no `proxy`, whether `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are read, once.
     pub environment_proxies: bool,
-    /// How much of a trigger's answer is read, in bytes; at least 1. A token endpoint's is read up to
-    /// [`RESPONSE_BYTES_MAX`].
+    /// How much of a trigger's answer is read, in bytes; of nothing, its status alone would be known. A token endpoint's is
+    /// read up to [`RESPONSE_BYTES_MAX`].
     pub response_bytes_max: usize,
 }
 
@@ -46,6 +46,21 @@ impl Default for Network {
             environment_proxies: false,
             response_bytes_max: RESPONSE_BYTES_MAX,
         }
+    }
+}
+
+impl Network {
+    /// Refuses a URL whose host must not be sent to.
+    ///
+    /// # Errors
+    /// [`Misfit`]
+    pub fn check_host(&self, url: &Url) -> Result<(), Misfit> {
+        let is_allowed = |hosts: &Vec<Host>| Host::of(url).is_some_and(|host| hosts.contains(&host));
+        Misfit::unless(
+            self.allowed_hosts.as_ref().is_none_or(is_allowed),
+            "leads to a host that `allowed_hosts` does not have",
+            "correct it, or add the host there",
+        )
     }
 }
 
@@ -112,80 +127,14 @@ impl FromStr for Verification {
 }
 
 /// A proxy. `https://` destinations are reached through a tunnel (`CONNECT`), `http://` ones by passing the request on.
-/// `Debug` shows neither the password nor the URL, which somebody may have put one into.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Proxy {
-    /// Its URL: `http://` or `https://`, host and port, and nothing else.
-    pub url: String,
-    /// The user that it asks for, sent as HTTP Basic, to an `http://` proxy in the clear; it needs a password.
-    pub username: Option<String>,
-    /// The user's password.
-    pub password: Option<SecretString>,
-    /// Hosts that are reached without it: an exact name, a `.suffix` for all names below it, an IP address, or a range
-    /// of addresses like `10.0.0.0/8`. Addresses are compared with what the URL says; no name is looked up.
-    pub bypass_hosts: Vec<String>,
-}
-
-impl fmt::Debug for Proxy {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { username, bypass_hosts, .. } = self;
-        out.debug_struct("Proxy")
-            .field("username", username)
-            .field("bypass_hosts", bypass_hosts)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The text of a PEM file, which may have a private key in it. `Debug` shows the file's name alone. Cheap to clone.
-#[derive(Clone)]
-pub struct Pem {
-    file: Arc<str>,
-    text: Arc<SecretSlice<u8>>,
-}
-
-impl Pem {
-    /// A PEM text, and the name of its file for errors.
-    #[must_use]
-    pub fn new(file: impl Into<Arc<str>>, text: impl Into<Vec<u8>>) -> Self {
-        Self { file: file.into(), text: Arc::new(text.into().into()) }
-    }
-
-    /// Reads a file.
-    ///
-    /// # Errors
-    /// [`SetupError::Unreadable`] names it.
-    pub fn read(path: &Path) -> Result<Self, SetupError> {
-        let file = path.display().to_string();
-        match std::fs::read(path) {
-            Ok(text) => Ok(Self::new(file, text)),
-            Err(source) => Err(SetupError::Unreadable { file: file.into(), source }),
-        }
-    }
-
-    /// This one and then another, for a certificate and a key in two files. Errors name both.
-    #[must_use]
-    pub fn and(&self, other: &Self) -> Self {
-        let text = [self.text(), b"\n", other.text()].concat();
-        Self::new(format!("{} and {}", self.file, other.file), text)
-    }
-
-    /// The file's name.
-    #[must_use]
-    pub fn file(&self) -> &str {
-        &self.file
-    }
-
-    /// What it holds, a secret where that is a key.
-    #[must_use]
-    pub fn text(&self) -> &[u8] {
-        self.text.expose_secret()
-    }
-}
-
-impl fmt::Debug for Pem {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Pem({})", self.file)
-    }
+    /// Where it is.
+    pub url: ProxyUrl,
+    /// The login that it asks for, sent as HTTP Basic, to an `http://` proxy in the clear.
+    pub login: Option<Login>,
+    /// What is reached without it.
+    pub bypass_hosts: Vec<BypassRule>,
 }
 
 #[cfg(test)]
@@ -202,20 +151,22 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_shows_no_secret() {
-        let proxy = Proxy {
-            url: "http://u:s3cret@proxy".into(),
-            username: Some("u".into()),
-            password: Some("s3cret".into()),
-            bypass_hosts: vec!["a.example".into()],
+    fn a_host_is_allowed_by_its_exact_name() {
+        let check = |list: &[&str], url: &str, want: bool| {
+            let hosts = list.iter().map(|name| name.parse().unwrap()).collect();
+            let network = Network { allowed_hosts: Some(hosts), ..Network::default() };
+            assert_eq!(network.check_host(&url.parse().unwrap()).is_ok(), want, "{list:?} {url}");
         };
-        assert_eq!(format!("{proxy:?}"), r#"Proxy { username: Some("u"), bypass_hosts: ["a.example"], .. }"#);
-    }
-
-    #[test]
-    fn a_pem_shows_its_file_alone() {
-        let pem = Pem::new("a.pem", "s3cret").and(&Pem::new("b.pem", "s3cret"));
-        assert_eq!(format!("{pem:?}"), "Pem(a.pem and b.pem)");
-        assert_eq!(pem.text(), b"s3cret\ns3cret");
+        let list = ["Acme.xmatters.com", "10.1.2.3", "::1", "bücher.example."];
+        check(&list, "https://acme.xmatters.com/a", true);
+        check(&list, "https://ACME.xmatters.com.:8443/a", true);
+        check(&list, "http://10.1.2.3:8081/", true);
+        check(&list, "http://[::1]/", true);
+        check(&list, "https://xn--bcher-kva.example/", true);
+        for other in ["xmatters.com", "na.acme.xmatters.com", "acme.xmatters.com.evil.example", "10.1.2.30"] {
+            check(&list, &format!("https://{other}/"), false);
+        }
+        check(&[], "https://acme.xmatters.com/", false);
+        assert!(Network::default().check_host(&"https://a/".parse().unwrap()).is_ok());
     }
 }

@@ -14,13 +14,13 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 use url::form_urlencoded::Serializer;
 
+use crate::auth::{Grant, OAuth2};
 use crate::classify::{Answer, classify};
 use crate::fault::unavailable;
 use crate::lenient;
 use crate::network::RESPONSE_BYTES_MAX;
 use crate::route::{Route, start_of_body};
 use crate::secrets::Secrets;
-use crate::settings::{Grant, OAuth2};
 
 /// The longest token that is taken, in bytes; servers take headers of 8 KiB.
 const TOKEN_BYTES_MAX: usize = 4 * 1024;
@@ -161,17 +161,18 @@ fn at_endpoint(outcome: Outcome) -> Outcome {
 fn form(settings: &OAuth2, refreshed: Option<&SecretString>) -> String {
     let mut form = Serializer::new(String::new());
     match &settings.grant {
-        Grant::Password { username, password } => {
+        Grant::Password(login) => {
             form.append_pair("grant_type", "password");
-            form.append_pair("username", username);
-            form.append_pair("password", password.expose_secret());
+            form.append_pair("username", login.username.as_str());
+            form.append_pair("password", login.password.expose());
         }
-        Grant::Refresh { token } => {
+        Grant::Refresh(token) => {
             form.append_pair("grant_type", "refresh_token");
-            form.append_pair("refresh_token", refreshed.unwrap_or(token).expose_secret());
+            let token = refreshed.map_or_else(|| token.expose(), |refreshed| refreshed.expose_secret());
+            form.append_pair("refresh_token", token);
         }
     }
-    form.append_pair("client_id", &settings.client_id);
+    form.append_pair("client_id", settings.client_id.as_str());
     form.finish()
 }
 
@@ -278,13 +279,13 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_a_form() {
-        let oauth2 = |grant| OAuth2 { token_url: None, client_id: "c&d".into(), grant };
-        let password = Grant::Password { username: "u".into(), password: "p=q".into() };
+        let oauth2 = |grant| OAuth2 { token_url: None, client_id: "c&d".parse().unwrap(), grant };
+        let password = Grant::Password(crate::auth::tests::login("u", "p=q"));
         assert_eq!(
             form(&oauth2(password), None),
             "grant_type=password&username=u&password=p%3Dq&client_id=c%26d"
         );
-        let refresh = oauth2(Grant::Refresh { token: "old".into() });
+        let refresh = oauth2(Grant::Refresh("old".parse().unwrap()));
         assert_eq!(form(&refresh, None), "grant_type=refresh_token&refresh_token=old&client_id=c%26d");
         let newer = "new".into();
         assert!(form(&refresh, Some(&newer)).contains("refresh_token=new&"));

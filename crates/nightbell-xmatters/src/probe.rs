@@ -13,12 +13,11 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
-use crate::fault;
-use crate::proxy::Via;
-use crate::send::from_environment;
-use crate::settings::{DestinationSettings, SetupError};
+use crate::error::SetupError;
+use crate::settings::DestinationSettings;
 use crate::tls::Sight;
-use crate::{target, tls};
+use crate::way::{Endpoint, Way, Ways};
+use crate::{fault, tls};
 
 mod shown;
 mod talk;
@@ -48,15 +47,6 @@ pub struct Probe {
     pub time: Option<TwoClocks>,
     /// What stands in the way.
     pub obstacle: Option<Obstacle>,
-}
-
-/// What a server is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Endpoint {
-    /// Alerts are posted to it.
-    Trigger,
-    /// It gives tokens.
-    Token,
 }
 
 /// One moment by two clocks.
@@ -134,12 +124,11 @@ pub enum Step {
 /// # Errors
 /// [`SetupError`] says which setting is wrong. What is wrong with a server is in its [`Probe`].
 pub async fn probe(settings: &DestinationSettings, clock: &impl Clock) -> Result<Vec<Probe>, SetupError> {
-    let ways = ways(settings)?;
-    let mut probes = Vec::with_capacity(ways.len());
-    for (endpoint, way) in ways {
-        let (mut probe, stream) = way.walk(endpoint, settings.connect_timeout, clock).await;
+    let mut probes = Vec::new();
+    for path in paths(settings)? {
+        let (mut probe, stream) = path.walk(settings.connect_timeout, clock).await;
         if let Some(mut stream) = stream {
-            let head = talk::ask_head(&mut *stream, &way.url, way.via.as_ref());
+            let head = talk::ask_head(&mut *stream, &path.way.url, path.way.via.as_ref());
             let theirs = timeout(HEAD_WAIT_MAX, head).await.ok().flatten();
             probe.time = theirs.map(|theirs| TwoClocks { theirs, ours: clock.now() });
         }
@@ -158,9 +147,9 @@ pub async fn certificate_end(
     clock: &impl Clock,
 ) -> Result<Option<Shown>, SetupError> {
     let mut first: Option<Shown> = None;
-    for (endpoint, way) in ways(settings)? {
-        if way.url.scheme() == "https" {
-            let (probe, _) = way.walk(endpoint, settings.connect_timeout, clock).await;
+    for path in paths(settings)? {
+        if path.way.url.scheme() == "https" {
+            let (probe, _) = path.walk(settings.connect_timeout, clock).await;
             let both = [first, probe.certificate].into_iter().flatten();
             first = both.min_by_key(|shown| shown.validity.until);
         }
@@ -170,8 +159,8 @@ pub async fn certificate_end(
 
 /// What a proxy says instead of opening a tunnel to a destination's servers; none: it opens them, or could not be asked.
 pub(crate) async fn refused_tunnel(settings: &DestinationSettings, clock: &impl Clock) -> Option<String> {
-    for (endpoint, way) in ways(settings).ok()? {
-        let (probe, _) = way.walk(endpoint, settings.connect_timeout, clock).await;
+    for path in paths(settings).ok()? {
+        let (probe, _) = path.walk(settings.connect_timeout, clock).await;
         if let Some(Obstacle::Tunnel { said, .. }) = probe.obstacle {
             return Some(said);
         }
@@ -179,46 +168,34 @@ pub(crate) async fn refused_tunnel(settings: &DestinationSettings, clock: &impl 
     None
 }
 
-/// The ways to a destination's servers.
-fn ways(settings: &DestinationSettings) -> Result<Vec<(Endpoint, Way)>, SetupError> {
-    let trigger = target::trigger(settings)?;
-    let token = target::token(settings, &trigger)?.map(|(_, url)| url);
-    let token = token.filter(|url| url.origin() != trigger.origin());
-    let mut urls = vec![(Endpoint::Trigger, trigger)];
-    urls.extend(token.map(|url| (Endpoint::Token, url)));
-    let mut ways = Vec::with_capacity(urls.len());
-    for (endpoint, url) in urls {
-        let via = Via::of(&settings.network, &url, from_environment)?;
-        let is_tls = [Some(&url), via.as_ref().map(|via| &via.url)];
-        let is_tls = is_tls.into_iter().flatten().any(|url| url.scheme() == "https");
+/// The paths to a destination's servers, of which the trigger's and the token endpoint's may be one.
+fn paths(settings: &DestinationSettings) -> Result<Vec<Path>, SetupError> {
+    let Ways { trigger, token } = Ways::of(settings)?;
+    let token = token.map(|(way, _)| way).filter(|way| way.url.origin() != trigger.url.origin());
+    let path = |way: Way| {
         let sight = Sight::open();
-        let mut config = tls::config(&settings.network, is_tls, &sight)?;
+        let mut config = tls::config(&settings.network, way.has_tls(), &sight)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        ways.push((endpoint, Way { url, via, tls: TlsConnector::from(Arc::new(config)), sight }));
-    }
-    Ok(ways)
+        Ok(Path { way, tls: TlsConnector::from(Arc::new(config)), sight })
+    };
+    std::iter::once(trigger).chain(token).map(path).collect()
 }
 
-/// The way to one server.
-struct Way {
-    url: Url,
-    via: Option<Via>,
+/// The way to one server, with what it takes to go there.
+struct Path {
+    way: Way,
     tls: TlsConnector,
     sight: Sight,
 }
 
-impl Way {
+impl Path {
     /// What is seen on the way, and the connection if it came about.
-    async fn walk(
-        &self,
-        endpoint: Endpoint,
-        limit: Duration,
-        clock: &impl Clock,
-    ) -> (Probe, Option<Box<dyn Duplex>>) {
+    async fn walk(&self, limit: Duration, clock: &impl Clock) -> (Probe, Option<Box<dyn Duplex>>) {
+        let Way { endpoint, url, via } = &self.way;
         let mut probe = Probe {
-            endpoint,
-            place: place(&self.url),
-            proxy: self.via.as_ref().map(|via| place(&via.url)),
+            endpoint: *endpoint,
+            place: place(url),
+            proxy: via.as_ref().map(|via| place(&via.url)),
             addresses: 0,
             took: None,
             certificate: None,
@@ -247,9 +224,10 @@ impl Way {
     }
 
     async fn reach(&self, probe: &mut Probe, step: &mut Step) -> Result<Box<dyn Duplex>, Obstacle> {
-        let first = self.via.as_ref().map_or(&self.url, |via| &via.url);
+        let Way { url, via, .. } = &self.way;
+        let first: &Url = via.as_ref().map_or(url, |via| &via.url);
         let mut stream: Box<dyn Duplex> = Box::new(dial(first, probe, step).await?);
-        if let Some(via) = &self.via {
+        if let Some(via) = via {
             if via.url.scheme() == "https" {
                 *step = Step::Tls;
                 let encrypted = self.encrypt(stream, &via.url).await;
@@ -257,15 +235,15 @@ impl Way {
                 self.sight.take();
                 stream = encrypted?;
             }
-            if self.url.scheme() == "https" {
+            if url.scheme() == "https" {
                 *step = Step::Tunnel;
-                let opened = talk::tunnel(&mut *stream, &self.url, via).await;
+                let opened = talk::tunnel(&mut *stream, url, via).await;
                 opened.map_err(|said| Obstacle::Tunnel { place: place(&via.url), said })?;
             }
         }
-        if self.url.scheme() == "https" {
+        if url.scheme() == "https" {
             *step = Step::Tls;
-            stream = self.encrypt(stream, &self.url).await?;
+            stream = self.encrypt(stream, url).await?;
         }
         Ok(stream)
     }

@@ -3,19 +3,18 @@
 use hyper::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::HeaderValue;
-use secrecy::ExposeSecret as _;
 use url::Url;
 
-use crate::basic::{BadBasic, basic};
-use crate::hosts::Bypass;
-use crate::network::{Network, Proxy};
-use crate::settings::SetupError;
+use crate::auth::Login;
+use crate::error::SetupError;
+use crate::network::Network;
+use crate::web_url::ProxyUrl;
 
 /// The proxy for one URL.
 #[derive(Debug)]
 pub(crate) struct Via {
     /// Its URL, without credentials.
-    pub(crate) url: Url,
+    pub(crate) url: ProxyUrl,
     /// The value of `Proxy-Authorization`.
     pub(crate) authorization: Option<HeaderValue>,
 }
@@ -28,28 +27,15 @@ impl Via {
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, SetupError> {
         match &network.proxy {
-            Some(proxy) => configured(proxy, target),
+            Some(proxy) if proxy.bypass_hosts.iter().any(|rule| rule.fits(target)) => Ok(None),
+            Some(proxy) => {
+                let authorization = proxy.login.as_ref().map(Login::header);
+                Ok(Some(Self { url: proxy.url.clone(), authorization }))
+            }
             None if network.environment_proxies => environment(target, lookup),
             None => Ok(None),
         }
     }
-}
-
-fn configured(proxy: &Proxy, target: &Url) -> Result<Option<Via>, SetupError> {
-    let url = Url::parse(&proxy.url).ok().filter(is_plain).ok_or(SetupError::ProxyUrl)?;
-    let authorization = match (&proxy.username, &proxy.password) {
-        (None, None) => None,
-        (Some(username), Some(password)) => {
-            let header = basic(username, password.expose_secret()).map_err(|bad| match bad {
-                BadBasic::Username => SetupError::ProxyUsername,
-                BadBasic::Password => SetupError::ProxyPassword,
-            })?;
-            Some(header)
-        }
-        (Some(_), None) | (None, Some(_)) => return Err(SetupError::HalfProxyCredentials),
-    };
-    let bypassed = Bypass::read(&proxy.bypass_hosts)?.contains(target);
-    Ok((!bypassed).then_some(Via { url, authorization }))
 }
 
 /// The environment's proxy, by the rules that most programs follow.
@@ -68,25 +54,14 @@ fn environment(target: &Url, lookup: impl Fn(&str) -> Option<String>) -> Result<
         return Ok(None);
     }
     let found = Matcher::builder().all(proxy).build().intercept(&uri).ok_or(SetupError::EnvironmentProxy)?;
-    let url =
-        Url::parse(&found.uri().to_string()).ok().filter(is_plain).ok_or(SetupError::EnvironmentProxy)?;
+    let url = found.uri().to_string().parse().map_err(|_| SetupError::EnvironmentProxy)?;
     Ok(Some(Via { url, authorization: found.basic_auth().cloned() }))
-}
-
-/// Whether a URL names a proxy that we can use, and nothing more.
-fn is_plain(url: &Url) -> bool {
-    matches!(url.scheme(), "http" | "https")
-        && url.host().is_some()
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.path() == "/"
-        && url.query().is_none()
-        && url.fragment().is_none()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::Proxy;
 
     #[track_caller]
     fn check(environment: &[(&str, &str)], target: &str, want: Result<Option<&str>, ()>) {
@@ -98,7 +73,7 @@ mod tests {
         if let Err(error) = &via {
             assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
         }
-        let got = via.map(|via| via.map(|via| via.url.to_string())).map_err(drop);
+        let got = via.map(|via| via.map(|via| via.url.as_str().to_owned())).map_err(drop);
         assert_eq!(got, want.map(|url| url.map(str::to_owned)), "{environment:?} {target}");
     }
 
@@ -139,8 +114,7 @@ mod tests {
 
     #[test]
     fn a_proxy_of_our_own_comes_before_the_environments() {
-        let proxy =
-            Proxy { url: "http://own:1".into(), username: None, password: None, bypass_hosts: vec![] };
+        let proxy = Proxy { url: "http://own:1".parse().unwrap(), login: None, bypass_hosts: Vec::new() };
         let network = Network { proxy: Some(proxy), environment_proxies: true, ..Network::default() };
         let lookup = |_: &str| Some("http://other:2".to_owned());
         let via = Via::of(&network, &"https://a.example/".parse().unwrap(), lookup).unwrap().unwrap();

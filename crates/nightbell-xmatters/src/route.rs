@@ -10,13 +10,17 @@ use rustls::ClientConfig;
 use tokio::time::Instant;
 use url::Url;
 
+use crate::error::SetupError;
 use crate::fault;
-use crate::hosts::AllowedHosts;
 use crate::proxy::Via;
-use crate::send::POOL_IDLE_TIMEOUT;
-use crate::settings::{DestinationSettings, SetupError};
+use crate::settings::DestinationSettings;
+use crate::way::Way;
 
-const USER_AGENT: &str = concat!("nightbell/", env!("CARGO_PKG_VERSION"));
+/// How long an unused connection is kept: less than servers usually keep theirs, so that we rarely send on one that is
+/// just being closed.
+pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+pub(crate) const USER_AGENT: &str = concat!("nightbell/", env!("CARGO_PKG_VERSION"));
 
 /// The longest pause between two pings of an HTTP/2 connection, and the longest wait for the answer to one.
 const PING_MAX: Duration = Duration::from_secs(5);
@@ -24,27 +28,26 @@ const PING_MAX: Duration = Duration::from_secs(5);
 /// The shortest: a server may take more pings for an attack.
 const PING_MIN: Duration = Duration::from_secs(1);
 
-/// One URL, the client that leads there, and whether it may be used.
+/// One URL, and the client that leads there.
 #[derive(Debug)]
 pub(crate) struct Route {
     recipe: Recipe,
     /// The client in use, and how many came before it.
     current: Mutex<(Client, u64)>,
     url: Url,
-    allowed: AllowedHosts,
     by_proxy: bool,
 }
 
 impl Route {
     pub(crate) fn new(
         settings: &DestinationSettings,
-        url: Url,
-        allowed: AllowedHosts,
-        (tls, via, headers): (ClientConfig, Option<&Via>, HeaderMap),
+        way: &Way,
+        tls: ClientConfig,
+        headers: HeaderMap,
     ) -> Result<Self, SetupError> {
         let failed = |source: reqwest::Error| SetupError::Client { source: source.without_url() };
-        let proxy = via.map(|Via { url, authorization }| {
-            let proxy = reqwest::Proxy::all(url.clone())?;
+        let proxy = way.via.as_ref().map(|Via { url, authorization }| {
+            let proxy = reqwest::Proxy::all(url.as_str())?;
             Ok(match authorization {
                 None => proxy,
                 Some(header) => proxy.custom_http_auth(header.clone()),
@@ -58,7 +61,12 @@ impl Route {
             connect_timeout: settings.connect_timeout.min(settings.timeout),
         };
         let client = recipe.client().map_err(failed)?;
-        Ok(Self { recipe, current: Mutex::new((client, 0)), url, allowed, by_proxy: via.is_some() })
+        Ok(Self {
+            recipe,
+            current: Mutex::new((client, 0)),
+            url: way.url.clone(),
+            by_proxy: way.via.is_some(),
+        })
     }
 
     /// When an attempt that begins now must have ended.
@@ -74,9 +82,6 @@ impl Route {
         end: Instant,
         fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, Outcome> {
-        if !self.allowed.contain(&self.url) {
-            return Err(fault::unavailable("the host is not in allowed_hosts".into()));
-        }
         let (client, serial) = self.current();
         let request = fill(client.post(self.url.clone())).build().map_err(|error| self.failed(&error))?;
         let again = request.try_clone();
@@ -112,18 +117,13 @@ impl Route {
 
     /// What a request that got no answer came to.
     fn failed(&self, error: &reqwest::Error) -> Outcome {
-        let outcome = fault::outcome(error);
-        match outcome {
-            Outcome::Unavailable { detail, retry_after } if self.by_proxy => {
-                Outcome::Unavailable { detail: format!("through the proxy: {detail}"), retry_after }
-            }
-            Outcome::Unavailable { .. }
-            | Outcome::Unauthorized { .. }
-            | Outcome::TimedOut
-            | Outcome::Accepted { .. }
-            | Outcome::Throttled { .. }
-            | Outcome::Refused { .. } => outcome,
+        let mut outcome = fault::outcome(error);
+        if self.by_proxy
+            && let Outcome::Unavailable { detail, .. } = &mut outcome
+        {
+            detail.insert_str(0, "through the proxy: ");
         }
+        outcome
     }
 }
 
@@ -184,25 +184,24 @@ pub(crate) async fn start_of_body(response: &mut Response, bytes_max: usize) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Auth;
+    use crate::settings::tests::destination;
     use crate::tls;
+    use crate::way::Ways;
 
-    fn route(allowed: &[&str]) -> Route {
-        let settings = DestinationSettings::new("http://127.0.0.1:1/", Auth::Url);
-        let names: Vec<_> = allowed.iter().map(|&name| name.to_owned()).collect();
-        let allowed = AllowedHosts::read(Some(&names)).unwrap();
-        let tls = tls::config(&settings.network, false, &tls::Sight::default()).unwrap();
-        let url = "http://127.0.0.1:1/".parse().unwrap();
-        Route::new(&settings, url, allowed, (tls, None, HeaderMap::new())).unwrap()
+    /// A route to a port on which nobody listens, if the host may be sent to.
+    fn route(allowed: &str) -> Result<Route, SetupError> {
+        let mut settings = destination("http://127.0.0.1:1/?apiKey=k");
+        settings.network.allowed_hosts = Some(vec![allowed.parse().unwrap()]);
+        let tls = tls::config(&settings.network, false, &tls::Sight::default())?;
+        Route::new(&settings, &Ways::of(&settings)?.trigger, tls, HeaderMap::new())
     }
 
     #[tokio::test]
-    async fn no_request_is_made_for_a_host_that_is_not_allowed() {
-        let detail = async |allowed: &str| {
-            let route = route(&[allowed]);
-            route.send(route.end(), |request| request).await.unwrap_err().detail()
-        };
-        assert_eq!(detail("127.0.0.1").await, "connection refused");
-        assert_eq!(detail("acme.xmatters.com").await, "the host is not in allowed_hosts");
+    async fn there_is_no_route_to_a_host_that_is_not_allowed() {
+        let allowed = route("127.0.0.1").unwrap();
+        let outcome = allowed.send(allowed.end(), |request| request).await.unwrap_err();
+        assert_eq!(outcome.detail(), "connection refused");
+        let refused = route("acme.xmatters.com").unwrap_err().to_string();
+        assert!(refused.starts_with("the trigger URL leads to a host that `allowed_hosts` does not have"));
     }
 }

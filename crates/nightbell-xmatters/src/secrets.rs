@@ -6,12 +6,12 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
-use url::Url;
 
+use crate::auth::{Auth, Grant, Login};
 use crate::proxy::Via;
-use crate::settings::{Auth, DestinationSettings, Grant};
-use crate::target::{api_key, is_api_key};
+use crate::settings::DestinationSettings;
 use crate::undo::{self, Folded, Piece};
+use crate::web_url::{WebUrl, is_api_key};
 
 const MASK: &str = "***";
 
@@ -47,27 +47,19 @@ impl Secrets {
     /// the long parts of them. Tokens that it is given later are masked where they are used.
     #[must_use]
     pub fn of(settings: &DestinationSettings) -> Self {
-        let mut all = of_url(settings.trigger_url.expose_secret());
-        let mut pair = |username: &str, password: &SecretString| {
-            all.push(format!("{username}:{}", password.expose_secret()));
-            all.push(password.expose_secret().to_owned());
-        };
-        if let Auth::Basic { username, password } = &settings.auth {
-            pair(username, password);
+        let mut all = of_url(&settings.trigger_url);
+        let pair = |login: &Login| [login.pair(), login.password.expose().to_owned()];
+        match &settings.auth {
+            Auth::Url => {}
+            Auth::Basic(login) => all.extend(pair(login)),
+            Auth::OAuth2(oauth2) => {
+                let (Grant::Password(Login { password: secret, .. }) | Grant::Refresh(secret)) =
+                    &oauth2.grant;
+                all.push(secret.expose().to_owned());
+                all.extend(oauth2.token_url.iter().flat_map(|url| of_url(url)));
+            }
         }
-        if let Some(proxy) = &settings.network.proxy
-            && let Some(password) = &proxy.password
-        {
-            pair(proxy.username.as_deref().unwrap_or_default(), password);
-        }
-        if let Auth::OAuth2(oauth2) = &settings.auth {
-            all.push(match &oauth2.grant {
-                Grant::Password { password: secret, .. } | Grant::Refresh { token: secret } => {
-                    secret.expose_secret().to_owned()
-                }
-            });
-            all.extend(oauth2.token_url.iter().flat_map(|url| of_url(url.expose_secret())));
-        }
+        all.extend(settings.network.proxy.iter().filter_map(|proxy| proxy.login.as_ref()).flat_map(pair));
         Self::made_of(all)
     }
 
@@ -169,15 +161,13 @@ impl fmt::Debug for Secrets {
 }
 
 /// A URL as it was written and as it is sent, its key, and its long parts.
-fn of_url(written: &str) -> Vec<String> {
-    let mut all = vec![written.to_owned()];
-    all.extend(parts(written));
-    if let Ok(url) = Url::parse(written) {
-        all.push(url.as_str().to_owned());
-        all.extend(api_key(&url));
-        all.extend(parts(url.as_str()));
-    }
-    all
+fn of_url(url: &WebUrl) -> Vec<String> {
+    let both = [url.written(), url.as_str()];
+    both.iter()
+        .map(|&text| text.to_owned())
+        .chain(url.api_key())
+        .chain(both.into_iter().flat_map(parts))
+        .collect()
 }
 
 /// The parts of a trigger URL that are of use to a stranger: the key, the function's id, and long values of the query.
@@ -223,115 +213,4 @@ fn fragment(text: &str, secret: &str) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod spellings;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::network::Proxy;
-    use crate::settings::OAuth2;
-    use reqwest::header::HeaderValue;
-
-    const ID: &str = "6f2d8c1e-0b7a-4c55-9d3e-2a1f0e9b8c7d";
-
-    fn by_key() -> Secrets {
-        let url = format!(
-            "https://acme.xmatters.com/api/integration/1/functions/{ID}/triggers?a=b&apiKey=k%2Fé%22y"
-        );
-        Secrets::of(&DestinationSettings::new(url, Auth::Url))
-    }
-
-    fn by_user() -> Secrets {
-        let auth = Auth::Basic { username: "svc".into(), password: "p\"<w&d".into() };
-        let url = format!(
-            "https://acme.xmatters.com/api/integration/1/functions/{ID}/triggers?recipients=payments-primary-team"
-        );
-        Secrets::of(&DestinationSettings::new(url, auth))
-    }
-
-    #[track_caller]
-    fn check(secrets: &Secrets, text: &str, want: &str) {
-        assert_eq!(secrets.mask(text), want, "{text}");
-    }
-
-    #[test]
-    fn a_url_is_masked_as_a_whole_and_in_its_parts() {
-        let url = format!(
-            "https://acme.xmatters.com/api/integration/1/functions/{ID}/triggers?a=b&apiKey=k%2Fé%22y"
-        );
-        check(&by_key(), &format!("no <{url}>!"), "no <***>!");
-        check(&by_key(), &format!("no {}!", url.replace('&', "&amp;")), "no ***!");
-        check(&by_key(), &format!("function {ID} unknown"), "function *** unknown");
-        check(
-            &by_key(),
-            "keys k/é\"y k%2Fé%22y k%2F%C3%A9%22y, {\"k/é\\\"y\"}.",
-            "keys *** *** ***, {\"***\"}.",
-        );
-    }
-
-    #[test]
-    fn credentials_are_masked_in_all_forms() {
-        check(&by_user(), "p\"<w&d p\\\"<w&d p&quot;&lt;w&amp;d p%22%3Cw%26d.", "*** *** *** ***.");
-        let sent = STANDARD.encode("svc:p\"<w&d");
-        check(&by_user(), &format!("Authorization: Basic {sent}\n"), "Authorization: Basic ***\n");
-    }
-
-    #[test]
-    fn credentials_of_tokens_and_proxies_are_masked() {
-        let proxy = Proxy {
-            url: "http://proxy:3128".into(),
-            username: Some("pu".into()),
-            password: Some("proxy&pw".into()),
-            bypass_hosts: Vec::new(),
-        };
-        let check_grant = |grant: Grant, text: &str, want: &str| {
-            let token_url = Some(format!("https://a.example/oauth/{ID}").into());
-            let auth = Auth::OAuth2(OAuth2 { token_url, client_id: "client".into(), grant });
-            let mut settings = DestinationSettings::new("https://a.example/x", auth);
-            settings.network.proxy = Some(proxy.clone());
-            let secrets = Secrets::of(&settings).and(["t0ken/="]);
-            let sent = STANDARD.encode("pu:proxy&pw");
-            check(
-                &secrets,
-                &format!("proxy&amp;pw {ID} {sent} t0ken/= t0ken%2F%3D."),
-                "*** *** *** *** ***.",
-            );
-            check(&secrets, text, want);
-        };
-        let password = Grant::Password { username: "u".into(), password: "p@ssw0rd".into() };
-        check_grant(password, "client=client&password=p%40ssw0rd!", "client=client&password=***!");
-        check_grant(Grant::Refresh { token: "r3fresh".into() }, "no r3fresh.", "no ***.");
-    }
-
-    #[test]
-    fn credentials_of_the_environments_proxy_are_masked() {
-        let authorization = Some(HeaderValue::from_static("Basic dTplbnYtcGFzcw=="));
-        let via = Via { url: "http://proxy:3128".parse().unwrap(), authorization };
-        let secrets = Secrets::default().and_headers([&via]);
-        check(&secrets, "dTplbnYtcGFzcw== env-pass.", "*** ***.");
-    }
-
-    #[test]
-    fn what_everybody_may_know_stays() {
-        check(
-            &by_user(),
-            "api triggers functions recipients=payments-primary-team svc",
-            "api triggers functions recipients=payments-primary-team svc",
-        );
-        check(&Secrets::default(), "nothing is secret here", "nothing is secret here");
-    }
-
-    #[test]
-    fn the_beginning_of_a_secret_at_the_end_is_masked() {
-        check(&by_user(), &format!("function {}", &ID[..10]), "function ***");
-        check(&by_user(), "password p\"<w", "password ***");
-        check(&by_user(), "password p\"<", "password p\"<");
-    }
-
-    #[test]
-    fn nothing_shows_in_debug() {
-        let shown = format!("{:?} {:?}", by_user(), by_key());
-        assert!(shown.starts_with("Secrets("), "{shown}");
-        assert!(!shown.contains(ID) && !shown.contains("p\""), "{shown}");
-    }
-}
+mod tests;

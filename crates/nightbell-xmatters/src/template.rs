@@ -22,8 +22,8 @@ use self::context::{NAMES, context};
 pub use self::error::TemplateError;
 use self::error::{Fault, NotJson};
 use self::sample::Sample;
+use crate::body::{BODY_BYTES_MAX, json};
 use crate::form::Form;
-use crate::render::{BODY_BYTES_MAX, json};
 use crate::text::start;
 use crate::view::View;
 
@@ -70,7 +70,7 @@ impl Template {
     /// [`TemplateError`] says what is wrong and where.
     pub fn compile(source: &str, name: &str) -> Result<Self, TemplateError> {
         if source.len() > TEMPLATE_BYTES_MAX {
-            return Err(TemplateError::TooLong { name: name.into() });
+            return Err(TemplateError::too_long(name));
         }
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -101,7 +101,7 @@ impl Template {
         let known = |name: &String| NAMES.contains(&name.as_str()) || FUNCTIONS.contains(&name.as_str());
         let unknown = read.undeclared_variables(false).into_iter().filter(|name| !known(name)).min();
         match unknown {
-            Some(variable) => Err(TemplateError::unknown_name(self.name(), variable, source)),
+            Some(variable) => Err(TemplateError::unknown_name(self.name(), &variable, source)),
             None => Ok(()),
         }
     }

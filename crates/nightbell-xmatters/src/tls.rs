@@ -7,23 +7,23 @@ use nightbell_core::tls::TlsFault;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::{Error as PemError, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::SingleCertAndKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
 };
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Version};
 
+use crate::error::SetupError;
 use crate::fault::{self, Distrusted};
-use crate::network::{Network, Pem, Verification};
-use crate::settings::SetupError;
+use crate::network::{Network, Verification};
 
 /// The protocols offered, the best first (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// What a client needs for TLS. Files are read through in any case; the system's certificates, of which a small
-/// container may have none, only where TLS is `needed` at all. What servers show is noted in `sight`.
+/// What a client needs for TLS. The system's certificates, of which a small container may have none, are read only where
+/// TLS is `needed` at all. What servers show is noted in `sight`.
 pub(crate) fn config(network: &Network, needed: bool, sight: &Sight) -> Result<ClientConfig, SetupError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = Verifier {
@@ -37,9 +37,9 @@ pub(crate) fn config(network: &Network, needed: bool, sight: &Sight) -> Result<C
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match &network.client_certificate {
         None => builder.with_no_client_auth(),
-        Some(pem) => {
-            let (chain, key) = identity(pem)?;
-            builder.with_client_auth_cert(chain, key).map_err(|source| bad_key(pem, source))?
+        Some(identity) => {
+            let resolver = SingleCertAndKey::from(Arc::clone(&identity.key));
+            builder.with_client_cert_resolver(Arc::new(resolver))
         }
     };
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
@@ -47,13 +47,8 @@ pub(crate) fn config(network: &Network, needed: bool, sight: &Sight) -> Result<C
 }
 
 fn roots(network: &Network, needed: bool) -> Result<RootCertStore, SetupError> {
-    let mut roots = RootCertStore::empty();
-    if let Some(pem) = &network.extra_ca {
-        for certificate in certificates(pem)? {
-            let added = roots.add(certificate);
-            added.map_err(|source| SetupError::BadAuthority { file: pem.file().into(), source })?;
-        }
-    }
+    let own = network.extra_ca.as_ref().map(|authorities| RootCertStore::clone(&authorities.roots));
+    let mut roots = own.unwrap_or_else(RootCertStore::empty);
     if needed && network.verification != Verification::None {
         // One that can't be read is left out, as any program on the system would.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -62,35 +57,6 @@ fn roots(network: &Network, needed: bool) -> Result<RootCertStore, SetupError> {
         }
     }
     Ok(roots)
-}
-
-fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, SetupError> {
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.text()).collect();
-    // Their reader's own words may have a line of the file in them.
-    let all = read.map_err(|_| SetupError::BadPem { file: pem.file().into() })?;
-    if all.is_empty() { Err(SetupError::NoCertificate { file: pem.file().into() }) } else { Ok(all) }
-}
-
-fn identity(pem: &Pem) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), SetupError> {
-    let chain = certificates(pem)?;
-    let key = PrivateKeyDer::from_pem_slice(pem.text()).map_err(|error| {
-        let file = pem.file().into();
-        if matches!(error, PemError::NoItemsFound) {
-            SetupError::NoKey { file }
-        } else {
-            SetupError::BadPem { file }
-        }
-    })?;
-    Ok((chain, key))
-}
-
-fn bad_key(pem: &Pem, source: Error) -> SetupError {
-    let file = pem.file().into();
-    if matches!(source, Error::InconsistentKeys(_)) {
-        SetupError::KeyMismatch { file }
-    } else {
-        SetupError::BadClientCertificate { file, source }
-    }
 }
 
 /// The certificates that a server showed last, its own first. The clones share them; without [`Sight::open`], nothing is

@@ -6,8 +6,6 @@ use nightbell_core::event::{Event, Status};
 use nightbell_core::ports::Alert;
 use nightbell_core::priority::Priority;
 
-use crate::link;
-use crate::settings::DestinationSettings;
 use crate::text::{TEXT_CHARS_MAX, cut, start};
 
 /// The most that all labels of an alert may have, names and texts together, in bytes. It bounds a body; labels of real
@@ -26,19 +24,6 @@ pub(crate) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// What the alert itself asks for comes before the destination's settings.
-    pub(crate) fn of(alert: &'a Alert, settings: &'a DestinationSettings) -> Self {
-        let overrides = &alert.overrides;
-        let link = link::report(&alert.event, settings.report_base_url.as_deref());
-        Self {
-            alert,
-            recipients: overrides.recipients.as_deref().unwrap_or(&settings.recipients),
-            priority: overrides.priority.unwrap_or_else(|| settings.priorities.of(alert.event.severity)),
-            report_left_out: link.as_ref().err().map(|bad| bad.words()),
-            report_url: link.unwrap_or_default(),
-        }
-    }
-
     pub(crate) fn event(&self) -> &'a Event {
         &self.alert.event
     }
@@ -111,7 +96,8 @@ mod tests {
     use nightbell_core::priority::Priorities;
 
     use super::*;
-    use crate::settings::Auth;
+    use crate::settings::DestinationSettings;
+    use crate::settings::tests::destination;
     use crate::template::sample;
 
     fn alert(event: Event) -> Alert {
@@ -124,8 +110,8 @@ mod tests {
         fn check(status: Status, environment: Option<&str>, want: &str) {
             let environment = environment.map(str::to_owned);
             let alert = alert(Event { status, environment, ..Event::new("shop", "buys a book") });
-            let settings = DestinationSettings::new("", Auth::Url);
-            assert_eq!(View::of(&alert, &settings).summary(), want);
+            let settings = destination("https://a");
+            assert_eq!(settings.view(&alert).summary(), want);
         }
         check(Status::Failed, Some("production"), "shop: buys a book failed (production)");
         check(Status::Error, None, "shop: buys a book ended with an error");
@@ -137,18 +123,18 @@ mod tests {
         let settings = DestinationSettings {
             recipients: vec!["day".into()],
             priorities: Priorities::default().with(Severity::Low, Priority::Medium),
-            ..DestinationSettings::new("", Auth::Url)
+            ..destination("https://a")
         };
         let mut alert = alert(Event { severity: Severity::Low, ..Event::new("p", "t") });
-        let seen = View::of(&alert, &settings);
+        let seen = settings.view(&alert);
         assert_eq!((seen.recipients, seen.priority), (["day".to_owned()].as_slice(), Priority::Medium));
         alert.overrides.recipients = Some(Arc::from(["night".to_owned(), "jdoe|phone".to_owned()]));
         alert.overrides.priority = Some(Priority::High);
-        let seen = View::of(&alert, &settings);
+        let seen = settings.view(&alert);
         assert_eq!(seen.recipients, ["night", "jdoe|phone"]);
         assert_eq!(seen.priority, Priority::High);
         alert.overrides.recipients = Some(Arc::from([]));
-        assert!(View::of(&alert, &settings).recipients.is_empty(), "nobody, because the flow knows whom");
+        assert!(settings.view(&alert).recipients.is_empty(), "nobody, because the flow knows whom");
     }
 
     #[test]
@@ -156,18 +142,18 @@ mod tests {
         let text = "x".repeat(TEXT_CHARS_MAX);
         let labels = (0..20).map(|number| (format!("l{number:02}"), text.clone()));
         let alert = alert(Event { labels: labels.collect(), ..Event::new("p", "t") });
-        let settings = DestinationSettings::new("", Auth::Url);
-        let (kept, left_out) = View::of(&alert, &settings).labels();
+        let settings = destination("https://a");
+        let (kept, left_out) = settings.view(&alert).labels();
         assert_eq!((kept.len(), left_out), (16, 4));
         assert_eq!(kept[0].0, "l00");
     }
 
     #[test]
     fn tags_stand_between_commas() {
-        let settings = DestinationSettings::new("", Auth::Url);
+        let settings = destination("https://a");
         let tags = |tags: &[&str]| {
             let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-            View::of(&alert(Event { tags, ..Event::new("p", "t") }), &settings).tags()
+            settings.view(&alert(Event { tags, ..Event::new("p", "t") })).tags()
         };
         assert_eq!(tags(&[]), "");
         assert_eq!(tags(&["a"]), "a");
@@ -177,9 +163,9 @@ mod tests {
 
     #[test]
     fn a_list_of_tags_is_as_long_as_a_text() {
-        let settings = DestinationSettings::new("", Auth::Url);
+        let settings = destination("https://a");
         let count = |tags: Vec<String>| {
-            View::of(&alert(Event { tags, ..Event::new("p", "t") }), &settings).tag_list().len()
+            settings.view(&alert(Event { tags, ..Event::new("p", "t") })).tag_list().len()
         };
         assert_eq!(count(vec![String::new(); TEXT_CHARS_MAX + 1]), TEXT_CHARS_MAX);
         assert_eq!(count(vec!["ä".repeat(TEXT_CHARS_MAX), "x".into()]), 1);

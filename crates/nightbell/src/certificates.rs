@@ -10,7 +10,6 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
 use crate::config::Config;
-use crate::wiring;
 
 /// How often the certificates are looked at, with one handshake each.
 const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -24,8 +23,7 @@ impl Lookout {
     /// Begins with a configuration's destinations. Must be called within a tokio runtime.
     #[must_use]
     pub fn begin(config: &Config) -> Self {
-        let destination = |connector| wiring::destination(config, connector);
-        let all = config.connectors.iter().map(|one| (one.name.clone(), destination(one))).collect();
+        let all = config.connectors.iter().map(|one| (one.name.clone(), one.destination.clone())).collect();
         Self(AbortOnDropHandle::new(tokio::spawn(look(all))))
     }
 

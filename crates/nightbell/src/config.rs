@@ -25,21 +25,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use nightbell_amqp::{BrokerTls, BrokerUrl, Names};
 use nightbell_core::alert::KeyPart;
 use nightbell_core::connector::Connector;
-use nightbell_core::event::{Severity, Status};
-use nightbell_core::priority::{Priorities, Priority};
-use nightbell_xmatters::{Auth, Payload, Pem};
+use nightbell_core::pace::Rate;
+use nightbell_core::policy::Policy;
+use nightbell_core::routing::Routing;
+use nightbell_xmatters::{ClientCertificate, DestinationSettings, Pem, WebUrl};
 use secrecy::SecretString;
 use toml::de::DeTable;
-use url::Url;
 
 pub use self::needs::{Cause, Complaint, Needs, Unread};
-pub use self::network::{ClientCertificate, NetworkConfig};
 pub use self::problem::{ConfigError, Problem};
 pub use self::substitute::{Lookup, System};
 
-use self::document::{Document, Findings};
+use self::document::Document;
 
 /// The configuration file that is read when none is named.
 pub const FILE: &str = "nightbell.toml";
@@ -59,21 +59,16 @@ const PIPE_MAX: Duration = Duration::from_secs(5);
 /// A whole, checked configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the ledger and the embedded queue live, relative to the working directory.
+    /// Where the ledger and the embedded queue live. A relative path begins in the configuration's folder.
     pub data_dir: PathBuf,
-    /// What an event's `report_path` is joined to.
-    pub report_base_url: Option<Url>,
-    /// Where events go that no alert group wants. When the file has neither this key nor an alert group, all
-    /// connectors.
-    pub default_connectors: Vec<Connector>,
     /// The RabbitMQ to use; none for the embedded queue.
     pub queue: Option<QueueConfig>,
     /// The HTTP listener.
     pub http: HttpConfig,
     /// What counts as a repeat.
     pub dedup: DedupConfig,
-    /// How failed attempts are repeated.
-    pub retry: RetryConfig,
+    /// How failed attempts are repeated; `initial` is never longer than `max`.
+    pub retry: Policy,
     /// How the worker stops.
     pub worker: WorkerConfig,
     /// Where traces go.
@@ -81,16 +76,22 @@ pub struct Config {
     /// The destinations, no two of one name. Those are missing of which something was not read, and as a rule there is
     /// none then.
     pub connectors: Vec<ConnectorConfig>,
-    /// The names of all destinations, at least one.
-    pub names: BTreeSet<Connector>,
-    /// Which events go where. Every connector named here and in `default_connectors` is one of `connectors`.
-    pub alert_groups: Vec<AlertGroupConfig>,
+    /// Which events go where. It has the names of all destinations, at least one, and its groups and defaults name no
+    /// others. When the file has neither groups nor `default_connectors`, those are all connectors.
+    pub routing: Arc<Routing>,
+    /// The file.
+    pub file: PathBuf,
+    /// What else is known of it.
+    pub found: Findings,
+}
+
+/// What is known of a file besides what it configures.
+#[derive(Debug, Clone, Default)]
+pub struct Findings {
     /// What could not be read, where [`Needs::Whatever`] was asked for.
     pub unread: Vec<Unread>,
     /// The keys with a secret that stands in the file itself.
     pub inline_secrets: Vec<String>,
-    /// The file.
-    pub file: PathBuf,
     masked: String,
     /// What each key of the file comes to, a secret by its fingerprint.
     effective: BTreeMap<String, String>,
@@ -99,22 +100,26 @@ pub struct Config {
 /// `[queue]`: RabbitMQ.
 #[derive(Debug, Clone)]
 pub struct QueueConfig {
-    /// `amqp://…` or `amqps://…`, with a host or several; empty if it was not read.
-    pub url: SecretString,
-    /// The user and the password, if they are not in `url`.
-    pub login: Option<(String, SecretString)>,
-    /// Certificates of authorities to trust besides the system's.
-    pub ca: Option<Pem>,
-    /// With what we present ourselves.
-    pub client_certificate: Option<ClientCertificate>,
-    /// What all queue and exchange names begin with: 1 to 64 of `A-Z a-z 0-9 . _ -`.
-    pub prefix: String,
+    /// The broker, with the login and what its TLS needs; none if it was not read.
+    pub url: Option<BrokerUrl>,
+    /// The names of all queues and exchanges.
+    pub names: Names,
     /// How many unsettled messages one connector may hold, 1 to 2000.
     pub prefetch: u16,
     /// Whether the worker declares queues, or only checks them.
     pub declare: bool,
-    /// `http://…` or `https://…`, where `check --online` reads policies; its user is the one of `url` unless it has its own.
-    pub management_url: Option<SecretString>,
+    /// Where `check --online` reads policies; its user is the one of `url` unless it has its own.
+    pub management_url: Option<WebUrl>,
+}
+
+/// What TLS with a broker needs of PEM files.
+#[must_use]
+pub fn broker_tls(ca: Option<&Pem>, client: Option<&ClientCertificate>) -> BrokerTls {
+    let text = |pem: &Pem| String::from_utf8_lossy(pem.text()).into_owned();
+    BrokerTls {
+        ca: ca.map(text),
+        client: client.map(|client| (text(&client.chain), SecretString::from(text(&client.pem())))),
+    }
 }
 
 /// `[http]`: the listener for metrics, health, ingest and administration.
@@ -132,12 +137,21 @@ pub struct HttpConfig {
 
 /// The files of the listener's certificate. They are not read with the configuration: most commands have no need of them, and
 /// may not read the key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct TlsFiles {
     /// The certificate, and those between it and its authority, as PEM.
-    pub certificate: PathBuf,
+    pub certificate: TlsFile,
     /// Its key, as PEM.
-    pub key: PathBuf,
+    pub key: TlsFile,
+}
+
+/// A file that is read later, and where the configuration names it.
+#[derive(Debug, Clone, Default)]
+pub struct TlsFile {
+    /// The file.
+    pub path: PathBuf,
+    /// As `FILE:LINE:COLUMN`, for what is wrong with it.
+    pub place: String,
 }
 
 /// `[dedup]`: what counts as a repeat, and how long it is remembered.
@@ -151,17 +165,6 @@ pub struct DedupConfig {
     pub by: Vec<KeyPart>,
 }
 
-/// `[retry]`: how failed attempts are repeated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RetryConfig {
-    /// The first delay, never longer than `max`.
-    pub initial: Duration,
-    /// The longest delay.
-    pub max: Duration,
-    /// The age at which an alert becomes a dead letter.
-    pub give_up_after: Duration,
-}
-
 /// `[worker]`: how the worker stops.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerConfig {
@@ -172,8 +175,8 @@ pub struct WorkerConfig {
 /// `[telemetry]`: where traces go.
 #[derive(Debug, Clone)]
 pub struct TelemetryConfig {
-    /// The collector, as a whole URL; none: no spans are made.
-    pub otlp_endpoint: Option<SecretString>,
+    /// The collector; none: no spans are made.
+    pub otlp_endpoint: Option<WebUrl>,
     /// How many in a hundred of the traces that begin here are recorded, 0 to 100.
     pub sample_percent: u8,
 }
@@ -183,58 +186,12 @@ pub struct TelemetryConfig {
 pub struct ConnectorConfig {
     /// Its name.
     pub name: Connector,
-    /// Where alerts are posted: https, or http to this machine and private addresses, or http anywhere if
-    /// `allow_insecure`.
-    pub trigger_url: SecretString,
-    /// How it authenticates.
-    pub auth: Auth,
-    /// Whom it alerts; empty only if the file says so.
-    pub recipients: Vec<String>,
-    /// The shape of the body; a template is compiled.
-    pub payload: Payload,
-    /// The priority of each severity.
-    pub priorities: Priorities,
+    /// Where alerts are posted, and how.
+    pub destination: DestinationSettings,
     /// How many attempts may be in flight, 1 to 1000; the queue's `prefetch` holds where it is less.
     pub max_in_flight: u16,
     /// The most attempts in a time; none for no limit, which the file has to say.
-    pub rate_limit: Option<RateLimit>,
-    /// Whether plain http to a public address is allowed.
-    pub allow_insecure: bool,
-    /// How it is reached: its own keys, and those of `[network]` for the rest.
-    pub network: NetworkConfig,
-}
-
-/// The most attempts in a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimit {
-    /// How many, at least one.
-    pub count: u32,
-    /// In which time: a second, a minute or an hour.
-    pub per: Duration,
-}
-
-/// One of `[[alert_groups]]`: which events go to which connectors. A condition that is empty or none holds
-/// for all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AlertGroupConfig {
-    /// Its name; no two groups share one.
-    pub name: String,
-    /// Glob patterns, one of which must match the project; not compiled yet.
-    pub projects: Vec<String>,
-    /// Where the events go; at least one.
-    pub connectors: Vec<Connector>,
-    /// The least severity.
-    pub severity_at_least: Option<Severity>,
-    /// The statuses, one of which the event must have.
-    pub statuses: Vec<Status>,
-    /// Tags, one of which the event must have.
-    pub tags: Vec<String>,
-    /// Labels, all of which the event must have.
-    pub labels: BTreeMap<String, String>,
-    /// Whom its alerts go to instead of the connector's recipients.
-    pub recipients: Option<Arc<[String]>>,
-    /// The priority of its alerts, instead of the one that their severity has.
-    pub priority: Option<Priority>,
+    pub rate_limit: Option<Rate>,
 }
 
 impl Config {
@@ -280,42 +237,21 @@ impl Config {
             return Err(document.into_error());
         }
         let config = sections::root(&mut document, root.get_ref());
-        if !document.is_sound() {
-            return Err(document.into_error());
-        }
-        // By the file, so that a worker and a command of the same file mean the same folder wherever they run.
-        let folder = file.parent().unwrap_or(Path::new(""));
-        let data_dir = folder.join(&config.data_dir);
-        let tls = config.http.tls.map(|TlsFiles { certificate, key }| TlsFiles {
-            certificate: folder.join(certificate),
-            key: folder.join(key),
-        });
-        let http = HttpConfig { tls, ..config.http };
-        let masked = document.masked();
-        let Findings { unread, inline_secrets, effective } = document.into_findings();
-        Ok(Self {
-            masked,
-            data_dir,
-            http,
-            unread,
-            inline_secrets,
-            effective,
-            file: file.to_owned(),
-            ..config
-        })
+        Ok(Self { found: document.finish()?, ..config })
     }
 
     /// The effective configuration as TOML, with all defaults filled in and every secret replaced by `***`.
     #[must_use]
     pub fn masked(&self) -> &str {
-        &self.masked
+        &self.found.masked
     }
 
     /// The keys whose values are other ones in `new`, or are there in only one of the two.
     #[must_use]
     pub fn changed(&self, new: &Self) -> Vec<String> {
-        let keys: BTreeSet<_> = self.effective.keys().chain(new.effective.keys()).collect();
-        keys.into_iter().filter(|key| self.effective.get(*key) != new.effective.get(*key)).cloned().collect()
+        let (old, new) = (&self.found.effective, &new.found.effective);
+        let keys: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+        keys.into_iter().filter(|key| old.get(*key) != new.get(*key)).cloned().collect()
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use nightbell_http::{Chain, KEY_FILE, Tls, TlsError, Trust, WorkerAt, WorkerKey, trusting};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::config::{Config, HttpConfig, TlsFiles, read_bounded};
+use crate::config::{Config, HttpConfig, TlsFile, TlsFiles, read_bounded};
 use crate::exit::{Code, Failure};
 
 /// The longest PEM file that is read, in bytes.
@@ -55,7 +55,7 @@ fn trust(config: &Config) -> Trust {
     let nothing = |file: &Path, error: &dyn std::fmt::Display, cure: &str| {
         Trust::Nothing(format!("{}: {error}; {cure}", file.display()))
     };
-    if let Some(TlsFiles { certificate, .. }) = &config.http.tls {
+    if let Some(TlsFiles { certificate: TlsFile { path: certificate, .. }, .. }) = &config.http.tls {
         let cure = "see that this user may read http.tls.certificate";
         return match read_bounded(certificate, PEM_BYTES_MAX) {
             Ok(text) => trusting(text.as_bytes())
@@ -82,16 +82,16 @@ fn trust(config: &Config) -> Trust {
 /// One of the files can't be used; the text has its name, and the cure.
 pub fn tls(http: &HttpConfig) -> Result<Option<Tls>, Failure> {
     let Some(TlsFiles { certificate, key }) = &http.tls else { return Ok(None) };
-    let bad = |name: &str, file: &Path, text: String| {
-        Failure::new(Code::Config, format!("http.tls.{name}: the file `{}` {text}", file.display()))
+    let bad = |name: &str, TlsFile { path, place }: &TlsFile, text: String| {
+        Failure::new(Code::Config, format!("{place}: http.tls.{name}: the file `{}` {text}", path.display()))
     };
-    let read = |name, file: &Path| {
-        read_bounded(file, PEM_BYTES_MAX).map_err(|error| {
+    let read = |name, file: &TlsFile| {
+        read_bounded(&file.path, PEM_BYTES_MAX).map_err(|error| {
             bad(name, file, format!("can't be read: {error}; check its path and who may read it"))
         })
     };
     let (chain, secret) = (read("certificate", certificate)?, read("key", key)?);
-    if is_open_to_all(key) {
+    if is_open_to_all(&key.path) {
         let text =
             "can be read by every user of this machine; let the worker's user alone read it (chmod 600)";
         return Err(bad("key", key, text.into()));
@@ -118,7 +118,7 @@ pub fn ended(http: &HttpConfig, tls: &Tls) -> Option<Weakness> {
 }
 
 fn certificate_file(http: &HttpConfig) -> String {
-    http.tls.as_ref().map(|files| files.certificate.display().to_string()).unwrap_or_default()
+    http.tls.as_ref().map(|files| files.certificate.path.display().to_string()).unwrap_or_default()
 }
 
 /// What may be missing between a certificate and its authority.
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(of(&http("[::ffff:127.0.0.1]:1", None, None)), Vec::<&str>::new());
         assert_eq!(of(&http("127.0.0.1:1", one, one)), ["http.admin_token"]);
         assert_eq!(of(&http("0.0.0.0:1", one, other)), ["http.listen"]);
-        let files = TlsFiles { certificate: "a".into(), key: "b".into() };
+        let files = TlsFiles::default();
         assert_eq!(of(&HttpConfig { tls: Some(files), ..http("0.0.0.0:1", one, other) }), Vec::<&str>::new());
     }
 }

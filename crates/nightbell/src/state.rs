@@ -87,7 +87,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     if old.queue.is_some() != new.queue.is_some() && !keys.iter().any(|key| key.starts_with("queue.")) {
         keys.push("[queue]".to_owned());
     }
-    if old.names != new.names {
+    if old.routing.connectors != new.routing.connectors {
         keys.push("the set of [[connectors]]".to_owned());
     }
     keys

@@ -1,24 +1,23 @@
 //! From the configuration to what each crate wants to know.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use nightbell_amqp::{Broker, BrokerSettings, BrokerTls, BrokerUrl, Names};
+use nightbell_amqp::{Broker, BrokerSettings, BrokerUrl, Names};
 use nightbell_core::connector::Connector;
 use nightbell_core::owner::Settings;
-use nightbell_core::pace::Rate;
-use nightbell_core::policy::{Chance, Policy};
+use nightbell_core::policy::Chance;
 use nightbell_core::ports::Dice;
-use nightbell_core::routing::{AlertGroup, Routing, default_statuses};
+use nightbell_core::routing::Routing;
 use nightbell_trace::{TraceSettings, Tracer};
 use nightbell_worker::{SystemClock, telemetry};
-use nightbell_xmatters::{DestinationSettings, Pem, Verification, Xmatters};
-use secrecy::{ExposeSecret as _, SecretString};
+use nightbell_xmatters::{ClientCertificate, Pem, Verification, Xmatters};
+use secrecy::SecretString;
+use url::Url;
 
 use crate::cli::QueueTls;
-use crate::config::{AlertGroupConfig, ClientCertificate, Config, ConnectorConfig, QueueConfig};
+use crate::config::{Config, ConnectorConfig, QueueConfig, broker_tls};
 use crate::exit::{Code, Failure, OrFail as _};
 
 /// What the owner of a connector works by.
@@ -30,15 +29,9 @@ pub fn owner_settings(config: &Config, connector: &ConnectorConfig, routing: &Ar
         window: config.dedup.window,
         retention: config.dedup.retention,
         by: config.dedup.by.as_slice().into(),
-        policy: Policy {
-            initial: config.retry.initial,
-            max: config.retry.max,
-            give_up_after: config.retry.give_up_after,
-        },
+        policy: config.retry,
         in_flight_max: usize::from(in_flight_max(config, connector)),
-        rate: connector
-            .rate_limit
-            .and_then(|rate| NonZeroU32::new(rate.count).map(|count| Rate { count, per: rate.per })),
+        rate: connector.rate_limit,
     }
 }
 
@@ -69,64 +62,15 @@ impl Dice for SystemDice {
 /// The connectors' names.
 #[must_use]
 pub fn connectors(config: &Config) -> BTreeSet<Connector> {
-    config.names.clone()
-}
-
-/// Which events go where.
-///
-/// # Errors
-/// A project pattern is broken.
-pub fn routing(config: &Config) -> Result<Routing, Failure> {
-    let groups = config.alert_groups.iter().map(alert_group).collect::<Result<_, _>>()?;
-    Ok(Routing {
-        groups,
-        default_connectors: config.default_connectors.iter().cloned().collect(),
-        connectors: connectors(config),
-    })
-}
-
-fn alert_group(group: &AlertGroupConfig) -> Result<AlertGroup, Failure> {
-    let projects = group.projects.iter().map(|pattern| pattern.parse()).collect::<Result<_, _>>();
-    Ok(AlertGroup {
-        name: group.name.clone(),
-        projects: projects.or_fail(Code::Config)?,
-        severity_at_least: group.severity_at_least,
-        statuses: if group.statuses.is_empty() {
-            default_statuses()
-        } else {
-            group.statuses.iter().copied().collect()
-        },
-        tags: group.tags.iter().cloned().collect(),
-        labels: group.labels.clone(),
-        connectors: group.connectors.iter().cloned().collect(),
-        recipients: group.recipients.clone(),
-        priority: group.priority,
-    })
-}
-
-/// A connector's destination.
-#[must_use]
-pub fn destination(config: &Config, connector: &ConnectorConfig) -> DestinationSettings {
-    DestinationSettings {
-        trigger_url: connector.trigger_url.clone(),
-        auth: connector.auth.clone(),
-        recipients: connector.recipients.clone(),
-        payload: connector.payload.clone(),
-        priorities: connector.priorities,
-        timeout: connector.network.timeout,
-        connect_timeout: connector.network.connect_timeout,
-        report_base_url: config.report_base_url.as_ref().map(ToString::to_string),
-        allow_insecure: connector.allow_insecure,
-        network: connector.network.way(),
-    }
+    config.routing.connectors.clone()
 }
 
 /// The sender to a connector's destination.
 ///
 /// # Errors
 /// The destination can't be used.
-pub fn sender(config: &Config, connector: &ConnectorConfig) -> Result<Xmatters<SystemClock>, Failure> {
-    let built = Xmatters::new(destination(config, connector), SystemClock);
+pub fn sender(connector: &ConnectorConfig) -> Result<Xmatters<SystemClock>, Failure> {
+    let built = Xmatters::new(connector.destination.clone(), SystemClock);
     built.map_err(|error| {
         let error = anyhow::Error::new(error).context(format!("connector `{}`", connector.name));
         Failure { code: Code::Config, error }
@@ -140,11 +84,11 @@ pub fn sender(config: &Config, connector: &ConnectorConfig) -> Result<Xmatters<S
 pub fn tracer(config: &Config) -> Result<Tracer, Failure> {
     let Some(endpoint) = &config.telemetry.otlp_endpoint else { return Ok(Tracer::off()) };
     let (system, prefix) = match &config.queue {
-        Some(queue) => ("rabbitmq", queue.prefix.clone()),
+        Some(queue) => ("rabbitmq", queue.names.prefix().to_owned()),
         None => ("nightbell", "nightbell".to_owned()),
     };
     let settings = TraceSettings {
-        endpoint: endpoint.expose_secret().parse().or_fail(Code::Config)?,
+        endpoint: Url::clone(endpoint),
         sample_percent: config.telemetry.sample_percent,
         system,
         prefix,
@@ -156,8 +100,8 @@ pub fn tracer(config: &Config) -> Result<Tracer, Failure> {
 /// Says how each connector checks certificates: in the metrics, and as a warning where somebody could listen in.
 pub fn tell_verification(config: &Config) {
     let modes = || Verification::ALL.map(Verification::as_str);
-    for ConnectorConfig { name, network, .. } in &config.connectors {
-        let mode = network.verification;
+    for ConnectorConfig { name, destination, .. } in &config.connectors {
+        let mode = destination.network.verification;
         telemetry::tls_verification(name, mode.as_str(), modes(), mode.warning());
     }
     for connector in &config.connectors {
@@ -197,32 +141,11 @@ pub fn broker_settings(
 /// The settings of the configuration's broker.
 ///
 /// # Errors
-/// There is none, or they are broken.
+/// There is none, or its URL was not read.
 pub fn configured_broker(config: &Config) -> Result<BrokerSettings, Failure> {
-    let queue = queue(config)?;
-    let client = queue.client_certificate.as_ref();
-    let mut url = broker_url(&queue.url, queue.ca.as_ref(), client)?;
-    if let Some((username, password)) = &queue.login {
-        url = url.with_login(username.clone(), password);
-    }
-    broker_settings(url, &queue.prefix, queue.prefetch, queue.declare)
-}
-
-/// A broker's URL, with what its TLS needs.
-///
-/// # Errors
-/// It is broken.
-pub fn broker_url(
-    url: &SecretString,
-    ca: Option<&Pem>,
-    client: Option<&ClientCertificate>,
-) -> Result<BrokerUrl, Failure> {
-    let text = |pem: &Pem| String::from_utf8_lossy(pem.text()).into_owned();
-    let tls = BrokerTls {
-        ca: ca.map(text),
-        client: client.map(|client| (text(&client.chain), SecretString::from(text(&client.pem())))),
-    };
-    Ok(BrokerUrl::read(url).or_fail(Code::Config)?.with_tls(tls))
+    let QueueConfig { url, names, prefetch, declare, .. } = queue(config)?;
+    let url = url.clone().ok_or_else(|| Failure::new(Code::Config, "queue.url was not read"))?;
+    Ok(BrokerSettings { url, names: names.clone(), prefetch: *prefetch, declare: *declare })
 }
 
 /// A broker's URL that a flag gives, with the files that flags name.
@@ -234,7 +157,8 @@ pub fn flagged_broker(url: &SecretString, tls: &QueueTls) -> Result<BrokerUrl, F
     let client = read(&tls.queue_client_certificate)?;
     let key = read(&tls.queue_client_key)?;
     let client = client.map(|chain| ClientCertificate { chain, key });
-    broker_url(url, read(&tls.queue_ca_file)?.as_ref(), client.as_ref())
+    let tls = broker_tls(read(&tls.queue_ca_file)?.as_ref(), client.as_ref());
+    Ok(BrokerUrl::read(url).or_fail(Code::Config)?.with_tls(tls))
 }
 
 /// The configuration's broker, with the queues of all connectors. Must be called within a tokio runtime.

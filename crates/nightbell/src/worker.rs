@@ -179,7 +179,7 @@ fn room(data_dir: &Path) -> io::Result<()> {
 }
 
 fn senders(config: &Config) -> Result<Vec<Xmatters<SystemClock>>, Failure> {
-    config.connectors.iter().map(|one| wiring::sender(config, one)).collect()
+    config.connectors.iter().map(wiring::sender).collect()
 }
 
 fn owners(
@@ -189,7 +189,7 @@ fn owners(
     ledger: &LedgerStore,
     tracer: &Tracer,
 ) -> Result<Vec<Owner>, Failure> {
-    let routing = Arc::new(wiring::routing(config)?);
+    let routing = Arc::clone(&config.routing);
     let ports = Ports {
         outlet: queue.outlet(),
         ledger: ledger.clone(),

@@ -7,11 +7,10 @@ use url::Url;
 
 use super::place;
 use crate::proxy::Via;
+use crate::route::USER_AGENT;
 
 /// The longest head that is read, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-
-const USER_AGENT: &str = concat!("nightbell/", env!("CARGO_PKG_VERSION"));
 
 /// A connection, encrypted or not.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}

@@ -8,84 +8,52 @@ use super::context::NAMES;
 use super::growth::Growth;
 use super::sample::Sample;
 use super::{STEPS_MAX, TEMPLATE_BYTES_MAX};
-use crate::render::BODY_BYTES_MAX;
+use crate::body::BODY_BYTES_MAX;
 
 /// How much of a result is shown before and after the place where it is no JSON, in characters.
 const NEAR_CHARS_MAX: usize = 30;
 
-/// Why a template can't be used.
+/// Why a template can't be used: what is wrong with it, and where.
 #[derive(Debug, thiserror::Error)]
-pub enum TemplateError {
-    /// It is longer than [`TEMPLATE_BYTES_MAX`].
-    #[error("the template `{name}` is longer than {TEMPLATE_BYTES_MAX} bytes")]
-    TooLong {
-        /// The file's name.
-        name: String,
-    },
-    /// It is not in the language of Jinja.
-    #[error("the template `{name}` can't be read: {problem} (line {line})")]
-    Syntax {
-        /// The file's name.
-        name: String,
-        /// The line, from 1.
-        line: usize,
-        /// What the parser says.
-        problem: String,
-    },
-    /// It asks for something that no event has.
-    #[error(
-        "the template `{name}` uses `{variable}`, which is not known (line {line}); it can use {}",
-        NAMES.join(", ")
-    )]
-    UnknownName {
-        /// The file's name.
-        name: String,
-        /// The line, from 1.
-        line: usize,
-        /// The name that is not known.
-        variable: String,
-    },
-    /// It could take more memory than a template may.
-    #[error("the template `{name}` could take too much memory: {problem} (line {line})")]
-    Growth {
-        /// The file's name.
-        name: String,
-        /// The line, from 1.
-        line: usize,
-        /// What could grow.
-        problem: &'static str,
-    },
-    /// It can't be rendered for one of the samples.
-    #[error("the template `{name}` fails for {sample}: {problem}")]
-    Sample {
-        /// The file's name.
-        name: String,
-        /// Which event it was.
-        sample: String,
-        /// What went wrong, and where.
-        problem: String,
-    },
+#[error("the template `{name}` {problem}")]
+pub struct TemplateError {
+    name: String,
+    problem: String,
 }
 
 impl TemplateError {
-    pub(super) fn syntax(name: &str, error: &minijinja::Error) -> Self {
-        Self::Syntax { name: name.into(), line: error.line().unwrap_or(1), problem: problem(error) }
+    fn new(name: &str, problem: String) -> Self {
+        Self { name: name.to_owned(), problem }
     }
 
-    /// The parser tells unknown names without their place, so the line is that of the first word that is the same.
-    pub(super) fn unknown_name(name: &str, variable: String, source: &str) -> Self {
+    pub(super) fn too_long(name: &str) -> Self {
+        Self::new(name, format!("is longer than {TEMPLATE_BYTES_MAX} bytes"))
+    }
+
+    /// It is not in the language of Jinja.
+    pub(super) fn syntax(name: &str, error: &minijinja::Error) -> Self {
+        let line = error.line().unwrap_or(1);
+        Self::new(name, format!("can't be read: {} (line {line})", problem(error)))
+    }
+
+    /// It asks for something that no event has. The parser tells unknown names without their place, so the line is that of
+    /// the first word that is the same.
+    pub(super) fn unknown_name(name: &str, variable: &str, source: &str) -> Self {
         let is_part = |character: char| character.is_alphanumeric() || character == '_';
         let has = |line: &str| line.split(|character| !is_part(character)).any(|word| word == variable);
         let line = source.lines().position(has).map_or(1, |at| at + 1);
-        Self::UnknownName { name: name.into(), line, variable }
+        let known = NAMES.join(", ");
+        Self::new(name, format!("uses `{variable}`, which is not known (line {line}); it can use {known}"))
     }
 
-    pub(super) fn growth(name: &str, growth: &Growth) -> Self {
-        Self::Growth { name: name.into(), line: growth.line, problem: growth.problem }
+    /// It could take more memory than a template may.
+    pub(super) fn growth(name: &str, Growth { line, problem }: &Growth) -> Self {
+        Self::new(name, format!("could take too much memory: {problem} (line {line})"))
     }
 
+    /// It can't be rendered for one of the samples.
     pub(super) fn of_sample(name: &str, sample: &Sample, fault: &Fault) -> Self {
-        Self::Sample { name: name.into(), sample: sample.to_string(), problem: fault.to_string() }
+        Self::new(name, format!("fails for {sample}: {fault}"))
     }
 }
 

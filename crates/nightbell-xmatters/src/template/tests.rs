@@ -5,7 +5,8 @@ use nightbell_core::event::{Severity, Status};
 use proptest::prelude::*;
 
 use super::*;
-use crate::settings::{Auth, DestinationSettings};
+use crate::settings::DestinationSettings;
+use crate::settings::tests::destination;
 
 fn compile(source: &str) -> Result<Template, TemplateError> {
     Template::compile(source, "alert.json")
@@ -93,8 +94,8 @@ fn check(source: &str, want: &str) {
         tags: vec!["x".into(), "y".into()],
         ..Event::new("shop", "t")
     });
-    let settings = DestinationSettings::new("", Auth::Url);
-    let got = template.render(&View::of(&alert, &settings));
+    let settings = destination("https://a");
+    let got = template.render(&settings.view(&alert));
     assert_eq!(String::from_utf8(got).unwrap().replace(&alert.alert_id.to_string(), "ID"), want);
 }
 
@@ -135,10 +136,10 @@ fn late(failing: &str) -> Template {
 fn shown(template: &Template, event: Event) -> Value {
     let alert = sample::alert(event);
     let settings = DestinationSettings {
-        report_base_url: Some("https://r.example.com".into()),
-        ..DestinationSettings::new("", Auth::Url)
+        report_base_url: Some("https://r.example.com".parse().unwrap()),
+        ..destination("https://a")
     };
-    serde_json::from_slice(&template.render(&View::of(&alert, &settings))).unwrap()
+    serde_json::from_slice(&template.render(&settings.view(&alert))).unwrap()
 }
 
 #[test]
@@ -218,7 +219,7 @@ proptest! {
         let severity = Severity::Low;
         let event = Event { message: Some(message), tags: vec![tag], labels, status, severity, ..Event::new(project, test) };
         let alert = sample::alert(event);
-        let body = template.render(&View::of(&alert, &DestinationSettings::new("", Auth::Url)));
+        let body = template.render(&destination("https://a").view(&alert));
         prop_assert!(body.len() <= BODY_BYTES_MAX);
         let read: Value = serde_json::from_slice(&body).unwrap();
         let has_id = read.to_string().contains(&alert.alert_id.to_string());

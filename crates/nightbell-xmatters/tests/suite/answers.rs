@@ -11,7 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::common::{
-    FUNCTION, PASSWORD, SHORT, SOON, alert, answered, basic, destination, fake, sender, sent, unavailable,
+    FUNCTION, PASSWORD, SHORT, SOON, alert, answered, basic, destination, fake, login, sender, sent,
+    unavailable,
 };
 
 const LOST_ID: Outcome = Outcome::Accepted { request_id: None };
@@ -54,7 +55,7 @@ async fn a_key_in_the_url_is_sent_and_nothing_else() {
 #[tokio::test]
 async fn wrong_credentials_and_unknown_functions_are_the_destinations_fault() {
     let fake = fake().await;
-    let other = Auth::Basic { username: "svc-nightbell".into(), password: "wrong".into() };
+    let other = Auth::Basic(login("svc-nightbell", "wrong"));
     let settings = DestinationSettings { auth: other, ..destination(fake.trigger_url()) };
     assert_eq!(sent(settings).await, Outcome::Unauthorized { status: 401 });
     assert_eq!(sent(destination(fake.url("unknown"))).await, Outcome::Unauthorized { status: 404 });

@@ -9,7 +9,9 @@ use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::outcome::Outcome;
 use nightbell_core::ports::{Alert, Clock, Overrides, Sender as _};
 use nightbell_core::time::UnixMillis;
-use nightbell_xmatters::{Auth, DestinationSettings, Xmatters};
+use nightbell_xmatters::{
+    Auth, Authorities, ClientCertificate, ClientIdentity, DestinationSettings, Login, Pem, Xmatters,
+};
 
 /// The bound of every wait that should not be one.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -43,16 +45,30 @@ pub(crate) fn alert() -> Alert {
     alert_of(Event::new("shop", "buys a book"))
 }
 
-pub(crate) fn basic() -> Auth {
-    Auth::Basic { username: USER.into(), password: PASSWORD.into() }
+pub(crate) fn login(username: &str, password: &str) -> Login {
+    Login { username: username.parse().unwrap(), password: password.parse().unwrap() }
 }
 
-pub(crate) fn destination(trigger_url: impl Into<String>) -> DestinationSettings {
+pub(crate) fn basic() -> Auth {
+    Auth::Basic(login(USER, PASSWORD))
+}
+
+pub(crate) fn destination(trigger_url: impl AsRef<str>) -> DestinationSettings {
     DestinationSettings {
         timeout: SOON,
         connect_timeout: SOON,
-        ..DestinationSettings::new(trigger_url.into(), basic())
+        ..DestinationSettings::new(trigger_url.as_ref().parse().unwrap(), basic())
     }
+}
+
+/// The authorities of a PEM text.
+pub(crate) fn authorities(text: impl Into<Vec<u8>>) -> Authorities {
+    Authorities::of(Pem::new("ca.pem", text)).unwrap()
+}
+
+/// The certificate and the key of a PEM text.
+pub(crate) fn identity(text: &str) -> ClientIdentity {
+    ClientIdentity::of(ClientCertificate { chain: Pem::new("client.pem", text), key: None }).unwrap()
 }
 
 /// A stand-in that asks for our user and password.

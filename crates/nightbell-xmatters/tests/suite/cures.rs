@@ -6,7 +6,7 @@ use std::process::Stdio;
 use fake_xmatters::{Authority, FakeXmatters, Identity, Settings, Tls};
 use nightbell_core::outcome::Outcome;
 use nightbell_core::tls::TlsFault;
-use nightbell_xmatters::{DestinationSettings, Network, Pem, Verification, certificate_end};
+use nightbell_xmatters::{DestinationSettings, Network, Verification, certificate_end};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
 };
@@ -27,7 +27,7 @@ async fn showing(identity: &Identity) -> FakeXmatters {
 
 /// The settings of a user with these certificates in `ca_file`.
 fn trusting(url: &str, authorities: &str, verification: Verification) -> DestinationSettings {
-    let extra_ca = (!authorities.is_empty()).then(|| Pem::new("ca.pem", authorities));
+    let extra_ca = (!authorities.is_empty()).then(|| crate::common::authorities(authorities));
     DestinationSettings {
         network: Network { extra_ca, verification, ..Network::default() },
         ..destination(url)

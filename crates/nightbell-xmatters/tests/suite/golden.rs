@@ -45,7 +45,7 @@ fn settings(payload: Payload) -> DestinationSettings {
     DestinationSettings {
         payload,
         recipients: vec!["payments-primary".into(), "jdoe|work-phone".into()],
-        report_base_url: Some("https://reports.example.com/".into()),
+        report_base_url: Some("https://reports.example.com/".parse().unwrap()),
         ..destination(URL)
     }
 }

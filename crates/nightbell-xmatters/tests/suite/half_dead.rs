@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use nightbell_core::event::Event;
 use nightbell_core::outcome::Outcome;
 use nightbell_core::ports::Sender as _;
-use nightbell_xmatters::{Auth, DestinationSettings, Grant, Network, OAuth2, Pem};
+use nightbell_xmatters::{Auth, DestinationSettings, Grant, Network, OAuth2};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -26,7 +26,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::common::{PASSWORD, USER, alert, alert_of, basic, destination, sender};
+use crate::common::{PASSWORD, USER, alert, alert_of, authorities, basic, destination, login, sender};
 
 /// A server of HTTP/2 over TLS alone, and the middleman before it.
 struct World {
@@ -133,7 +133,7 @@ async fn world() -> World {
 
 impl World {
     fn settings(&self, auth: Auth, timeout: Duration) -> DestinationSettings {
-        let extra_ca = Some(Pem::new("ca.pem", self.authority.pem()));
+        let extra_ca = Some(authorities(self.authority.pem()));
         let network = Network { extra_ca, ..Network::default() };
         let url = format!("https://127.0.0.1:{}/api/integration/1/functions/f/triggers", self.port);
         DestinationSettings { auth, timeout, network, ..destination(url) }
@@ -181,9 +181,9 @@ async fn a_half_dead_http2_connection_that_still_hears_costs_no_attempt() {
 #[tokio::test]
 async fn a_half_dead_http2_connection_to_the_token_endpoint_costs_no_attempt() {
     let world = world().await;
-    let grant = Grant::Password { username: USER.into(), password: PASSWORD.into() };
-    let token_url = Some(format!("https://127.0.0.1:{}/token", world.port).into());
-    let auth = Auth::OAuth2(OAuth2 { token_url, client_id: "c".into(), grant });
+    let grant = Grant::Password(login(USER, PASSWORD));
+    let token_url = Some(format!("https://127.0.0.1:{}/token", world.port).parse().unwrap());
+    let auth = Auth::OAuth2(OAuth2 { token_url, client_id: "c".parse().unwrap(), grant });
     let sender = sender(world.settings(auth, TIMEOUT));
     check_accepted(&sender.send(alert()).await);
     world.middleman.swallow(false);

@@ -7,12 +7,11 @@ use fake_xmatters::{
 };
 use nightbell_core::outcome::Outcome;
 use nightbell_core::ports::{Alert, Sender as _};
-use nightbell_xmatters::{
-    Auth, DestinationSettings, Grant, Network, OAuth2, Pem, Proxy, SetupError, Xmatters,
-};
+use nightbell_xmatters::{Auth, DestinationSettings, Grant, Network, OAuth2, Proxy, SetupError, Xmatters};
 
 use crate::common::{
-    FUNCTION, FixedClock, PASSWORD, SHORT, SOON, USER, alert, destination, sender, sent, unavailable,
+    FUNCTION, FixedClock, PASSWORD, SHORT, SOON, USER, alert, authorities, destination, login, sender, sent,
+    unavailable,
 };
 
 const CLIENT: &str = "client-7f3a";
@@ -41,16 +40,16 @@ async fn fake() -> FakeXmatters {
 }
 
 fn by(fake: &FakeXmatters, grant: Grant) -> DestinationSettings {
-    let auth = Auth::OAuth2(OAuth2 { token_url: None, client_id: CLIENT.into(), grant });
+    let auth = Auth::OAuth2(OAuth2 { token_url: None, client_id: CLIENT.parse().unwrap(), grant });
     DestinationSettings { auth, ..destination(fake.trigger_url()) }
 }
 
 fn password() -> Grant {
-    Grant::Password { username: USER.into(), password: PASSWORD.into() }
+    Grant::Password(login(USER, PASSWORD))
 }
 
 fn refresh() -> Grant {
-    Grant::Refresh { token: REFRESH.into() }
+    Grant::Refresh(REFRESH.parse().unwrap())
 }
 
 #[track_caller]
@@ -188,9 +187,9 @@ async fn a_refresh_token_that_was_exchanged_for_an_attempt_that_is_gone_is_kept(
 async fn wrong_credentials_are_unauthorized_and_nothing_is_posted() {
     let fake = fake().await;
     for grant in [
-        Grant::Password { username: USER.into(), password: "wr0ng".into() },
-        Grant::Password { username: "nobody".into(), password: PASSWORD.into() },
-        Grant::Refresh { token: "wr0ng".into() },
+        Grant::Password(login(USER, "wr0ng")),
+        Grant::Password(login("nobody", PASSWORD)),
+        Grant::Refresh("wr0ng".parse().unwrap()),
     ] {
         assert_eq!(sent(by(&fake, grant)).await, Outcome::Unauthorized { status: 401 });
     }
@@ -285,12 +284,12 @@ async fn the_token_endpoint_is_reached_as_the_trigger_is() {
     let fake = start(endpoint(), Some(tls)).await;
     let hosts = [("acme.xmatters.com".to_owned(), fake.addr())].into();
     let proxy = FakeProxy::start(ProxySettings { hosts, ..ProxySettings::default() }).await.unwrap();
-    let way = Proxy { url: proxy.url(), username: None, password: None, bypass_hosts: Vec::new() };
-    let extra_ca = Some(Pem::new("ca.pem", authority.pem()));
-    let allowed_hosts = Some(vec!["acme.xmatters.com".to_owned()]);
+    let way = Proxy { url: proxy.url().parse().unwrap(), login: None, bypass_hosts: Vec::new() };
+    let extra_ca = Some(authorities(authority.pem()));
+    let allowed_hosts = Some(vec!["acme.xmatters.com".parse().unwrap()]);
     let network = Network { extra_ca, allowed_hosts, proxy: Some(way), ..Network::default() };
     let settings = by(&fake, password());
-    let trigger_url = fake.trigger_url_at("acme.xmatters.com").into();
+    let trigger_url = fake.trigger_url_at("acme.xmatters.com").parse().unwrap();
     let settings = DestinationSettings { trigger_url, network, ..settings };
     check_accepted(&sent(settings.clone()).await);
     assert_eq!(proxy.counts(), ProxyCounts { tunnels: 2, ..ProxyCounts::default() });
@@ -299,10 +298,13 @@ async fn the_token_endpoint_is_reached_as_the_trigger_is() {
     let want = "token endpoint: through the proxy: certificate not trusted: its issuer is not known";
     assert_eq!(outcome, unavailable(want));
     let auth = Auth::OAuth2(OAuth2 {
-        token_url: Some("https://sso.example/t0ken-s3cret".into()),
-        client_id: CLIENT.into(),
+        token_url: Some("https://sso.example/t0ken-s3cret".parse().unwrap()),
+        client_id: CLIENT.parse().unwrap(),
         grant: password(),
     });
     let error = Xmatters::new(DestinationSettings { auth, ..settings }, FixedClock).unwrap_err();
-    assert!(matches!(error, SetupError::TokenHostNotAllowed), "{error:?}");
+    assert!(
+        matches!(&error, SetupError::TokenUrl(bad) if bad.to_string().contains("`allowed_hosts`")),
+        "{error:?}"
+    );
 }

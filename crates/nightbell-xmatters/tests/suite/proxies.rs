@@ -1,12 +1,19 @@
 //! Proxies, and hosts that may be sent to.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
+use std::str::FromStr;
 
 use fake_xmatters::{Authority, FakeProxy, FakeXmatters, ProxyCounts, ProxySettings, Settings, Tls};
 use nightbell_core::outcome::Outcome;
-use nightbell_xmatters::{DestinationSettings, Network, Pem, Proxy, Xmatters};
+use nightbell_xmatters::{
+    BypassRule, DestinationSettings, Host, Misfit, Network, Password, Proxy, ProxyUrl, Username, Xmatters,
+};
 
-use crate::common::{FUNCTION, FixedClock, PASSWORD, SHORT, USER, destination, fake, sent, unavailable};
+use crate::common::{
+    FUNCTION, FixedClock, PASSWORD, SHORT, USER, authorities, destination, fake, identity, login, sent,
+    unavailable,
+};
 
 const HOST: &str = "acme.xmatters.com";
 const PROXY_USER: &str = "proxy-user";
@@ -41,18 +48,18 @@ impl Site {
     }
 
     async fn sent_to(&self, host: &str, proxy: Proxy) -> Outcome {
-        let extra_ca = Some(Pem::new("ca.pem", self.authority.pem()));
+        let extra_ca = Some(authorities(self.authority.pem()));
         let network = Network { extra_ca, proxy: Some(proxy), ..Network::default() };
         sent(DestinationSettings { network, ..destination(self.fake.trigger_url_at(host)) }).await
     }
 }
 
 fn bare(url: String) -> Proxy {
-    Proxy { url, username: None, password: None, bypass_hosts: Vec::new() }
+    Proxy { url: url.parse().unwrap(), login: None, bypass_hosts: Vec::new() }
 }
 
 fn with_password(url: String, password: &str) -> Proxy {
-    Proxy { username: Some(PROXY_USER.into()), password: Some(password.into()), ..bare(url) }
+    Proxy { login: Some(login(PROXY_USER, password)), ..bare(url) }
 }
 
 #[track_caller]
@@ -139,12 +146,15 @@ async fn a_proxy_that_says_nothing_is_unavailable_since_nothing_was_sent() {
 
 #[test]
 fn no_debug_text_shows_a_secret() {
-    let client_certificate = Some(Pem::new("client.pem", "k3y"));
+    let client = Authority::new().unwrap().client("nightbell").unwrap();
+    let client_certificate = Some(identity(&client.pem()));
+    let key = client.key_pem();
+    let key = key.lines().nth(1).unwrap();
     let proxy = Some(with_password("http://proxy:3128".into(), PROXY_PASSWORD));
     let network = Network { proxy, client_certificate, ..Network::default() };
     let shown = format!("{:?}", DestinationSettings { network, ..destination("https://acme.xmatters.com/") });
     assert!(shown.contains("client.pem") && shown.contains(PROXY_USER), "{shown}");
-    assert!(!shown.contains("k3y") && !shown.contains(PROXY_PASSWORD) && !shown.contains("acme"), "{shown}");
+    assert!(!shown.contains(key) && !shown.contains(PROXY_PASSWORD) && !shown.contains("acme"), "{shown}");
 }
 
 #[tokio::test]
@@ -152,11 +162,11 @@ async fn a_bypassed_host_is_reached_without_the_proxy() {
     let site = Site::start(false, false).await;
     let host = site.fake.addr().to_string();
     for entry in ["127.0.0.1", "127.0.0.0/8"] {
-        let bypass_hosts = vec!["other.example".into(), entry.into()];
+        let bypass_hosts = vec!["other.example".parse().unwrap(), entry.parse().unwrap()];
         check_accepted(&site.sent_to(&host, Proxy { bypass_hosts, ..bare(site.proxy.url()) }).await);
     }
     assert_eq!(site.proxy.counts(), ProxyCounts::default());
-    let bypass_hosts = vec!["127.0.0.2".into()];
+    let bypass_hosts = vec!["127.0.0.2".parse().unwrap()];
     check_accepted(&site.sent_to(&host, Proxy { bypass_hosts, ..bare(site.proxy.url()) }).await);
     assert_eq!(site.proxy.counts().tunnels, 1);
 }
@@ -214,35 +224,42 @@ fn check_refused(network: Network, words: &str) {
 }
 
 #[test]
-fn a_proxy_that_can_not_be_used_is_refused_at_start() {
-    let check = |proxy, words| check_refused(Network { proxy: Some(proxy), ..Network::default() }, words);
-    for url in ["", "proxy", "socks5://proxy:1", "http://u:pr0xy-p4ssword@proxy", "http://proxy/path"] {
-        check(bare(url.into()), "the proxy's URL is not");
+fn a_proxy_that_can_not_be_used_is_no_proxy() {
+    #[track_caller]
+    fn check<T: FromStr<Err = Misfit> + Debug>(text: &str, words: &str) {
+        let said = text.parse::<T>().unwrap_err().to_string();
+        assert!(said.contains(words) && !said.contains(PROXY_PASSWORD), "{said}");
     }
-    let url = || "http://proxy:3128".to_owned();
-    check(Proxy { username: Some("u".into()), ..bare(url()) }, "only one of username and password");
-    check(Proxy { password: Some(PROXY_PASSWORD.into()), ..bare(url()) }, "only one of username");
-    check(Proxy { username: Some("a:b".into()), ..with_password(url(), PROXY_PASSWORD) }, "proxy's username");
-    check(with_password(url(), "pr0xy-p4ssword\n"), "proxy's password");
-    check(Proxy { bypass_hosts: vec!["http://a".into()], ..bare(url()) }, "entry 1 of bypass_hosts");
+    for (url, words) in [
+        ("", "is no URL"),
+        ("proxy", "is no URL"),
+        ("socks5://proxy:1", "begins neither with http://"),
+        ("http://u:pr0xy-p4ssword@proxy", "has a user or a password; write them as"),
+        ("http://proxy/path", "has more than a host and a port"),
+    ] {
+        check::<ProxyUrl>(url, words);
+    }
+    check::<Username>("a:b", "has a colon");
+    check::<Password>("pr0xy-p4ssword\n", "has a line end");
+    check::<BypassRule>("http://a", "is neither a host");
 }
 
 #[test]
 fn a_host_that_is_not_allowed_is_refused_at_start() {
-    let check = |hosts: &[&str], words| {
-        let hosts = hosts.iter().map(|&host| host.to_owned()).collect();
+    let check = |hosts: &[&str]| {
+        let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        let words = "leads to a host that `allowed_hosts` does not have";
         check_refused(Network { allowed_hosts: Some(hosts), ..Network::default() }, words);
     };
-    check(&[], "not in allowed_hosts");
-    check(&["xmatters.com", "na.acme.xmatters.com"], "not in allowed_hosts");
-    check(&["localhost", "*.xmatters.com"], "entry 2 of allowed_hosts");
-    check_refused(Network { response_bytes_max: 0, ..Network::default() }, "at least 1");
+    check(&[]);
+    check(&["xmatters.com", "na.acme.xmatters.com"]);
+    assert!("*.xmatters.com".parse::<Host>().is_err());
 }
 
 #[tokio::test]
 async fn an_allowed_host_is_sent_to() {
     let fake = fake().await;
-    let network = Network { allowed_hosts: Some(vec!["127.0.0.1".into()]), ..Network::default() };
+    let network = Network { allowed_hosts: Some(vec!["127.0.0.1".parse().unwrap()]), ..Network::default() };
     check_accepted(&sent(DestinationSettings { network, ..destination(fake.trigger_url()) }).await);
 }
 

@@ -3,10 +3,14 @@
 use fake_xmatters::{Authority, FakeXmatters, Identity, Settings, Tls, pem};
 use nightbell_core::outcome::Outcome;
 use nightbell_core::ports::Sender as _;
-use nightbell_xmatters::{DestinationSettings, Network, Pem, SetupError, Verification, Xmatters};
+use nightbell_xmatters::{
+    Authorities, ClientCertificate, ClientIdentity, DestinationSettings, Network, Pem, Verification,
+};
 use rcgen::{KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 
-use crate::common::{FUNCTION, FixedClock, PASSWORD, USER, alert, destination, sender, sent, unavailable};
+use crate::common::{
+    FUNCTION, PASSWORD, USER, alert, authorities, destination, identity, sender, sent, unavailable,
+};
 
 const UNKNOWN: &str = "certificate not trusted: its issuer is not known";
 const OTHER_NAME: &str = "certificate not trusted: it is made out to another name";
@@ -19,7 +23,7 @@ async fn server(tls: Tls) -> FakeXmatters {
 }
 
 fn trusting(authority: &Authority) -> Network {
-    Network { extra_ca: Some(Pem::new("ca.pem", authority.pem())), ..Network::default() }
+    Network { extra_ca: Some(authorities(authority.pem())), ..Network::default() }
 }
 
 fn with(fake: &FakeXmatters, network: Network) -> DestinationSettings {
@@ -95,7 +99,7 @@ async fn whoever_has_not_the_certificates_key_is_never_trusted() {
 async fn several_authorities_in_one_file_are_all_trusted() {
     let (one, other) = (Authority::new().unwrap(), Authority::new().unwrap());
     let both = Pem::new("ca.pem", one.pem()).and(&Pem::new("more.pem", other.pem()));
-    let network = Network { extra_ca: Some(both), ..Network::default() };
+    let network = Network { extra_ca: Some(Authorities::of(both).unwrap()), ..Network::default() };
     for authority in [one, other] {
         let fake = server(Tls::new(&authority.server(&["127.0.0.1"]).unwrap()).unwrap()).await;
         check_accepted(&sent(with(&fake, network.clone())).await);
@@ -118,7 +122,7 @@ async fn demanding(authority: &Authority) -> (FakeXmatters, Network) {
 }
 
 async fn shown(fake: &FakeXmatters, network: Network, certificate: &Identity) -> Outcome {
-    let client_certificate = Some(Pem::new("client.pem", certificate.pem()));
+    let client_certificate = Some(identity(&certificate.pem()));
     sent(with(fake, Network { client_certificate, ..network })).await
 }
 
@@ -190,36 +194,27 @@ async fn keys_of_all_three_forms_are_read() {
         (&curve, curve.key_pem()),
         (&curve, pem("EC PRIVATE KEY", inner(curve.key_der()))),
     ];
-    for (identity, key) in keys {
+    for (of, key) in keys {
         // The order in the file does not matter.
-        let text = key.clone() + &identity.certificate_pem();
-        let client_certificate = Some(Pem::new("client.pem", text));
+        let text = key.clone() + &of.certificate_pem();
+        let client_certificate = Some(identity(&text));
         let outcome = sent(with(&fake, Network { client_certificate, ..network.clone() })).await;
         assert!(matches!(outcome, Outcome::Accepted { .. }), "{}: {outcome:?}", &key[..30]);
     }
 }
 
-fn refused(network: Network) -> SetupError {
-    let settings =
-        DestinationSettings { network, ..destination("https://acme.xmatters.com/api/integration") };
-    let error = Xmatters::new(settings, FixedClock).unwrap_err();
-    let shown = format!("{error} {error:?}");
-    assert!(!shown.contains("acme") && !shown.contains("PRIVATE"), "{shown}");
-    error
-}
-
 #[test]
 fn a_file_of_authorities_that_can_not_be_used_is_named() {
     let check = |text: &str, want: &str| {
-        let error = refused(Network { extra_ca: Some(Pem::new("ca.pem", text)), ..Network::default() });
-        assert_eq!(error.to_string(), want);
+        let said = Authorities::of(Pem::new("ca.pem", text)).unwrap_err().to_string();
+        assert!(said.starts_with(want), "{said}");
     };
-    check("", "ca.pem has no certificate in PEM form");
-    check("<html>", "ca.pem has no certificate in PEM form");
+    check("", "holds no certificate; it must be PEM");
+    check("<html>", "holds no certificate; it must be PEM");
     let good = Authority::new().unwrap().pem();
-    check(&good[..good.len() / 2], "ca.pem is broken: its certificate or key is not whole PEM");
+    check(&good[..good.len() / 2], "is broken: its certificate or key is not whole PEM");
     let nonsense = pem("CERTIFICATE", b"no certificate");
-    check(&nonsense, "ca.pem has a certificate that cannot be used to check others");
+    check(&nonsense, "has a certificate that cannot be used to check others");
     let error = Pem::read("/nowhere/ca.pem".as_ref()).unwrap_err();
     assert_eq!(error.to_string(), "cannot read /nowhere/ca.pem");
 }
@@ -229,22 +224,22 @@ fn a_client_certificate_that_can_not_be_used_is_named() {
     let authority = Authority::new().unwrap();
     let (one, other) = (authority.client("one").unwrap(), authority.client("other").unwrap());
     let check = |text: String, want: &str| {
-        let client_certificate = Some(Pem::new("client.pem", text));
-        let error = refused(Network { client_certificate, ..Network::default() });
-        assert!(error.to_string().starts_with(want), "{error}");
+        let certificate = ClientCertificate { chain: Pem::new("client.pem", text), key: None };
+        let said = ClientIdentity::of(certificate).unwrap_err().to_string();
+        assert!(said.starts_with(want) && !said.contains("PRIVATE KEY-----\n"), "{said}");
     };
-    check(String::new(), "client.pem has no certificate");
-    check(one.key_pem(), "client.pem has no certificate");
-    check(one.certificate_pem(), "client.pem has no private key");
+    check(String::new(), "holds no certificate");
+    check(one.key_pem(), "holds no certificate");
+    check(one.certificate_pem(), "holds no private key");
     let encrypted = pem("ENCRYPTED PRIVATE KEY", one.key_der());
-    check(one.certificate_pem() + &encrypted, "client.pem has no private key");
+    check(one.certificate_pem() + &encrypted, "holds an encrypted key; decrypt it");
     check(
         one.certificate_pem() + &other.key_pem(),
-        "the private key in client.pem does not belong to the certificate",
+        "holds a private key that does not belong to the certificate",
     );
     check(
         one.certificate_pem() + &pem("PRIVATE KEY", b"nonsense"),
-        "the client certificate in client.pem cannot be used",
+        "holds a certificate or a key that cannot be used",
     );
 }
 

@@ -10,7 +10,6 @@ mod settings;
 mod unread;
 
 use nightbell_http::Tls;
-use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use self::finding::{Fault, Finding, worst};
@@ -36,9 +35,8 @@ struct Document<'a> {
 /// # Errors
 /// Something does not work; all of it is printed first.
 pub async fn check(config: &Config, flags: &Check) -> Result<(), Failure> {
-    wiring::routing(config)?;
     for connector in &config.connectors {
-        wiring::sender(config, connector)?;
+        wiring::sender(connector)?;
     }
     let tls = listener::tls(&config.http)?;
     let findings =
@@ -84,7 +82,7 @@ async fn look(config: &Config, tls: Option<&Tls>) -> Result<Vec<Finding>, Failur
     findings.extend(machine::look(config));
     match &config.queue {
         // That it was not read is said.
-        Some(queue) if queue.url.expose_secret().is_empty() => {}
+        Some(queue) if queue.url.is_none() => {}
         Some(_) => findings.extend(broker::look(config).await?),
         None => findings.push(embedded_finding(embedded(config).await)),
     }

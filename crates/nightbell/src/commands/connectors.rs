@@ -3,10 +3,8 @@
 mod meaning;
 mod trial;
 
-use nightbell_xmatters::{Auth, Payload};
-use secrecy::ExposeSecret as _;
+use nightbell_xmatters::host_and_port;
 use serde_json::{Value, json};
-use url::Url;
 
 pub(super) use self::trial::masked_body;
 use self::trial::{Trial, dry_run, trial};
@@ -63,17 +61,14 @@ fn list(config: &Config, as_json: bool) -> Result<(), Failure> {
 }
 
 fn row(connector: &ConnectorConfig) -> Value {
+    let destination = &connector.destination;
     json!({
         "name": connector.name,
         "host": host(connector),
-        "auth": match &connector.auth {
-            Auth::Basic { .. } => "basic",
-            Auth::Url => "url",
-            Auth::OAuth2(_) => "oauth2",
-        },
-        "payload": payload(connector),
-        "recipients": connector.recipients,
-        "tls": connector.network.verification.as_str(),
+        "auth": destination.auth.kind().as_str(),
+        "payload": destination.payload.as_str(),
+        "recipients": destination.recipients,
+        "tls": destination.network.verification.as_str(),
     })
 }
 
@@ -83,20 +78,7 @@ fn cell(value: &Value) -> String {
     texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// The payload's word in the configuration.
-pub(super) fn payload(connector: &ConnectorConfig) -> &'static str {
-    match &connector.payload {
-        Payload::Form => "form",
-        Payload::Elastic => "elastic",
-        Payload::ApiFortress => "apifortress",
-        Payload::Template(_) => "template",
-    }
-}
-
 /// Host and port of the destination; the rest of a trigger URL is a secret.
 pub(super) fn host(connector: &ConnectorConfig) -> String {
-    let url = Url::parse(connector.trigger_url.expose_secret());
-    let Ok(url) = url else { return String::new() };
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    host_and_port(&connector.destination.trigger_url)
 }

@@ -18,7 +18,6 @@ use crate::config::Config;
 use crate::exit::{Code, Failure};
 use crate::output::{one_line, print, print_json};
 use crate::terminal::fit_json;
-use crate::wiring;
 
 /// How much of one line of the answer is shown, in characters.
 const LINE_CHARS_MAX: usize = 300;
@@ -36,8 +35,7 @@ pub fn route(config: &Config, flags: &Route) -> Result<(), Failure> {
     })?;
     // As when it is accepted now.
     event.occurred_at.get_or_insert_with(|| When(SystemClock.now()));
-    let routing = wiring::routing(config)?;
-    let decision = decide(config, &routing, event, body);
+    let decision = decide(config, &config.routing, event, body);
     if flags.as_json.json { print_json(&decision) } else { print(&text(&decision)) }
 }
 

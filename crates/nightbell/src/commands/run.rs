@@ -229,12 +229,12 @@ async fn reload(
     if let Some(ended) = new_tls.as_ref().and_then(|tls| listener::ended(&new.http, tls)) {
         return Err(Failure::new(Code::Config, format!("{}: {}; {}", ended.what, ended.finding, ended.cure)));
     }
-    let routing = Arc::new(wiring::routing(&new)?);
+    let routing = Arc::clone(&new.routing);
     let mut controls = Vec::new();
     for owner in owners {
         let Some(connector) = new.connectors.iter().find(|one| one.name == owner.connector) else { continue };
         let settings = wiring::owner_settings(&new, connector, &routing);
-        controls.push((owner, Control::Reload(Box::new(settings), wiring::sender(&new, connector)?)));
+        controls.push((owner, Control::Reload(Box::new(settings), wiring::sender(connector)?)));
     }
     for (owner, control) in controls {
         owner.control.send(control).await.map_err(|_| Failure::new(Code::Software, "an owner has ended"))?;

@@ -1,10 +1,10 @@
 //! `nightbell topology`.
 
-use nightbell_amqp::{BrokerUrl, Names, Topology, definitions};
+use nightbell_amqp::{BrokerSettings, Topology, definitions};
 
 use crate::cli;
 use crate::config::Config;
-use crate::exit::{Code, Failure, OrFail as _};
+use crate::exit::Failure;
 use crate::output::print_json;
 use crate::wiring;
 
@@ -13,10 +13,8 @@ use crate::wiring;
 /// # Errors
 /// The configuration has no broker.
 pub fn topology(config: &Config, flags: &cli::Topology) -> Result<(), Failure> {
-    let queue = wiring::queue(config)?;
-    let names = Names::new(&queue.prefix).or_fail(Code::Config)?;
+    let BrokerSettings { url, names, .. } = wiring::configured_broker(config)?;
     let connectors: Vec<_> = wiring::connectors(config).into_iter().collect();
-    let configured = BrokerUrl::read(&queue.url).or_fail(Code::Config)?;
-    let vhost = flags.vhost.as_deref().unwrap_or(configured.vhost());
+    let vhost = flags.vhost.as_deref().unwrap_or(url.vhost());
     print_json(&definitions(&Topology::of(&names, &connectors), vhost))
 }

@@ -5,32 +5,35 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use nightbell_core::connector::Connector;
-use nightbell_core::event::{Severity, Status};
+use nightbell_core::event::Status;
+use nightbell_core::routing::{AlertGroup, default_statuses};
+use nightbell_xmatters::{Auth, AuthKind, DestinationSettings, Network, ReportBase, TriggerUrl};
+use url::Url;
 
-use super::auth::{self, AuthKind};
-use super::document::Placed;
-use super::network::{self, NetworkConfig};
-use super::payload::{self, PRIORITIES};
+use super::ConnectorConfig;
+use super::auth::{self, auth};
+use super::document::{Placed, values_of};
+use super::network::{NetworkConfig, network};
+use super::payload::{self, SEVERITIES};
 use super::problem::nearest;
 use super::table::Table;
-use super::values::{self, TriggerUrl};
-use super::{AlertGroupConfig, ConnectorConfig};
+use super::values;
 
 const IN_FLIGHT: RangeInclusive<u16> = 1..=1_000;
 const IN_FLIGHT_DEFAULT: u16 = 16;
 /// What xMatters takes for one trigger and the same recipients by its own default; what goes beyond it drops, and answers 202.
 const RATE_LIMIT_DEFAULT: &str = "4/min";
 
-/// The words for severities, the gravest first.
-const SEVERITIES: [(&str, Severity); 5] = [
-    ("critical", Severity::Critical),
-    ("high", Severity::High),
-    ("medium", Severity::Medium),
-    ("low", Severity::Low),
-    ("minimal", Severity::Minimal),
-];
-const STATUSES: [(&str, Status); 3] =
-    [("failed", Status::Failed), ("error", Status::Error), ("passed", Status::Passed)];
+/// What is the same for all connectors.
+pub(super) struct Common {
+    /// The queue's, if there is one.
+    pub(super) prefetch: Option<u16>,
+    pub(super) report_base_url: Option<ReportBase>,
+    /// `[network]`
+    pub(super) network: NetworkConfig,
+    /// Whether all of that was read.
+    pub(super) is_whole: bool,
+}
 
 /// A connector as far as it could be read: other parts of the file may name it even if the rest of it is not
 /// sound.
@@ -43,7 +46,7 @@ pub(super) struct Draft {
 pub(super) struct GroupDraft {
     name: Option<Placed<String>>,
     connectors: Vec<Placed<Connector>>,
-    group: AlertGroupConfig,
+    group: AlertGroup,
 }
 
 /// The connectors of a file.
@@ -56,91 +59,97 @@ pub(super) struct Connectors {
     pub(super) sound: Vec<ConnectorConfig>,
 }
 
-/// Reads one of `[[connectors]]`. `prefetch` is the queue's, if there is one, and `base` is `[network]`.
-pub(super) fn connector(table: &mut Table<'_, '_>, prefetch: Option<u16>, base: &NetworkConfig) -> Draft {
+/// Reads one of `[[connectors]]`.
+pub(super) fn connector(table: &mut Table<'_, '_>, common: &Common) -> Draft {
     let before = table.left();
-    let name = table.text("name", values::connector);
+    let name = table.placed("name", values::connector);
     table.require("name", "write 1 to 32 of the characters a-z, 0-9 and -, like \"payments\"");
-    let name = name.map(|value| Placed { value, place: table.place_of("name") });
-    let kind = AuthKind::read(table);
+    let kind = auth::kind(table);
     let allow_insecure = table.flag_or("allow_insecure", false);
-    let form = TriggerUrl { auth: kind, allow_insecure };
-    let trigger_url = table.secret("trigger_url", |text| form.check(text));
-    table.require("trigger_url", "copy it from the HTTP trigger in xMatters");
-    let auth = auth::auth(table, kind, allow_insecure);
+    let trigger_url = trigger_url(table, kind, allow_insecure);
+    let auth = auth(table, kind, allow_insecure);
     let recipients = table.texts("recipients", values::filled).unwrap_or_default();
     let cure =
         "name users or groups, like [\"payments-primary\"], or write [] if the flow or the URL names them";
     table.require("recipients", cure);
     let payload = payload::payload(table);
     let priorities = payload::priorities(table);
-    let max_in_flight = max_in_flight(table, prefetch);
+    let in_flight = IN_FLIGHT_DEFAULT.min(common.prefetch.unwrap_or(*IN_FLIGHT.end()));
+    let max_in_flight = table.number_or("max_in_flight", in_flight, IN_FLIGHT);
     let rate_limit = table.text_or("rate_limit", RATE_LIMIT_DEFAULT, values::rate_limit);
-    let network = network::network(table, base);
-    if let Some(url) = &trigger_url {
-        network::check_host(table, "trigger_url", url, &network);
-    }
-    if let Some(auth) = &auth {
-        auth::check_token_host(table, auth, &network);
-    }
-    let whole = name.as_ref().zip(trigger_url).zip(auth).zip(payload).map(
-        |(((name, trigger_url), auth), payload)| ConnectorConfig {
-            name: name.value.clone(),
-            trigger_url,
-            auth,
-            recipients: recipients.into_iter().map(|placed| placed.value).collect(),
-            payload,
+    let NetworkConfig { way, timeout, connect_timeout } = network(table, &common.network);
+    check_hosts(table, &way, trigger_url.as_ref(), auth.as_ref());
+    let destination = || {
+        Some(DestinationSettings {
+            trigger_url: trigger_url?,
+            auth: auth?,
+            recipients,
+            payload: payload?,
             priorities,
-            max_in_flight,
-            rate_limit,
+            timeout,
+            connect_timeout,
+            report_base_url: common.report_base_url.clone(),
             allow_insecure,
-            network,
-        },
-    );
-    Draft { name, whole }.only_if(table.left() == before)
+            network: way,
+        })
+    };
+    // Of a connector of which something was not read nobody may take the rest for all of it.
+    let is_whole = common.is_whole && table.left() == before;
+    let whole = name.as_ref().filter(|_| is_whole).zip(destination()).map(|(name, destination)| {
+        ConnectorConfig { name: name.value.clone(), destination, max_in_flight, rate_limit }
+    });
+    Draft { name, whole }
 }
 
-impl Draft {
-    /// The same, or the name alone: of a connector of which something was not read nobody may take the rest for all of it.
-    pub(super) fn only_if(self, is_whole: bool) -> Self {
-        Self { whole: self.whole.filter(|_| is_whole), ..self }
+fn trigger_url(table: &mut Table<'_, '_>, kind: AuthKind, allow_insecure: bool) -> Option<TriggerUrl> {
+    let url = table.secret("trigger_url", |text| {
+        let url: TriggerUrl = text.parse()?;
+        url.check_encryption(allow_insecure)?;
+        kind.check_key(&url).map(|()| url)
+    });
+    table.require("trigger_url", "copy it from the HTTP trigger in xMatters");
+    url
+}
+
+/// Refuses sound URLs whose hosts may not be reached.
+fn check_hosts(table: &mut Table<'_, '_>, way: &Network, trigger: Option<&TriggerUrl>, auth: Option<&Auth>) {
+    let mut check = |key: &str, url: &Url| {
+        if let Err(misfit) = way.check_host(url) {
+            table.problem(key, format!("the value {misfit}"));
+        }
+    };
+    trigger.into_iter().for_each(|url| check("trigger_url", url));
+    if let Some(Auth::OAuth2(oauth2)) = auth {
+        oauth2.token_url.iter().for_each(|url| check("token_url", url));
     }
-}
-
-fn max_in_flight(table: &mut Table<'_, '_>, prefetch: Option<u16>) -> u16 {
-    let most = prefetch.unwrap_or(*IN_FLIGHT.end());
-    table.number_or("max_in_flight", IN_FLIGHT_DEFAULT.min(most), IN_FLIGHT)
 }
 
 /// Reads one of `[[alert_groups]]`.
 pub(super) fn alert_group(table: &mut Table<'_, '_>) -> GroupDraft {
-    let name = table.text("name", values::filled);
+    let name = table.placed("name", values::filled);
     table.require("name", "write a name that tells the groups apart");
     let projects = table.texts_or("projects", &[], values::pattern);
-    let connectors = table.texts("connectors", values::connector).unwrap_or_default();
+    let connectors = table.placed_texts("connectors", values::connector).unwrap_or_default();
     let cure = "name the connectors that the group alerts, like [\"payments\"]";
     table.require("connectors", cure);
     if table.has_empty_list("connectors") {
         table.problem("connectors", format!("it is empty; {cure}"));
     }
-    let severity_at_least = table.text("severity_at_least", |text| values::word(text, &SEVERITIES));
-    let statuses = table.texts_or("statuses", &[], |text| values::word(text, &STATUSES));
-    let tags = table.texts_or("tags", &[], values::filled);
-    let labels = table.map("labels", values::plain);
-    let recipients = table.texts_if("recipients", values::filled);
-    let priority = table.text("priority", |text| values::word(text, &PRIORITIES));
-    let group = AlertGroupConfig {
-        name: name.clone().unwrap_or_default(),
+    let severity_at_least =
+        table.text("severity_at_least", |text| values::word(text, &SEVERITIES, |one| one.as_str()));
+    let statuses = [Status::Failed, Status::Error, Status::Passed];
+    let statuses = table.texts_or("statuses", &[], |text| values::word(text, &statuses, Status::as_str));
+    let group = AlertGroup {
+        name: name.as_ref().map(|name| name.value.clone()).unwrap_or_default(),
         projects,
         connectors: connectors.iter().map(|placed| placed.value.clone()).collect(),
         severity_at_least,
-        statuses,
-        tags,
-        labels,
-        recipients: recipients.map(Arc::from),
-        priority,
+        statuses: if statuses.is_empty() { default_statuses() } else { statuses.into_iter().collect() },
+        tags: table.texts_or("tags", &[], values::filled).into_iter().collect(),
+        labels: table.map("labels"),
+        recipients: table.texts_if("recipients", values::filled).map(Arc::from),
+        priority: table.text("priority", values::priority),
     };
-    let name = name.map(|value| Placed { value, place: table.place_of("name") });
     GroupDraft { name, connectors, group }
 }
 
@@ -170,23 +179,18 @@ impl Connectors {
         table: &mut Table<'_, '_>,
         named: Option<Vec<Placed<Connector>>>,
         no_groups: bool,
-    ) -> Vec<Connector> {
+    ) -> BTreeSet<Connector> {
         if let Some(named) = named {
             self.check(table, &named);
-            return named.into_iter().map(|placed| placed.value).collect();
+            return values_of(named).into_iter().collect();
         }
-        let all: Vec<_> = self.names.iter().map(|name| name.value.clone()).filter(|_| no_groups).collect();
-        let shown: Vec<_> = all.iter().map(|name| format!("\"{name}\"")).collect();
-        table.show("default_connectors", &format!("[{}]", shown.join(", ")));
-        all
+        let all = self.names.iter().map(|name| &name.value).filter(|_| no_groups);
+        table.show("default_connectors", &values::list(all.clone()));
+        all.cloned().collect()
     }
 
     /// The groups, once their connectors are known to exist and no two share a name.
-    pub(super) fn resolve(
-        &self,
-        table: &mut Table<'_, '_>,
-        drafts: Vec<GroupDraft>,
-    ) -> Vec<AlertGroupConfig> {
+    pub(super) fn resolve(&self, table: &mut Table<'_, '_>, drafts: Vec<GroupDraft>) -> Vec<AlertGroup> {
         let names: Vec<_> = drafts.iter().filter_map(|draft| draft.name.clone()).collect();
         refuse_twins(table, &names);
         drafts.iter().for_each(|draft| self.check(table, &draft.connectors));

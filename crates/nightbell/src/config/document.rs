@@ -1,12 +1,13 @@
 //! One configuration text while it is read: its problems, and the effective values.
 
-use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::Findings;
 use super::needs::{Cause, Complaint, Need, Needs, Unread};
 use super::problem::{ConfigError, Problem};
 use super::substitute::{Lookup, read_file, substitute};
@@ -27,31 +28,23 @@ pub(super) struct Placed<T> {
     pub(super) place: Place,
 }
 
+/// The values without their places.
+pub(super) fn values_of<T>(placed: Vec<Placed<T>>) -> Vec<T> {
+    placed.into_iter().map(|placed| placed.value).collect()
+}
+
 /// The text, what is wrong with it, and what it comes to.
 pub(super) struct Document<'d> {
     text: &'d str,
-    file: &'d Path,
+    pub(super) file: &'d Path,
     lookup: &'d dyn Lookup,
     needs: Needs,
     problems: Vec<Problem>,
-    sections: Vec<Section>,
+    /// The tables of the effective configuration, each with its header and its lines.
+    pub(super) sections: Vec<(String, Vec<String>)>,
     /// The keys that were not read, since nobody needs them or they can't be.
-    left: Vec<String>,
-    found: Findings,
-}
-
-/// What else is known of a file that has no problems.
-#[derive(Default)]
-pub(super) struct Findings {
-    pub(super) unread: Vec<Unread>,
-    pub(super) inline_secrets: Vec<String>,
-    pub(super) effective: BTreeMap<String, String>,
-}
-
-/// A table of the effective configuration.
-struct Section {
-    header: String,
-    lines: Vec<String>,
+    pub(super) left: Vec<String>,
+    pub(super) found: Findings,
 }
 
 impl<'d> Document<'d> {
@@ -74,58 +67,38 @@ impl<'d> Document<'d> {
         self.problem(&place, format!("not TOML: {}", error.message()));
     }
 
-    pub(super) fn is_sound(&self) -> bool {
-        self.problems.is_empty()
-    }
-
     pub(super) fn into_error(mut self) -> ConfigError {
         self.problems.sort_by_key(|problem| (problem.line, problem.column));
         ConfigError::Invalid { problems: self.problems }
     }
 
-    /// What else was found.
-    pub(super) fn into_findings(self) -> Findings {
-        self.found
+    /// What else was found, if there are no problems.
+    pub(super) fn finish(mut self) -> Result<Findings, ConfigError> {
+        if !self.problems.is_empty() {
+            return Err(self.into_error());
+        }
+        self.found.masked = self.masked();
+        Ok(self.found)
     }
 
-    /// How many keys were not read so far.
-    pub(super) fn left(&self) -> usize {
-        self.left.len()
-    }
-
-    /// Whether a key is there and was not read.
-    pub(super) fn is_left(&self, key: &str) -> bool {
-        self.left.iter().any(|left| left == key)
-    }
-
-    /// Takes note of what a key comes to.
-    pub(super) fn comes_to(&mut self, key: String, value: &str) {
-        self.found.effective.insert(key, value.to_owned());
-    }
-
-    /// The same for a secret, or for the content of a file that a key names, of which a fingerprint is kept.
+    /// Takes note of a secret, or of the content of a file that a key names, of which a fingerprint is kept.
     pub(super) fn comes_to_secret(&mut self, key: String, secret: &str) {
         let mut hasher = DefaultHasher::new();
         secret.hash(&mut hasher);
         *self.found.effective.entry(key).or_default() += &format!("#{:x}", hasher.finish());
     }
 
-    /// Takes note of a secret that stands in the file itself.
-    pub(super) fn inline_secret(&mut self, key: String) {
-        self.found.inline_secrets.push(key);
-    }
-
     /// Reads a text by `parse`, whose error is what follows `the value` in a problem: `is no duration; write …`. The value
     /// itself is quoted nowhere: any key may hold a secret by mistake. Gives the text as well, with all its `${…}`
     /// replaced.
-    pub(super) fn text<T>(
+    pub(super) fn text<T, E: Display>(
         &mut self,
         place: &Place,
         value: &Spanned<DeValue<'_>>,
-        parse: impl Fn(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<(T, String)> {
         let DeValue::String(raw) = value.get_ref() else {
-            let complaint = self.not_a_text(value, |text| parse(text).err());
+            let complaint = self.not_a_text(value, |text| parse(text).err().map(|bad| bad.to_string()));
             self.problem(place, complaint);
             return None;
         };
@@ -139,27 +112,26 @@ impl<'d> Document<'d> {
         }
     }
 
-    /// Begins a table of the effective configuration; they are shown in the order in which they begin.
-    pub(super) fn begin_section(&mut self, header: String) -> usize {
-        self.sections.push(Section { header, lines: Vec::new() });
-        self.sections.len() - 1
-    }
-
-    /// Takes the last table back out and gives its lines.
-    pub(super) fn end_section(&mut self) -> Vec<String> {
-        self.sections.pop().map(|section| section.lines).unwrap_or_default()
-    }
-
-    /// Shows a line in a table that [`Self::begin_section`] began.
-    pub(super) fn show(&mut self, section: usize, line: String) {
-        self.sections[section].lines.push(line);
+    /// A value as what it has to be; `cure` says what to write.
+    pub(super) fn cast<T>(
+        &mut self,
+        place: &Place,
+        value: &'d Spanned<DeValue<'d>>,
+        cast: impl Fn(&'d DeValue<'d>) -> Option<T>,
+        cure: &str,
+    ) -> Option<T> {
+        let cast = cast(value.get_ref());
+        if cast.is_none() {
+            self.problem(place, format!("the value is {}; {cure}", kind(value.get_ref())));
+        }
+        cast
     }
 
     /// The effective configuration as TOML.
-    pub(super) fn masked(&self) -> String {
-        let show = |section: &Section| {
-            let header = Some(&section.header).filter(|header| !header.is_empty());
-            header.into_iter().chain(&section.lines).map(|line| format!("{line}\n")).collect::<String>()
+    fn masked(&self) -> String {
+        let show = |(header, lines): &(String, Vec<String>)| {
+            let header = Some(header).filter(|header| !header.is_empty());
+            header.into_iter().chain(lines).map(|line| format!("{line}\n")).collect::<String>()
         };
         self.sections.iter().map(show).collect::<Vec<_>>().join("\n")
     }
@@ -191,7 +163,8 @@ impl<'d> Document<'d> {
         None
     }
 
-    fn folder(&self) -> &'d Path {
+    /// Where relative paths begin.
+    pub(super) fn folder(&self) -> &'d Path {
         self.file.parent().unwrap_or(Path::new(""))
     }
 
@@ -212,18 +185,15 @@ impl<'d> Document<'d> {
 
     /// Takes note of what could not be read: a problem, unless the command can do without.
     fn unreadable(&mut self, place: &Place, need: Need, complaints: Vec<Complaint>) {
-        let (line, column) = self.position(place.at);
         for complaint in complaints {
-            match (need, complaint.cause) {
-                (Need::Must, _) | (_, Cause::Wrong) => self.problem(place, complaint.text),
-                (Need::Tell, Cause::NotThere | Cause::Forbidden | Cause::Credential) => {
-                    let at = format!("{}:{line}:{column}", self.file.display());
-                    self.found.unread.push(Unread { key: place.key.clone(), place: at, complaint });
-                    self.left.push(place.key.clone());
-                }
-                (Need::May | Need::No, Cause::NotThere | Cause::Forbidden | Cause::Credential) => {
-                    self.left.push(place.key.clone());
-                }
+            if need == Need::Must || complaint.cause == Cause::Wrong {
+                self.problem(place, complaint.text);
+                continue;
+            }
+            self.left.push(place.key.clone());
+            if need == Need::Tell {
+                let at = self.shown_place(place);
+                self.found.unread.push(Unread { key: place.key.clone(), place: at, complaint });
             }
         }
     }
@@ -244,6 +214,12 @@ impl<'d> Document<'d> {
                 format!("the value is {kind}; write a text in quotes")
             }
         }
+    }
+
+    /// A place as `FILE:LINE:COLUMN`.
+    pub(super) fn shown_place(&self, place: &Place) -> String {
+        let (line, column) = self.position(place.at);
+        format!("{}:{line}:{column}", self.file.display())
     }
 
     /// Line and column of a byte, both from 1, the column in characters.
@@ -269,7 +245,7 @@ fn shown_path(path: &str, folder: &Path) -> String {
 }
 
 /// What a value is, with its article.
-pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
+fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) => "a whole number",

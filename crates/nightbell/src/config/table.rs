@@ -4,14 +4,23 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::document::{Document, Place, Placed, kind};
+use super::document::{Document, Place, Placed, values_of};
 use super::problem::nearest;
-use super::values::{list, literal};
+use super::values::{check_no_login, check_no_secret, duration, list, literal, show_duration};
+
+/// A key that a table knows.
+type Key = &'static str;
+
+/// What reads a text. Its error follows `the value` in a problem.
+pub(super) trait Parse<T, E>: Fn(&str) -> Result<T, E> {}
+
+impl<T, E, F: Fn(&str) -> Result<T, E>> Parse<T, E> for F {}
 
 /// One table of a document. A getter that meets a bad value records the problem and gives none, or the
 /// default.
@@ -34,220 +43,163 @@ impl<'a, 'd> Table<'a, 'd> {
         header: String,
         read: impl FnOnce(&mut Self) -> T,
     ) -> T {
-        let section = document.begin_section(header);
+        let section = document.sections.len();
+        document.sections.push((header, Vec::new()));
         let mut table = Self { document, values, place, section, known: Vec::new() };
         let result = read(&mut table);
         table.refuse_unknown_keys();
         result
     }
 
-    /// A text, or none if the key is absent.
-    pub(super) fn text<T>(
-        &mut self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        let Some(value) = self.value(key) else {
-            self.show_unset(key);
-            return None;
-        };
-        let Some((read, text)) = self.document.text(&self.place_of(key), value, parse) else {
-            self.show_left(key);
-            return None;
-        };
+    /// A text that is shown, or none if the key is absent.
+    pub(super) fn text<T, E: Display>(&mut self, key: Key, parse: impl Parse<T, E>) -> Option<T> {
+        let (read, text) = self.parsed(key, showable(parse))?;
         self.show(key, &literal(&text));
         Some(read)
     }
 
+    /// The same with its place.
+    pub(super) fn placed<T, E: Display>(&mut self, key: Key, parse: impl Parse<T, E>) -> Option<Placed<T>> {
+        let value = self.text(key, parse)?;
+        Some(Placed { value, place: self.place_of(key) })
+    }
+
     /// A text, or what `parse` makes of the default.
-    pub(super) fn text_or<T>(
-        &mut self,
-        key: &'static str,
-        default: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> T {
+    pub(super) fn text_or<T, E: Display>(&mut self, key: Key, default: &str, parse: impl Parse<T, E>) -> T {
         if self.value(key).is_some()
             && let Some(read) = self.text(key, &parse)
         {
             return read;
         }
         self.show(key, &literal(default));
-        parse(default).expect("a default is what its key takes, as the tests of the defaults show")
+        parse(default).ok().expect("a default is what its key takes, as the tests of the defaults show")
     }
 
-    /// A secret, or none if the key is absent. `parse` gives what may be shown of it.
-    pub(super) fn secret(
+    /// A duration within bounds, or the default.
+    pub(super) fn duration_or(
         &mut self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<String, String>,
-    ) -> Option<SecretString> {
-        let secret = self.unshown(key, parse)?;
+        key: Key,
+        default: Duration,
+        range: &RangeInclusive<Duration>,
+    ) -> Duration {
+        self.text_or(key, &show_duration(default), |text| duration(text, range))
+    }
+
+    /// A secret, or none if the key is absent. It displays what may be shown of it.
+    pub(super) fn secret<T: Display, E: Display>(&mut self, key: Key, parse: impl Parse<T, E>) -> Option<T> {
+        let (read, text) = self.parsed(key, parse)?;
+        self.show(key, &literal(&read.to_string()));
+        self.document.comes_to_secret(self.path(key), &text);
         let raw = self.values.and_then(|values| values.get(key)).and_then(|value| value.get_ref().as_str());
         if raw.is_some_and(|raw| holds_secret(key, raw)) {
-            self.document.inline_secret(self.path(key));
+            self.document.found.inline_secrets.push(self.path(key));
         }
-        Some(secret)
+        Some(read)
     }
 
-    fn unshown(
-        &mut self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<String, String>,
-    ) -> Option<SecretString> {
+    /// What `parse` makes of a text, and the text.
+    fn parsed<T, E: Display>(&mut self, key: Key, parse: impl Parse<T, E>) -> Option<(T, String)> {
         let Some(value) = self.value(key) else {
             self.show_unset(key);
             return None;
         };
-        let place = self.place_of(key);
-        let DeValue::String(_) = value.get_ref() else {
-            let kind = kind(value.get_ref());
-            self.problem(key, format!("the value is {kind}; write a text in quotes"));
-            return None;
-        };
-        let Some((shown, secret)) = self.document.text(&place, value, parse) else {
-            self.show_left(key);
-            return None;
-        };
-        self.show(key, &literal(&shown));
-        self.document.comes_to_secret(self.path(key), &secret);
-        Some(SecretString::from(secret))
-    }
-
-    /// A text that is shown, but never quoted in a problem: people write secrets there by mistake.
-    pub(super) fn unquoted(
-        &mut self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<String, String>,
-    ) -> Option<String> {
-        self.unshown(key, parse).map(|text| text.expose_secret().to_owned())
+        let parsed = self.document.text(&self.place_of(key), value, parse);
+        if parsed.is_none() && self.is_left(key) {
+            self.line(format!("# {key} is not read here"));
+        }
+        parsed
     }
 
     /// A whole number, or the default.
-    pub(super) fn number_or<N>(&mut self, key: &'static str, default: N, range: RangeInclusive<N>) -> N
+    pub(super) fn number_or<N>(&mut self, key: Key, default: N, range: RangeInclusive<N>) -> N
     where
         N: TryFrom<u64> + PartialOrd + Copy + Display,
     {
-        let number = self.value(key).and_then(|value| {
-            let Some(number) = value.get_ref().as_integer() else {
-                let complaint =
-                    format!("the value is {}; write a number without quotes", kind(value.get_ref()));
-                self.problem(key, complaint);
-                return None;
-            };
-            let number = u64::from_str_radix(number.as_str(), number.radix()).ok();
-            let number =
-                number.and_then(|number| N::try_from(number).ok()).filter(|number| range.contains(number));
-            if number.is_none() {
-                let (least, most) = (range.start(), range.end());
-                self.problem(key, format!("the number is out of bounds; write one from {least} to {most}"));
-            }
-            number
-        });
+        let number =
+            self.cast(key, DeValue::as_integer, "write a number without quotes").and_then(|written| {
+                let number = u64::from_str_radix(written.as_str(), written.radix()).ok();
+                let number = number.and_then(|number| N::try_from(number).ok());
+                let number = number.filter(|number| range.contains(number));
+                if number.is_none() {
+                    let (least, most) = (range.start(), range.end());
+                    self.problem(
+                        key,
+                        format!("the number is out of bounds; write one from {least} to {most}"),
+                    );
+                }
+                number
+            });
         let number = number.unwrap_or(default);
         self.show(key, &number.to_string());
         number
     }
 
     /// `true` or `false`, or the default.
-    pub(super) fn flag_or(&mut self, key: &'static str, default: bool) -> bool {
-        let flag = self.value(key).and_then(|value| {
-            let flag = value.get_ref().as_bool();
-            if flag.is_none() {
-                let kind = kind(value.get_ref());
-                self.problem(key, format!("the value is {kind}; write true or false without quotes"));
-            }
-            flag
-        });
-        let flag = flag.unwrap_or(default);
+    pub(super) fn flag_or(&mut self, key: Key, default: bool) -> bool {
+        let flag = self.cast(key, DeValue::as_bool, "write true or false without quotes").unwrap_or(default);
         self.show(key, &flag.to_string());
         flag
     }
 
     /// A list of texts, or none if the key is absent, which is not shown then. Bad elements are left out.
-    pub(super) fn texts<T>(
+    pub(super) fn texts<T, E: Display>(&mut self, key: Key, parse: impl Parse<T, E>) -> Option<Vec<T>> {
+        self.placed_texts(key, parse).map(values_of)
+    }
+
+    /// The same with their places.
+    pub(super) fn placed_texts<T, E: Display>(
         &mut self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<T, String>,
+        key: Key,
+        parse: impl Parse<T, E>,
     ) -> Option<Vec<Placed<T>>> {
-        let value = self.value(key)?;
-        let DeValue::Array(elements) = value.get_ref() else {
-            let complaint =
-                format!("the value is {}; write a list of texts, like [\"a\", \"b\"]", kind(value.get_ref()));
-            self.problem(key, complaint);
-            return None;
-        };
-        let mut list = Vec::new();
-        let mut shown = Vec::new();
+        let elements = self.cast(key, DeValue::as_array, "write a list of texts, like [\"a\", \"b\"]")?;
+        let (mut placed, mut texts, parse) = (Vec::new(), Vec::new(), showable(parse));
         for (index, element) in elements.iter().enumerate() {
             let place = Place { at: element.span().start, key: format!("{}[{index}]", self.path(key)) };
             if let Some((value, text)) = self.document.text(&place, element, &parse) {
-                list.push(Placed { value, place });
-                shown.push(literal(&text));
+                placed.push(Placed { value, place });
+                texts.push(text);
             }
         }
-        self.show(key, &format!("[{}]", shown.join(", ")));
-        Some(list)
+        self.show(key, &list(texts));
+        Some(placed)
     }
 
     /// A list of texts, or none if the key is absent, which is shown. Bad elements are left out.
-    pub(super) fn texts_if<T>(
-        &mut self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<Vec<T>> {
-        if self.value(key).is_none() {
-            self.show_unset(key);
-            return None;
+    pub(super) fn texts_if<T, E: Display>(&mut self, key: Key, parse: impl Parse<T, E>) -> Option<Vec<T>> {
+        if !self.has(key) {
+            self.show_inherited(key, None);
         }
-        Some(self.texts(key, parse)?.into_iter().map(|placed| placed.value).collect())
+        self.texts(key, parse)
     }
 
     /// A list of texts, or what `parse` makes of the default.
-    pub(super) fn texts_or<T>(
+    pub(super) fn texts_or<T, E: Display>(
         &mut self,
-        key: &'static str,
+        key: Key,
         default: &[&str],
-        parse: impl Fn(&str) -> Result<T, String>,
+        parse: impl Parse<T, E>,
     ) -> Vec<T> {
-        if self.value(key).is_some() {
-            return self
-                .texts(key, parse)
-                .unwrap_or_default()
-                .into_iter()
-                .map(|placed| placed.value)
-                .collect();
+        if self.has(key) {
+            return self.texts(key, parse).unwrap_or_default();
         }
-        self.show(key, &list(default));
+        self.show_inherited(key, Some(list(default)));
         default.iter().filter_map(|text| parse(text).ok()).collect()
     }
 
     /// A table of texts by free names; empty if the key is absent.
-    pub(super) fn map(
-        &mut self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<String, String>,
-    ) -> BTreeMap<String, String> {
-        let mut map = BTreeMap::new();
-        let Some(value) = self.value(key) else {
-            self.show(key, "{}");
-            return map;
-        };
-        let DeValue::Table(entries) = value.get_ref() else {
-            let kind = kind(value.get_ref());
-            self.problem(
-                key,
-                format!("the value is {kind}; write a table of texts, like {{ team = \"shop\" }}"),
-            );
-            return map;
-        };
-        let mut shown = Vec::new();
-        for (name, element) in entries {
+    pub(super) fn map(&mut self, key: Key) -> BTreeMap<String, String> {
+        let entries =
+            self.cast(key, DeValue::as_table, "write a table of texts, like { team = \"shop\" }").into_iter();
+        let (mut map, mut shown) = (BTreeMap::new(), Vec::new());
+        for (name, element) in entries.flatten() {
             let name = name.get_ref();
             let said = if is_word(name) { name } else { "…" };
             let place = Place { at: element.span().start, key: format!("{}.{said}", self.path(key)) };
-            if let Some((value, text)) = self.document.text(&place, element, &parse) {
+            let parse = showable(|text: &str| Ok::<_, String>(text.to_owned()));
+            if let Some((_, text)) = self.document.text(&place, element, parse) {
                 shown.push(format!("{} = {}", literal(name), literal(&text)));
-                map.insert(name.to_string(), value);
+                map.insert(name.to_string(), text);
             }
         }
         let shown = if shown.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", shown.join(", ")) };
@@ -256,25 +208,51 @@ impl<'a, 'd> Table<'a, 'd> {
     }
 
     /// A table inside this one; one with all defaults if the key is absent.
-    pub(super) fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Table<'_, 'd>) -> T) -> T {
-        let values = self
-            .value(key)
-            .and_then(|value| self.as_table(key, value, &format!("begun by [{}]", self.path(key))));
-        let (place, header) = (self.place_of(key), format!("[{}]", self.path(key)));
-        Table::read(self.document, values, place, header, read)
+    pub(super) fn table<T>(&mut self, key: Key, read: impl FnOnce(&mut Table<'_, 'd>) -> T) -> T {
+        let header = format!("[{}]", self.path(key));
+        let values = self.cast(key, DeValue::as_table, &format!("write a table, begun by {header}"));
+        Table::read(self.document, values, self.place_of(key), header, read)
     }
 
     /// A small table inside this one, shown on one line; one with all defaults if the key is absent.
-    pub(super) fn inline<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Table<'_, 'd>) -> T) -> T {
-        let values =
-            self.value(key).and_then(|value| self.as_table(key, value, &format!("like {key} = {{ … }}")));
-        let place = self.place_of(key);
-        let result = Table::read(self.document, values, place, String::new(), read);
-        let lines = self.document.end_section();
-        let set: Vec<_> = lines.into_iter().filter(|line| !line.starts_with('#')).collect();
+    pub(super) fn inline<T>(&mut self, key: Key, read: impl FnOnce(&mut Table<'_, 'd>) -> T) -> T {
+        let values = self.cast(key, DeValue::as_table, &format!("write a table, like {key} = {{ … }}"));
+        let result = Table::read(self.document, values, self.place_of(key), String::new(), read);
+        let (_, mut set) = self.document.sections.pop().unwrap_or_default();
+        set.retain(|line| !line.starts_with('#'));
         // Its own keys have said what they come to.
-        self.document.show(self.section, format!("{key} = {{ {} }}", set.join(", ")));
+        self.line(format!("{key} = {{ {} }}", set.join(", ")));
         result
+    }
+
+    /// A table inside this one, or none if the key is absent.
+    pub(super) fn table_if<T>(&mut self, key: Key, read: impl FnOnce(&mut Table<'_, 'd>) -> T) -> Option<T> {
+        if self.has(key) {
+            return Some(self.table(key, read));
+        }
+        self.known.push(key);
+        self.document.sections.push((format!("# [{}] is not set", self.path(key)), Vec::new()));
+        None
+    }
+
+    /// A list of tables; none if there is no such list.
+    pub(super) fn tables<T>(
+        &mut self,
+        key: Key,
+        mut read: impl FnMut(&mut Table<'_, 'd>) -> T,
+    ) -> Option<Vec<T>> {
+        let begun = format!("begun by [[{key}]]");
+        let elements = self.cast(key, DeValue::as_array, &format!("write a list of tables, each {begun}"))?;
+        let mut list = Vec::new();
+        for (index, element) in elements.iter().enumerate() {
+            let place = Place { at: element.span().start, key: format!("{}[{index}]", self.path(key)) };
+            let cure = format!("write a table, {begun}");
+            if let Some(values) = self.document.cast(&place, element, DeValue::as_table, &cure) {
+                let header = format!("[[{}]]", self.path(key));
+                list.push(Table::read(self.document, Some(values), place, header, &mut read));
+            }
+        }
+        Some(list)
     }
 
     /// The content of the file at a path that this key gave. A relative path begins in the configuration's folder.
@@ -284,58 +262,29 @@ impl<'a, 'd> Table<'a, 'd> {
         Some(text)
     }
 
+    /// The configuration file.
+    pub(super) fn config_file(&self) -> &'d Path {
+        self.document.file
+    }
+
+    /// Where relative paths begin.
+    pub(super) fn folder(&self) -> &'d Path {
+        self.document.folder()
+    }
+
+    /// Where a key's value stands, as `FILE:LINE:COLUMN`.
+    pub(super) fn where_is(&self, key: &str) -> String {
+        self.document.shown_place(&self.place_of(key))
+    }
+
     /// How many keys of the file were not read so far.
     pub(super) fn left(&self) -> usize {
-        self.document.left()
+        self.document.left.len()
     }
 
     /// Whether a key is there and was not read.
     pub(super) fn is_left(&self, key: &str) -> bool {
-        self.document.is_left(&self.path(key))
-    }
-
-    /// A table inside this one, or none if the key is absent.
-    pub(super) fn table_if<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&mut Table<'_, 'd>) -> T,
-    ) -> Option<T> {
-        if self.values.is_some_and(|values| values.contains_key(key)) {
-            return Some(self.table(key, read));
-        }
-        self.known.push(key);
-        self.document.begin_section(format!("# [{}] is not set", self.path(key)));
-        None
-    }
-
-    /// A list of tables; none if there is no such list.
-    pub(super) fn tables<T>(
-        &mut self,
-        key: &'static str,
-        mut read: impl FnMut(&mut Table<'_, 'd>) -> T,
-    ) -> Option<Vec<T>> {
-        let value = self.value(key)?;
-        let DeValue::Array(elements) = value.get_ref() else {
-            let kind = kind(value.get_ref());
-            self.problem(
-                key,
-                format!("the value is {kind}; write a list of tables, each begun by [[{key}]]"),
-            );
-            return None;
-        };
-        let mut list = Vec::new();
-        for (index, element) in elements.iter().enumerate() {
-            let place = Place { at: element.span().start, key: format!("{}[{index}]", self.path(key)) };
-            if let DeValue::Table(values) = element.get_ref() {
-                let header = format!("[[{}]]", self.path(key));
-                list.push(Table::read(self.document, Some(values), place, header, &mut read));
-            } else {
-                let kind = kind(element.get_ref());
-                let complaint = format!("the value is {kind}; write a table, begun by [[{key}]]");
-                self.document.problem(&place, complaint);
-            }
-        }
-        Some(list)
+        self.document.left.contains(&self.path(key))
     }
 
     /// Whether the file has this key here, sound or not.
@@ -350,9 +299,18 @@ impl<'a, 'd> Table<'a, 'd> {
     }
 
     /// Records a problem if the key is absent from a table that is there. `cure` says what to write.
-    pub(super) fn require(&mut self, key: &'static str, cure: &str) {
+    pub(super) fn require(&mut self, key: Key, cure: &str) {
         if self.values.is_some() && !self.has(key) {
             self.problem(key, format!("it is missing; {cure}"));
+        }
+    }
+
+    /// Records a problem if only one of two keys is there.
+    pub(super) fn require_both(&mut self, one: &'static str, other: &'static str) {
+        for (one, other) in [(one, other), (other, one)] {
+            if self.has(one) {
+                self.require(other, &format!("`{one}` is of no use without it; set both, or neither"));
+            }
         }
     }
 
@@ -367,28 +325,16 @@ impl<'a, 'd> Table<'a, 'd> {
         self.document.problem(place, message);
     }
 
-    /// The place of a key's value; the table's own if the key is absent.
-    pub(super) fn place_of(&self, key: &str) -> Place {
-        let value = self.values.and_then(|values| values.get(key));
-        Place { at: value.map_or(self.place.at, |value| value.span().start), key: self.path(key) }
-    }
-
     /// Shows a value that the file does not have, where it is worked out.
     pub(super) fn show(&mut self, key: &str, value: &str) {
         if self.has(key) {
-            self.document.comes_to(self.path(key), value);
+            self.document.found.effective.insert(self.path(key), value.to_owned());
         }
-        self.document.show(self.section, format!("{key} = {value}"));
-    }
-
-    fn show_left(&mut self, key: &str) {
-        if self.is_left(key) {
-            self.document.show(self.section, format!("# {key} is not read here"));
-        }
+        self.line(format!("{key} = {value}"));
     }
 
     /// Shows the value that an absent key has from elsewhere, if it has one.
-    pub(super) fn show_inherited(&mut self, key: &'static str, shown: Option<String>) {
+    pub(super) fn show_inherited(&mut self, key: Key, shown: Option<String>) {
         self.known.push(key);
         match shown {
             Some(shown) => self.show(key, &shown),
@@ -396,27 +342,29 @@ impl<'a, 'd> Table<'a, 'd> {
         }
     }
 
-    fn show_unset(&mut self, key: &str) {
-        self.document.show(self.section, format!("# {key} is not set"));
+    fn line(&mut self, line: String) {
+        self.document.sections[self.section].1.push(line);
     }
 
-    fn value(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
+    fn show_unset(&mut self, key: &str) {
+        self.line(format!("# {key} is not set"));
+    }
+
+    fn value(&mut self, key: Key) -> Option<&'d Spanned<DeValue<'d>>> {
         self.known.push(key);
         self.values?.get(key)
     }
 
-    fn as_table(
-        &mut self,
-        key: &str,
-        value: &'d Spanned<DeValue<'d>>,
-        form: &str,
-    ) -> Option<&'d DeTable<'d>> {
-        let table = value.get_ref().as_table();
-        if table.is_none() {
-            let kind = kind(value.get_ref());
-            self.problem(key, format!("the value is {kind}; write a table, {form}"));
-        }
-        table
+    /// The value as what it has to be, or none if the key is absent.
+    fn cast<T>(&mut self, key: Key, cast: impl Fn(&'d DeValue<'d>) -> Option<T>, cure: &str) -> Option<T> {
+        let value = self.value(key)?;
+        self.document.cast(&self.place_of(key), value, cast, cure)
+    }
+
+    /// The place of a key's value; the table's own if the key is absent.
+    fn place_of(&self, key: &str) -> Place {
+        let value = self.values.and_then(|values| values.get(key));
+        Place { at: value.map_or(self.place.at, |value| value.span().start), key: self.path(key) }
     }
 
     fn path(&self, key: &str) -> String {
@@ -425,6 +373,8 @@ impl<'a, 'd> Table<'a, 'd> {
 
     fn refuse_unknown_keys(&mut self) {
         let Some(values) = self.values else { return };
+        self.known.sort_unstable();
+        self.known.dedup();
         for key in values.keys() {
             let name = key.get_ref();
             if self.known.contains(&name.as_ref()) {
@@ -433,20 +383,21 @@ impl<'a, 'd> Table<'a, 'd> {
             let place = Place { at: key.span().start, key: self.place.key.clone() };
             let cure = match nearest(name, self.known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known here are `{}`", self.known_keys().join("`, `")),
+                None => format!("known here are `{}`", self.known.join("`, `")),
             };
             // What looks like no key may be a value in the wrong place.
             let shown = if is_word(name) { format!(" `{name}`") } else { String::new() };
-            let said = format!("unknown key{shown}; {cure}");
-            self.document.problem(&place, said);
+            self.document.problem(&place, format!("unknown key{shown}; {cure}"));
         }
     }
+}
 
-    fn known_keys(&self) -> Vec<&'static str> {
-        let mut keys = self.known.clone();
-        keys.sort_unstable();
-        keys.dedup();
-        keys
+/// The same, which besides refuses what must not be shown.
+fn showable<T, E: Display>(parse: impl Parse<T, E>) -> impl Parse<T, String> {
+    move |text| {
+        check_no_secret(text)?;
+        let read = parse(text).map_err(|bad| bad.to_string())?;
+        check_no_login(text).map(|()| read)
     }
 }
 

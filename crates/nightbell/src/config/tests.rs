@@ -1,5 +1,6 @@
 //! What a configuration says when it is wrong, and what it comes to when it is right.
 
+mod keys;
 mod needs;
 mod problems;
 mod secrets;
@@ -9,15 +10,17 @@ mod ways;
 use std::env::VarError;
 use std::io;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use fake_xmatters::Authority;
 use nightbell_core::event::Severity;
 use nightbell_core::priority::Priority;
-use nightbell_xmatters::{Auth, Payload};
+use nightbell_xmatters::{Auth, Login, Payload};
 use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
-use super::{Config, ConfigError, Lookup, Needs, RateLimit};
+use super::{Config, ConfigError, Lookup, Needs};
 
 /// Knows some variables and files.
 struct Fixed;
@@ -33,13 +36,20 @@ impl Lookup for Fixed {
     }
 
     fn file(&self, path: &Path) -> io::Result<String> {
-        const CHAIN: &str = "-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----\n";
-        const KEY: &str = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n";
+        static PEMS: LazyLock<[String; 3]> = LazyLock::new(|| {
+            let authority = Authority::new().unwrap();
+            let [own, other] = ["own", "other"].map(|name| authority.client(name).unwrap());
+            [own.certificate_pem(), own.key_pem(), other.key_pem()]
+        });
+        let [chain, key, other_key] = &*PEMS;
         match path.to_str() {
             Some("etc/secrets/token") => Ok("token-from-a-file\n".into()),
-            Some("etc/ca.pem" | "etc/chain.pem") => Ok(CHAIN.into()),
-            Some("etc/client.pem") => Ok(format!("{CHAIN}{KEY}")),
-            Some("etc/key.pem") => Ok(KEY.into()),
+            Some("etc/ca.pem" | "etc/chain.pem") => Ok(chain.clone()),
+            Some("etc/client.pem") => Ok(format!("{chain}{key}")),
+            Some("etc/key.pem") => Ok(key.clone()),
+            Some("etc/other-key.pem") => Ok(other_key.clone()),
+            Some("etc/broken.pem") => Ok(chain.replace("-----END", "-----")),
+            Some("etc/nonsense.pem") => Ok(chain[..27].to_owned() + "\nAAAA\n-----END CERTIFICATE-----\n"),
             Some("etc/locked.pem") => Ok("-----BEGIN ENCRYPTED PRIVATE KEY-----\nhunter2".into()),
             Some("etc/alert.j2") => Ok("{\"id\": {{ alert_id }}, \"text\": {{ message }}}".into()),
             Some("etc/typo.j2") => Ok("{\"id\": {{ alert_id }},\n\"text\": {{ mesage }}}".into()),
@@ -95,8 +105,8 @@ fn wrong(text: &str) -> String {
 #[test]
 fn one_connector_is_enough() {
     let config = sound(CONNECTOR);
-    assert!(config.queue.is_none() && config.alert_groups.is_empty() && config.report_base_url.is_none());
-    assert_eq!(config.default_connectors, [config.connectors[0].name.clone()]);
+    assert!(config.queue.is_none() && config.routing.groups.is_empty());
+    assert_eq!(config.routing.default_connectors, [config.connectors[0].name.clone()].into());
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:9464");
     assert_eq!(config.dedup.window, Duration::from_secs(3_600));
     assert_eq!(config.dedup.retention, Duration::from_secs(7 * 86_400));
@@ -105,11 +115,12 @@ fn one_connector_is_enough() {
     assert_eq!(config.retry.give_up_after, Duration::from_secs(86_400));
     assert_eq!(config.worker.shutdown_grace, Duration::from_secs(25));
     let connector = &config.connectors[0];
-    assert!(matches!(connector.payload, Payload::Form));
+    let destination = &connector.destination;
+    assert!(matches!(destination.payload, Payload::Form) && destination.report_base_url.is_none());
     assert_eq!(connector.max_in_flight, 16);
-    assert_eq!((connector.network.timeout.as_secs(), connector.network.connect_timeout.as_secs()), (15, 5));
-    assert_eq!(connector.rate_limit, Some(RateLimit { count: 4, per: Duration::from_secs(60) }));
-    assert!(!connector.allow_insecure);
+    assert_eq!((destination.timeout.as_secs(), destination.connect_timeout.as_secs()), (15, 5));
+    assert_eq!(connector.rate_limit, "4/min".parse().ok());
+    assert!(!destination.allow_insecure);
     assert_eq!(sound(&format!("{CONNECTOR}rate_limit = \"none\"")).connectors[0].rate_limit, None);
 }
 
@@ -117,12 +128,9 @@ fn one_connector_is_enough() {
 fn variables_and_files_reach_the_secrets() {
     let config = sound(&format!("[http]\nadmin_token = \"${{file:secrets/token}}\"\n{CONNECTOR}"));
     assert_eq!(config.http.admin_token.unwrap().expose_secret(), "token-from-a-file");
-    match &config.connectors[0].auth {
-        Auth::Basic { username, password } => {
-            assert_eq!(
-                (username.as_str(), password.expose_secret()),
-                ("svc", "hunter2-from-the-environment")
-            );
+    match &config.connectors[0].destination.auth {
+        Auth::Basic(Login { username, password }) => {
+            assert_eq!((username.as_str(), password.expose()), ("svc", "hunter2-from-the-environment"));
         }
         Auth::Url | Auth::OAuth2(_) => panic!("basic is the default"),
     }
@@ -130,7 +138,7 @@ fn variables_and_files_reach_the_secrets() {
 
 #[test]
 fn every_payload_is_known() {
-    let with = |lines: &str| sound(&format!("{CONNECTOR}{lines}")).connectors.remove(0).payload;
+    let with = |lines: &str| sound(&format!("{CONNECTOR}{lines}")).connectors.remove(0).destination.payload;
     assert!(matches!(with("payload = \"form\""), Payload::Form));
     assert!(matches!(with("payload = \"elastic\""), Payload::Elastic));
     assert!(matches!(with("payload = \"apifortress\""), Payload::ApiFortress));
@@ -143,12 +151,12 @@ fn priorities_and_a_groups_overrides_are_read() {
     let group =
         "priorities = { low = \"high\" }\n[[alert_groups]]\nname = \"g\"\nconnectors = [\"payments\"]\n";
     let config = sound(&format!("{CONNECTOR}{group}recipients = [\"night\"]\npriority = \"low\""));
-    let priorities = config.connectors[0].priorities;
+    let priorities = config.connectors[0].destination.priorities;
     assert_eq!(
         (priorities.of(Severity::Low), priorities.of(Severity::Minimal)),
         (Priority::High, Priority::Low)
     );
-    let group = &config.alert_groups[0];
+    let group = &config.routing.groups[0];
     assert_eq!(
         (group.recipients.as_deref(), group.priority),
         (Some(&["night".to_owned()][..]), Some(Priority::Low))
@@ -158,17 +166,17 @@ fn priorities_and_a_groups_overrides_are_read() {
 #[test]
 fn events_that_no_group_wants_go_nowhere_once_there_are_groups() {
     let group = "[[alert_groups]]\nname = \"g\"\nconnectors = [\"payments\"]\n";
-    assert_eq!(sound(&format!("{CONNECTOR}{group}")).default_connectors, []);
+    assert_eq!(sound(&format!("{CONNECTOR}{group}")).routing.default_connectors, [].into());
     let config = sound(&format!("default_connectors = [\"payments\"]\n{CONNECTOR}{group}"));
-    assert_eq!(config.default_connectors.len(), 1);
+    assert_eq!(config.routing.default_connectors.len(), 1);
 }
 
 #[test]
 fn limits_reach_their_bounds() {
     let text = format!("{CONNECTOR}timeout = \"300ms\"\nmax_in_flight = 1\nrate_limit = \"4/min\"");
     let connector = &sound(&text).connectors[0];
-    assert_eq!(connector.network.timeout, connector.network.connect_timeout);
-    assert_eq!(connector.rate_limit, Some(RateLimit { count: 4, per: Duration::from_secs(60) }));
+    assert_eq!(connector.destination.timeout, connector.destination.connect_timeout);
+    assert_eq!(connector.rate_limit, "4/min".parse().ok());
     sound(&format!("{CONNECTOR}timeout = \"110s\"\nmax_in_flight = 1000"));
     let dedup = sound(&format!("[dedup]\nwindow = \"30d\"\nretention = \"365d\"\n{CONNECTOR}")).dedup;
     assert_eq!(dedup.window.as_secs(), 30 * 86_400);
@@ -194,7 +202,7 @@ fn a_file_is_read_with_its_neighbours() {
     std::fs::write(folder.path().join("nightbell.toml"), text).unwrap();
     let config = Config::load(&folder.path().join("nightbell.toml"), Needs::All).unwrap();
     assert!(
-        matches!(&config.connectors[0].auth, Auth::Basic { password, .. } if password.expose_secret() == "p$w")
+        matches!(&config.connectors[0].destination.auth, Auth::Basic(login) if login.password.expose() == "p$w")
     );
 }
 

@@ -101,11 +101,14 @@ fn certificates_that_can_not_be_used_are_a_wrong_configuration() {
         site.write("other-key.pem", &other.key_pem());
         let ended = site.test();
         assert_eq!(ended.code, Some(78), "{ended:?}");
-        assert!(ended.stderr.contains("connector `payments`: ") && ended.stderr.contains(want), "{ended:?}");
+        assert!(ended.stderr.contains("nightbell.toml:") && ended.stderr.contains(want), "{ended:?}");
     };
-    check_said("ca_file = \"broken.pem\"", "broken.pem has a certificate that cannot be used");
+    check_said(
+        "ca_file = \"broken.pem\"",
+        "connectors[0].ca_file: the file `broken.pem` has a certificate that cannot be used",
+    );
     check_said(
         "client_certificate = \"chain.pem\"\nclient_key = \"other-key.pem\"",
-        "the private key in chain.pem and other-key.pem does not belong to the certificate",
+        "connectors[0].client_key: the file `other-key.pem` holds a private key that does not belong to the certificate",
     );
 }

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use nightbell_core::event::Event;
 
 use super::*;
-use crate::settings::{Auth, DestinationSettings};
+use crate::settings::tests::destination;
 use crate::template::{Template, sample};
-use crate::view::View;
 
 #[track_caller]
 fn check_refused(source: &str, want: &'static str) {
@@ -105,7 +104,7 @@ fn what_people_write_is_taken_and_small() {
         let template = Template::compile(source, "t").unwrap_or_else(|error| panic!("{source}\n{error}"));
         let alert = sample::alert(large());
         let start = Instant::now();
-        let body = template.render(&View::of(&alert, &DestinationSettings::new("", Auth::Url)));
+        let body = template.render(&destination("https://a").view(&alert));
         assert!(start.elapsed() < Duration::from_secs(10), "{source}: {:?}", start.elapsed());
         assert!(body.len() <= crate::BODY_BYTES_MAX);
     }

@@ -29,7 +29,9 @@ pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
     match examine(&settings, &connectors).await {
         Ok(mut examination) => {
             let told = match management {
-                Some(url) => policies::look(url, &settings, &connectors, &mut examination).await,
+                Some(url) => {
+                    policies::look(&url.as_str().into(), &settings, &connectors, &mut examination).await
+                }
                 None => vec![untold_policies()],
             };
             findings.extend(judge(&examination, settings.declare));

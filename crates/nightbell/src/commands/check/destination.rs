@@ -12,7 +12,6 @@ use nightbell_xmatters::{Endpoint, Obstacle, Probe, Shown, TwoClocks, Validity, 
 use super::finding::{Fault, Finding};
 use crate::config::{Config, ConnectorConfig};
 use crate::exit::{Code, Failure, OrFail as _};
-use crate::wiring;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A clock that is further off is warned of.
@@ -25,8 +24,7 @@ const CLOCK_OFF_MAX: Duration = Duration::from_secs(5 * 60);
 pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
     let (mut findings, mut clocks) = (Vec::new(), Vec::new());
     for connector in &config.connectors {
-        let settings = wiring::destination(config, connector);
-        for probe in probe(&settings, &SystemClock).await.or_fail(Code::Config)? {
+        for probe in probe(&connector.destination, &SystemClock).await.or_fail(Code::Config)? {
             let validity = probe.certificate.as_ref().map(|shown| shown.validity);
             clocks.push((probe.place.clone(), probe.time, validity));
             findings.extend(judge(connector, &probe, SystemClock.now()));

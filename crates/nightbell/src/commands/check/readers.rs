@@ -14,10 +14,10 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
 /// A file that everybody may read is as good as one with `${file:…}` or variables, unless secrets stand in it.
 fn of_file(config: &Config) -> Option<Finding> {
     let mode = mode(&config.file)?;
-    if mode & 0o004 == 0 || config.inline_secrets.is_empty() {
+    if mode & 0o004 == 0 || config.found.inline_secrets.is_empty() {
         return None;
     }
-    let (shown, keys) = (config.file.display(), config.inline_secrets.join(", "));
+    let (shown, keys) = (config.file.display(), config.found.inline_secrets.join(", "));
     Some(Finding::warn(
         "configuration",
         format!(

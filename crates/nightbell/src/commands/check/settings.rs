@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use nightbell_core::pace::Rate;
 use nightbell_http::Tls;
-use nightbell_xmatters::{Auth, Payload};
-use secrecy::ExposeSecret as _;
+use nightbell_xmatters::{AuthKind, DestinationSettings, Payload};
+use url::Position;
 
 use super::finding::{Fault, Finding};
-use crate::config::{Config, ConnectorConfig, HttpConfig, RateLimit};
+use crate::config::{Config, ConnectorConfig, HttpConfig};
 use crate::listener::{self, Weakness};
 use crate::wiring;
 
@@ -21,7 +22,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(super) fn judge(config: &Config, tls: Option<&Tls>) -> Vec<Finding> {
     let mut findings = Vec::new();
     // Of tokens that were not read nobody can say more.
-    if !config.unread.iter().any(|unread| unread.key.starts_with("http.")) {
+    if !config.found.unread.iter().any(|unread| unread.key.starts_with("http.")) {
         findings.push(listener(&config.http));
         findings.extend(weaknesses(&config.http, tls));
     }
@@ -52,42 +53,31 @@ fn listener(http: &HttpConfig) -> Finding {
     if place.ip().to_canonical().is_loopback() {
         return Finding::ok(what, format!("{place}, reached from this machine alone"));
     }
-    match (&http.ingest_token, &http.admin_token) {
-        (Some(_), Some(_)) => Finding::ok(what, format!("{place}, both tokens are set")),
-        (None, _) | (_, None) => Finding::fail(
-            Fault::Config,
-            what,
-            format!("{place} is reached from other machines, and a token is missing"),
-            "set `http.ingest_token` and `http.admin_token`, or listen on 127.0.0.1",
-        ),
-    }
+    // Else the configuration would have been refused.
+    Finding::ok(what, format!("{place}, both tokens are set"))
 }
 
 /// xMatters answers 202 to an alert for nobody. With the key in the URL, so may be the recipients.
 fn recipients(connector: &ConnectorConfig) -> Option<Finding> {
-    let profile = match connector.payload {
-        Payload::Form => "form",
-        Payload::ApiFortress => "apifortress",
-        Payload::Elastic | Payload::Template(_) => return None,
-    };
-    let named_in_url = matches!(connector.auth, Auth::Url);
-    (connector.recipients.is_empty() && !named_in_url).then(|| {
+    let DestinationSettings { payload, auth, recipients, .. } = &connector.destination;
+    let would_carry = matches!(payload, Payload::Form | Payload::ApiFortress);
+    (would_carry && recipients.is_empty() && auth.kind() != AuthKind::Url).then(|| {
         Finding::warn(
             format!("recipients of {}", connector.name),
-            format!("none, and the payload `{profile}` would carry them"),
+            format!("none, and the payload `{}` would carry them", payload.as_str()),
             "name users or groups in `recipients`, unless the flow behind the trigger does",
         )
     })
 }
 
 fn verification(connector: &ConnectorConfig) -> Option<Finding> {
-    let warning = connector.network.verification.warning()?;
+    let warning = connector.destination.network.verification.warning()?;
     let cure = "set `tls.verification = \"full\"`, and name a private authority in `ca_file`";
     Some(Finding::warn(format!("TLS of {}", connector.name), warning, cure))
 }
 
 fn encryption(connector: &ConnectorConfig) -> Option<Finding> {
-    connector.allow_insecure.then(|| {
+    connector.destination.allow_insecure.then(|| {
         Finding::warn(
             format!("TLS of {}", connector.name),
             "`allow_insecure` lets credentials travel unprotected",
@@ -98,7 +88,7 @@ fn encryption(connector: &ConnectorConfig) -> Option<Finding> {
 
 /// Without a default, an event that no alert group wants rings nobody.
 fn routes(config: &Config) -> Option<Finding> {
-    let is_silent = config.default_connectors.is_empty() && config.alert_groups.is_empty();
+    let is_silent = config.routing.default_connectors.is_empty() && config.routing.groups.is_empty();
     is_silent.then(|| {
         Finding::warn(
             "routes",
@@ -111,10 +101,9 @@ fn routes(config: &Config) -> Option<Finding> {
 /// xMatters counts by trigger and recipients, and each connector has a pace of its own.
 fn shared(connectors: &[ConnectorConfig]) -> Option<Finding> {
     let target = |connector: &ConnectorConfig| {
-        let url = connector.trigger_url.expose_secret();
-        let trigger = url.split_once(['?', '#']).map_or(url, |(trigger, _)| trigger).to_owned();
-        let recipients: BTreeSet<_> = connector.recipients.iter().map(|name| name.to_lowercase()).collect();
-        (trigger, recipients)
+        let DestinationSettings { trigger_url, recipients, .. } = &connector.destination;
+        let recipients: BTreeSet<_> = recipients.iter().map(|name| name.to_lowercase()).collect();
+        (trigger_url[..Position::AfterPath].to_owned(), recipients)
     };
     let mut names: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for connector in connectors.iter().filter(|connector| connector.rate_limit.is_some()) {
@@ -137,7 +126,7 @@ fn in_flight(config: &Config, connector: &ConnectorConfig) -> Option<Finding> {
     Some(Finding::warn(format!("in flight of {}", connector.name), warning, cure))
 }
 
-fn pace(connector: &str, limit: Option<RateLimit>) -> Option<Finding> {
+fn pace(connector: &str, limit: Option<Rate>) -> Option<Finding> {
     let what = format!("pace of {connector}");
     let cure = format!(
         "leave `rate_limit` at \"{FLOOD_PER_MINUTE}/min\", or raise the limit in xMatters under flood control"
@@ -162,8 +151,8 @@ fn pace(connector: &str, limit: Option<RateLimit>) -> Option<Finding> {
     }
 }
 
-fn is_flood(limit: RateLimit) -> bool {
-    MINUTE * limit.count > limit.per * FLOOD_PER_MINUTE
+fn is_flood(limit: Rate) -> bool {
+    MINUTE * limit.count.get() > limit.per * FLOOD_PER_MINUTE
 }
 
 #[cfg(test)]
@@ -286,17 +275,5 @@ mod tests {
         assert!(found.iter().any(|line| line.starts_with(want)), "{found:?}");
         let config = written(50);
         assert_eq!(wiring::unreached_limit(&config, &config.connectors[0]), None);
-    }
-
-    #[test]
-    fn a_listener_without_tokens_beyond_this_machine_fails() {
-        let http = HttpConfig {
-            listen: "10.0.0.1:80".parse().unwrap(),
-            ingest_token: None,
-            admin_token: Some("a".into()),
-            tls: None,
-        };
-        assert_eq!(listener(&http).fault(), Some(Fault::Config));
-        assert_eq!(listener(&HttpConfig { listen: "[::1]:80".parse().unwrap(), ..http }).fault(), None);
     }
 }

@@ -5,7 +5,7 @@ use crate::config::{Cause, Config, Unread};
 
 /// Says what could not be read, each thing once.
 pub(super) fn tell(config: &Config) -> Vec<Finding> {
-    config.unread.iter().map(finding).collect()
+    config.found.unread.iter().map(finding).collect()
 }
 
 fn finding(Unread { key, place, complaint }: &Unread) -> Finding {

@@ -13,8 +13,8 @@ use nightbell_worker::SystemClock;
 use nightbell_xmatters::{Secrets, render};
 use serde_json::{Value, json};
 
+use super::host;
 use super::meaning::{Meaning, meaning};
-use super::{host, payload};
 use crate::config::{Config, ConnectorConfig};
 use crate::exit::Failure;
 use crate::output::one_line;
@@ -38,7 +38,7 @@ pub(super) async fn trial(
     connector: &ConnectorConfig,
     severity: Severity,
 ) -> Result<Trial, Failure> {
-    let sender = wiring::sender(config, connector)?;
+    let sender = wiring::sender(connector)?;
     let alert = alert(config, connector, severity);
     let (alert_id, event_id) = (alert.alert_id.to_string(), alert.event_id.clone());
     let start = SystemClock.now();
@@ -54,11 +54,7 @@ pub(super) async fn trial(
         "event_id": event_id,
         "outcome": outcome.kind().as_str(),
         "status": outcome.status(),
-        "request_id": match &outcome {
-            Outcome::Accepted { request_id } => request_id.as_deref(),
-            Outcome::Throttled { .. } | Outcome::Unavailable { .. } | Outcome::TimedOut
-            | Outcome::Unauthorized { .. } | Outcome::Refused { .. } => None,
-        },
+        "request_id": if let Outcome::Accepted { request_id } = &outcome { request_id.as_deref() } else { None },
         "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         "detail": detail,
         "meaning": text,
@@ -76,22 +72,21 @@ pub(super) fn dry_run(
     severity: Severity,
 ) -> Result<Value, Failure> {
     // Whatever would keep it from being sent is said here too.
-    wiring::sender(config, connector)?;
-    let body = masked_body(config, connector, &alert(config, connector, severity));
+    wiring::sender(connector)?;
+    let body = masked_body(connector, &alert(config, connector, severity));
     Ok(json!({
         "connector": connector.name,
         "method": "POST",
         "host": host(connector),
-        "payload": payload(connector),
+        "payload": connector.destination.payload.as_str(),
         "body": body,
     }))
 }
 
 /// The body of an alert as it would be posted, any secret of the connector in it masked.
-pub(in crate::commands) fn masked_body(config: &Config, connector: &ConnectorConfig, alert: &Alert) -> Value {
-    let destination = wiring::destination(config, connector);
-    let body = render(alert, &destination);
-    let masked = Secrets::of(&destination).mask(&String::from_utf8_lossy(&body));
+pub(in crate::commands) fn masked_body(connector: &ConnectorConfig, alert: &Alert) -> Value {
+    let body = render(alert, &connector.destination);
+    let masked = Secrets::of(&connector.destination).mask(&String::from_utf8_lossy(&body));
     serde_json::from_str(&masked).unwrap_or(Value::String(masked))
 }
 

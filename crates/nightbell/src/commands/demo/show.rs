@@ -23,7 +23,6 @@ use crate::cli::Selector;
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::letters::Verb;
 use crate::letters::access::Access;
-use crate::wiring;
 
 /// A report that pytest wrote; `demo/test_shop.py` is the suite.
 const REPORT: &str = include_str!("report.xml");
@@ -80,8 +79,7 @@ impl<'a> Show<'a> {
     async fn publish(&mut self) -> Result<usize, Failure> {
         self.screen.title("1. A test run fails, and its report is published")?;
         let (summary, events) = read("1")?;
-        let routing = wiring::routing(&self.stage.config)?;
-        self.board = Board::of(&events, &routing);
+        self.board = Board::of(&events, &self.stage.config.routing);
         self.stage.xmatters.break_down();
         self.post("1", &events).await?;
         self.screen.say(&texts::report(&summary))?;

@@ -12,9 +12,8 @@ use nightbell_core::routing::{AlertGroup, Decider, Pattern, Routing, default_sta
 use nightbell_xmatters::report_left_out;
 use serde::Serialize;
 use serde_json::Value;
-use url::Url;
 
-use crate::commands::connectors::{masked_body, payload};
+use crate::commands::connectors::masked_body;
 use crate::config::{Config, ConnectorConfig};
 
 /// Where an event goes.
@@ -96,7 +95,7 @@ pub(super) fn decide(config: &Config, routing: &Routing, event: Event, body: Byt
             overrides: routing.overrides(&connector.name, &event),
             trace: None,
         };
-        target(config, connector, routing.deciding(&connector.name, &event), &alert)
+        target(connector, routing.deciding(&connector.name, &event), &alert)
     };
     Decision {
         project: event.project.clone(),
@@ -110,12 +109,7 @@ pub(super) fn decide(config: &Config, routing: &Routing, event: Event, body: Byt
     }
 }
 
-fn target(
-    config: &Config,
-    connector: &ConnectorConfig,
-    decider: Option<Decider<'_>>,
-    alert: &Alert,
-) -> Target {
+fn target(connector: &ConnectorConfig, decider: Option<Decider<'_>>, alert: &Alert) -> Target {
     let reason = match decider {
         Some(Decider::Group(group)) => format!("the alert group `{}` sends it here", group.name),
         Some(Decider::Defaults) => {
@@ -125,11 +119,11 @@ fn target(
     };
     let post = decider.map(|_| Post {
         alert_id: alert.alert_id.to_string(),
-        payload: payload(connector),
+        payload: connector.destination.payload.as_str(),
         recipients: alert.overrides.recipients.as_deref().map(<[String]>::to_vec),
         priority: alert.overrides.priority,
-        report_left_out: report_left_out(&alert.event, config.report_base_url.as_ref().map(Url::as_str)),
-        body: masked_body(config, connector, alert),
+        report_left_out: report_left_out(&alert.event, connector.destination.report_base_url.as_ref()),
+        body: masked_body(connector, alert),
     });
     Target { name: connector.name.to_string(), goes: post.is_some(), reason, post }
 }

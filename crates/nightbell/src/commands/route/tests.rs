@@ -74,8 +74,7 @@ connectors = ["elastic", "form", "fortress"]
 
 fn decision_about(event: Event) -> Decision {
     let config = Config::parse(CONFIG, Path::new("nightbell.toml"), &Planted).unwrap();
-    let routing = wiring::routing(&config).unwrap();
-    let decision = decide(&config, &routing, event, Bytes::from_static(b"{}"));
+    let decision = decide(&config, &config.routing, event, Bytes::from_static(b"{}"));
     for group in &decision.alert_groups {
         let all_hold = group.conditions.iter().all(|condition| condition.holds);
         assert_eq!(group.wants, all_hold, "the reasons agree with the decision: {group:?}");
@@ -219,8 +218,7 @@ fn every_condition_that_does_not_hold_is_said() {
 fn what_no_group_wants_goes_to_the_default_connectors() {
     let alone = CONFIG.split("[[alert_groups]]\nname = \"all\"").next().unwrap();
     let config = Config::parse(alone, Path::new("nightbell.toml"), &Planted).unwrap();
-    let routing = wiring::routing(&config).unwrap();
-    let decision = decide(&config, &routing, Event::new("else", "t"), Bytes::from_static(b"{}"));
+    let decision = decide(&config, &config.routing, Event::new("else", "t"), Bytes::from_static(b"{}"));
     let gets: Vec<_> = decision.connectors.iter().filter(|one| one.goes).map(|one| &*one.name).collect();
     assert_eq!(gets, ["form"]);
     assert_eq!(decision.default_connectors, "used: no alert group wants the event");

@@ -63,7 +63,10 @@ fn for_the_queue_nothing_else_is_read() {
     let (config, asked) = read(UNIT, Needs::Queue);
     let config = config.unwrap();
     assert!(config.queue.is_some() && config.http.admin_token.is_none());
-    assert_eq!(config.names.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["sre", "web"]);
+    assert_eq!(
+        config.routing.connectors.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+        ["sre", "web"]
+    );
     // Tokens are of use if they can be read.
     assert_eq!(asked, ["INGEST", "/run/credentials/nightbell.service/admin"]);
     let (_, asked) = read(UNIT, Needs::Listener);
@@ -90,7 +93,8 @@ fn what_is_needed_and_can_not_be_read_is_an_error() {
 fn all_that_can_not_be_read_is_listed() {
     let (config, _) = read(UNIT, Needs::Whatever);
     let config = config.unwrap();
-    let unread: Vec<_> = config.unread.iter().map(|one| (one.key.as_str(), one.complaint.cause)).collect();
+    let unread: Vec<_> =
+        config.found.unread.iter().map(|one| (one.key.as_str(), one.complaint.cause)).collect();
     assert_eq!(
         unread,
         [

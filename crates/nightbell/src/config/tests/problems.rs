@@ -78,7 +78,7 @@ fn a_value_of_another_type() {
     assert_snapshot!(wrong("[connectors]\nname = \"payments\""), @"etc/nightbell.toml:1:1: connectors: the value is a table; write a list of tables, each begun by [[connectors]]");
     assert_snapshot!(wrong("connectors = [1]"), @"etc/nightbell.toml:1:15: connectors[0]: the value is a whole number; write a table, begun by [[connectors]]");
     assert_snapshot!(wrong_above("[[retry]]\nmax = \"8m\""), @"etc/nightbell.toml:1:1: retry: the value is a list; write a table, begun by [retry]");
-    assert_snapshot!(wrong_above("[http]\nadmin_token = 12345678901234567"), @"etc/nightbell.toml:2:15: http.admin_token: the value is a whole number; write a text in quotes");
+    assert_snapshot!(wrong_above("[http]\nadmin_token = 12345678901234567"), @"etc/nightbell.toml:2:15: http.admin_token: the value is a whole number; write it in quotes");
     let group = "[[alert_groups]]\nname = \"g\"\nconnectors = [\"payments\"]";
     assert_snapshot!(wrong_connector(&format!("{group}\nlabels = \"team\"")), @r#"etc/nightbell.toml:11:10: alert_groups[0].labels: the value is a text; write a table of texts, like { team = "shop" }"#);
     assert_snapshot!(wrong_connector(&format!("{group}\nlabels = {{ team = 1 }}")), @r#"etc/nightbell.toml:11:19: alert_groups[0].labels.team: the value is a whole number; write it in quotes"#);
@@ -198,7 +198,7 @@ fn a_url() {
     assert_snapshot!(wrong_above("[queue]\nurl = \"amqp://h\"\nmanagement_url = \"h:15672\""), @r#"etc/nightbell.toml:3:18: queue.management_url: the value begins neither with http:// nor with https://; write a whole URL, like "https://rabbitmq.example.com:15671""#);
     assert_snapshot!(wrong_above("[queue]\nprefix = \"night bell\""), @r#"
     etc/nightbell.toml:1:1: queue.url: it is missing; write the broker's URL, like "amqp://user:password@127.0.0.1:5672/%2f", or leave the whole table out to use the embedded queue
-    etc/nightbell.toml:2:10: queue.prefix: the value is no prefix; write 1 to 64 of the characters a-z, A-Z, 0-9, ., _ and -
+    etc/nightbell.toml:2:10: queue.prefix: the value is no prefix; write 1 to 64 of the characters a-z, A-Z, 0-9, ., _ and -, which do not begin with amq.
     "#);
     assert_snapshot!(wrong_above("[telemetry]\notlp_endpoint = \"127.0.0.1:4318\""), @r#"etc/nightbell.toml:2:17: telemetry.otlp_endpoint: the value is no URL (relative URL without a base); write a whole URL, like "http://127.0.0.1:4318""#);
     assert_snapshot!(wrong_above("[telemetry]\notlp_endpoint = \"http://u:p@127.0.0.1:4318\""), @"etc/nightbell.toml:2:17: telemetry.otlp_endpoint: the value has a user or a password; put what authenticates into OTEL_EXPORTER_OTLP_HEADERS");

@@ -192,9 +192,9 @@ fn the_masked_view_of_every_key_is_toml_that_reads_as_itself() {
     let config = sound(&format!("{network}\n{connector}{more}"));
     let debug = format!("{config:?}");
     assert!(!debug.contains("hunter2") && !debug.contains("/triggers"), "{debug}");
-    let masked = config.masked;
+    let masked = config.found.masked;
     assert!(!masked.contains("hunter2"), "{masked}");
-    assert_eq!(sound(&masked).masked, masked);
+    assert_eq!(sound(&masked).found.masked, masked);
     assert_snapshot!(masked, @r#"
     data_dir = "nightbell-data"
     # report_base_url is not set
@@ -279,9 +279,9 @@ fn the_masked_view_of_every_key_is_toml_that_reads_as_itself() {
 
 #[test]
 fn the_masked_view_is_toml_that_reads_as_itself() {
-    let masked = Config::parse(STARTER, Path::new("nightbell.toml"), &Generous).unwrap().masked;
+    let masked = Config::parse(STARTER, Path::new("nightbell.toml"), &Generous).unwrap().found.masked;
     let filled = masked.replace("_token = \"***\"", "_token = \"0123456789abcdef\"");
-    assert_eq!(sound(&filled).masked, masked);
+    assert_eq!(sound(&filled).found.masked, masked);
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn the_starter_has_every_known_key() {
             .filter_map(head)
             .collect()
     };
-    let masked = Config::parse(STARTER, Path::new("nightbell.toml"), &Generous).unwrap().masked;
+    let masked = Config::parse(STARTER, Path::new("nightbell.toml"), &Generous).unwrap().found.masked;
     let missing: Vec<_> = keys(&masked).difference(&keys(STARTER)).cloned().collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
@@ -332,5 +332,5 @@ fn the_smallest_configuration_needs_one_variable() {
         "{said}"
     );
     let config = sound(&SMALLEST.replace("${NIGHTBELL_TRIGGER_URL}", "https://acme.xmatters.com/x?apiKey=k"));
-    assert!(config.queue.is_none() && config.default_connectors.len() == 1);
+    assert!(config.queue.is_none() && config.routing.default_connectors.len() == 1);
 }

@@ -1,7 +1,6 @@
 //! The way to a destination: network and authentication.
 
-use nightbell_xmatters::{Auth, Grant, OAuth2, Verification};
-use secrecy::ExposeSecret as _;
+use nightbell_xmatters::{Auth, ClientIdentity, Grant, OAuth2, Verification};
 
 use super::{CONNECTOR, parse, sound};
 
@@ -19,28 +18,33 @@ proxy = { url = "http://proxy:3128/", username = "u", password = "hunter2", bypa
 environment_proxies = true
 response_bytes_max = 2048
 "#;
-    let common = sound(&format!("{network}{CONNECTOR}")).connectors.remove(0).network;
+    let common = sound(&format!("{network}{CONNECTOR}")).connectors.remove(0).destination;
     assert_eq!((common.timeout.as_secs(), common.connect_timeout.as_secs()), (3, 3));
-    assert_eq!(common.allowed_hosts.as_deref().unwrap(), ["acme.xmatters.com", "10.0.0.1"]);
-    assert_eq!(common.ca.as_ref().unwrap().file(), "ca.pem");
-    assert_eq!(common.way().client_certificate.unwrap().file(), "chain.pem and key.pem");
+    let common = common.network;
+    let hosts: Vec<_> = common.allowed_hosts.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(hosts, ["acme.xmatters.com", "10.0.0.1"]);
+    assert_eq!(common.extra_ca.as_ref().unwrap().file(), "ca.pem");
+    let files = |identity: Option<ClientIdentity>| identity.unwrap().certificate().pem().file().to_owned();
+    assert_eq!(files(common.client_certificate), "chain.pem and key.pem");
     assert_eq!((common.verification, common.response_bytes_max), (Verification::Certificate, 2_048));
     assert!(common.environment_proxies);
     let proxy = common.proxy.unwrap();
-    assert_eq!((proxy.url.as_str(), proxy.username.as_deref()), ("http://proxy:3128", Some("u")));
-    assert_eq!(proxy.password.unwrap().expose_secret(), "hunter2");
-    assert_eq!(proxy.bypass_hosts, ["10.0.0.1"]);
+    let login = proxy.login.unwrap();
+    assert_eq!((proxy.url.as_str(), login.username.as_str()), ("http://proxy:3128/", "u"));
+    assert_eq!(login.password.expose(), "hunter2");
+    assert_eq!(proxy.bypass_hosts, ["10.0.0.1".parse().unwrap()]);
 
     let own = "timeout = \"2s\"\nconnect_timeout = \"1s\"\nclient_certificate = \"client.pem\"\n\
                tls = { verification = \"none\" }\nenvironment_proxies = false\n\
                proxy = { url = \"https://other\" }";
-    let own = sound(&format!("{network}{CONNECTOR}{own}")).connectors.remove(0).network;
+    let own = sound(&format!("{network}{CONNECTOR}{own}")).connectors.remove(0).destination;
     assert_eq!((own.timeout.as_secs(), own.connect_timeout.as_secs()), (2, 1));
+    let own = own.network;
     assert_eq!((own.verification, own.response_bytes_max), (Verification::None, 2_048));
-    assert_eq!(own.way().client_certificate.unwrap().file(), "client.pem");
+    assert_eq!(files(own.client_certificate), "client.pem");
     let proxy = own.proxy.unwrap();
-    assert!(proxy.username.is_none() && proxy.bypass_hosts.is_empty() && !own.environment_proxies);
-    assert_eq!(proxy.url, "https://other");
+    assert!(proxy.login.is_none() && proxy.bypass_hosts.is_empty() && !own.environment_proxies);
+    assert_eq!(proxy.url.as_str(), "https://other/");
 }
 
 #[test]
@@ -63,18 +67,22 @@ fn hosts_are_compared_as_names_and_addresses() {
 fn tokens_are_asked_for_with_a_login_or_with_a_token() {
     let with = |lines: &str| {
         let base = "[[connectors]]\nname = \"a\"\nrecipients = []\ntrigger_url = \"https://h/x\"\n";
-        sound(&format!("{base}auth = \"oauth2\"\nclient_id = \"c\"\n{lines}")).connectors.remove(0).auth
+        sound(&format!("{base}auth = \"oauth2\"\nclient_id = \"c\"\n{lines}"))
+            .connectors
+            .remove(0)
+            .destination
+            .auth
     };
     let login = with("username = \"u\"\npassword = \"p\"\ntoken_url = \"https://h/token\"");
     assert!(matches!(
         login,
-        Auth::OAuth2(OAuth2 { grant: Grant::Password { username, .. }, token_url: Some(_), client_id })
-            if username == "u" && client_id == "c"
+        Auth::OAuth2(OAuth2 { grant: Grant::Password(login), token_url: Some(_), client_id })
+            if login.username.as_str() == "u" && client_id.as_str() == "c"
     ));
     let token = with("refresh_token = \"r\"");
     assert!(matches!(
         token,
-        Auth::OAuth2(OAuth2 { grant: Grant::Refresh { token }, token_url: None, .. }) if token.expose_secret() == "r"
+        Auth::OAuth2(OAuth2 { grant: Grant::Refresh(token), token_url: None, .. }) if token.expose() == "r"
     ));
 }
 

@@ -3,14 +3,14 @@
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use proptest::prelude::*;
 
-use super::*;
+use super::super::*;
 use crate::excerpt::excerpt;
+use crate::settings::tests::with_password;
 
 const USER: &str = "svc-nightbell";
 
 fn secrets(password: &str) -> Secrets {
-    let auth = Auth::Basic { username: USER.into(), password: password.into() };
-    Secrets::of(&DestinationSettings::new("https://a.example/x", auth))
+    Secrets::of(&with_password("https://a.example/x", USER, password))
 }
 
 type Spelling = fn(&str) -> String;
