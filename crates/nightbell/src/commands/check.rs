@@ -12,7 +12,7 @@ mod unread;
 use nightbell_http::Tls;
 use serde::Serialize;
 
-use self::finding::{Fault, Finding, worst};
+use self::finding::{Finding, worst};
 use crate::cli::Check;
 use crate::config::Config;
 use crate::exit::{Code, Failure};
@@ -52,13 +52,13 @@ pub async fn check(config: &Config, flags: &Check) -> Result<(), Failure> {
             print_line(&finding.to_string())?;
         }
     }
-    let failed = findings.iter().filter(|finding| finding.fault().is_some()).count();
+    let failed = findings.iter().filter(|finding| finding.code().is_some()).count();
     match worst(&findings) {
         None => Ok(()),
-        Some(fault) => {
-            let first = findings.iter().find(|finding| finding.fault() == Some(fault));
+        Some(code) => {
+            let first = findings.iter().find(|finding| finding.code() == Some(code));
             let first = first.map_or_else(String::new, Finding::in_short);
-            Err(Failure::new(fault.code(), format!("{} failed: {first}", count(failed, "check"))))
+            Err(Failure::new(code, format!("{} failed: {first}", count(failed, "check"))))
         }
     }
 }
@@ -96,7 +96,7 @@ fn embedded_finding(looked: Result<String, Failure>) -> Finding {
         |failure| {
             let cure = "see that the disk has room and the worker's user may read and write the file; one that is damaged \
                         is kept for rescue when it is moved away, and a new one is made at the next start";
-            Finding::fail(Fault::Unavailable, what, failure.to_string(), cure)
+            Finding::fail(Code::Unavailable, what, failure.to_string(), cure)
         },
         |said| Finding::ok(what, said),
     )

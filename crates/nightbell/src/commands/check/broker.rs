@@ -2,10 +2,10 @@
 
 use nightbell_amqp::{Action, AmqpError, Examination, Object, Right, Shape, broker_versions, examine};
 
-use super::finding::{Fault, Finding};
+use super::finding::Finding;
 use super::policies;
 use crate::config::Config;
-use crate::exit::Failure;
+use crate::exit::{Code, Failure};
 use crate::wiring;
 
 /// The first version with message time-to-live and at-least-once dead-lettering in quorum queues.
@@ -21,7 +21,7 @@ const CANCELS: (u32, u32) = (4, 3);
 pub(super) async fn look(config: &Config) -> Result<Vec<Finding>, Failure> {
     let settings = wiring::configured_broker(config)?;
     let mut findings = reached(broker_versions(&settings.url).await);
-    if findings.iter().all(|finding| finding.fault().is_some()) {
+    if findings.iter().all(|finding| finding.code().is_some()) {
         return Ok(findings);
     }
     let connectors: Vec<_> = wiring::connectors(config).into_iter().collect();
@@ -65,7 +65,7 @@ fn version(greeting: &str, place: &str) -> Finding {
     };
     if version < OLDEST {
         let cure = "upgrade RabbitMQ: before 3.10 its quorum queues can neither delay retries nor dead-letter for certain";
-        return Finding::fail(Fault::Unavailable, "broker", format!("{said}, which is too old"), cure);
+        return Finding::fail(Code::Unavailable, "broker", format!("{said}, which is too old"), cure);
     }
     if version >= CANCELS {
         let finding = format!(
@@ -86,19 +86,19 @@ fn parse(version: &str) -> Option<(u32, u32)> {
 fn unusable(error: AmqpError) -> Finding {
     if let AmqpError::Tls { place, fault } = &error {
         let (what, cure) = fault.parts();
-        return Finding::fail(Fault::Unavailable, "broker", format!("{place} {what}"), cure);
+        return Finding::fail(Code::Unavailable, "broker", format!("{place} {what}"), cure);
     }
-    let (fault, cure) = match &error {
+    let (code, cure) = match &error {
         AmqpError::Login { .. } => (
-            Fault::NoPermission,
+            Code::NoPermission,
             "correct the user and the password; in a URL a % begins an escape, in `queue.username` and `queue.password` \
              nothing does",
         ),
         AmqpError::VirtualHost { .. } => {
-            (Fault::NoPermission, "create the virtual host, and give the user permissions in it")
+            (Code::NoPermission, "create the virtual host, and give the user permissions in it")
         }
         AmqpError::Topology(_) | AmqpError::Ended { .. } => {
-            (Fault::Unavailable, "look into the broker's log; does the queue have a leader?")
+            (Code::Unavailable, "look into the broker's log; does the queue have a leader?")
         }
         AmqpError::Unreachable { .. }
         | AmqpError::TimedOut { .. }
@@ -108,10 +108,10 @@ fn unusable(error: AmqpError) -> Finding {
         | AmqpError::AtNone { .. }
         | AmqpError::Tls { .. }
         | AmqpError::NoAmqp { .. } => {
-            (Fault::Unavailable, "start the broker, or correct host and port in `queue.url`")
+            (Code::Unavailable, "start the broker, or correct host and port in `queue.url`")
         }
     };
-    Finding::fail(fault, "broker", format!("{:#}", anyhow::Error::new(error)), cure)
+    Finding::fail(code, "broker", format!("{:#}", anyhow::Error::new(error)), cure)
 }
 
 fn judge(examination: &Examination, declare: bool) -> Vec<Finding> {
@@ -164,14 +164,14 @@ fn missing(objects: &[(Object, Shape)], declare: bool) -> Option<Finding> {
         "load what `nightbell topology` prints, or set `queue.declare = true`"
     };
     let said = format!("{} of {} are not there: {}", missing.len(), objects.len(), missing.join(", "));
-    (!missing.is_empty()).then(|| Finding::fail(Fault::Unavailable, "topology", said, cure))
+    (!missing.is_empty()).then(|| Finding::fail(Code::Unavailable, "topology", said, cure))
 }
 
 fn stands(object: &Object, shape: &Shape) -> Option<Finding> {
     match shape {
         Shape::Sound | Shape::Missing | Shape::Hidden => None,
         Shape::Otherwise { argument, found, wanted } => Some(Finding::fail(
-            Fault::Unavailable,
+            Code::Unavailable,
             object.to_string(),
             format!("`{argument}` is {found}, and must be {wanted}"),
             format!(
@@ -231,7 +231,7 @@ fn permission(action: Action, rights: &[&Right], declare: bool) -> Finding {
         }
         Action::Read | Action::Write => "grant it with `rabbitmqctl set_permissions`",
     };
-    Finding::fail(Fault::NoPermission, what, said, cure)
+    Finding::fail(Code::NoPermission, what, said, cure)
 }
 
 fn untold_policies() -> Finding {
@@ -322,6 +322,6 @@ mod tests {
             &judged(Action::Configure, false),
             "ok    permission to configure: refused on 1 of 2: queue `q`; not needed",
         );
-        assert_eq!(judged(Action::Read, true).fault(), Some(Fault::NoPermission));
+        assert_eq!(judged(Action::Read, true).code(), Some(Code::NoPermission));
     }
 }

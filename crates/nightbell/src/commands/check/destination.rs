@@ -9,7 +9,7 @@ use nightbell_worker::SystemClock;
 use nightbell_worker::telemetry::CERTIFICATE_LEFT_MIN;
 use nightbell_xmatters::{Endpoint, Obstacle, Probe, Shown, TwoClocks, Validity, probe};
 
-use super::finding::{Fault, Finding};
+use super::finding::Finding;
 use crate::config::{Config, ConnectorConfig};
 use crate::exit::{Code, Failure, OrFail as _};
 
@@ -62,14 +62,9 @@ fn way(whose: &str, probe: &Probe) -> Finding {
         Obstacle::Tls { words, .. } => TlsFault::told_in(words)
             .map_or("see that the port speaks TLS, and `client_certificate`", TlsFault::cure),
     };
-    let text = match obstacle {
-        Obstacle::Name { source, .. } => format!("{obstacle}: {source}"),
-        Obstacle::Connect { .. }
-        | Obstacle::TimedOut { .. }
-        | Obstacle::Tunnel { .. }
-        | Obstacle::Tls { .. } => obstacle.to_string(),
-    };
-    Finding::fail(Fault::Unavailable, whose, format!("{text}{through}"), cure)
+    let because =
+        std::error::Error::source(obstacle).map_or_else(String::new, |source| format!(": {source}"));
+    Finding::fail(Code::Unavailable, whose, format!("{obstacle}{because}{through}"), cure)
 }
 
 fn certificate(what: &str, shown: &Shown, now: UnixMillis) -> Finding {
@@ -78,7 +73,7 @@ fn certificate(what: &str, shown: &Shown, now: UnixMillis) -> Finding {
     if now < *from {
         let cure = "set this machine's clock, or wait; it is of use from then on";
         return Finding::fail(
-            Fault::Unavailable,
+            Code::Unavailable,
             what,
             format!("{it} is valid only from {}", date(*from)),
             cure,
@@ -86,7 +81,7 @@ fn certificate(what: &str, shown: &Shown, now: UnixMillis) -> Finding {
     }
     let renew = "have it renewed by whoever runs the server";
     if *until < now {
-        return Finding::fail(Fault::Unavailable, what, format!("{it} expired on {}", date(*until)), renew);
+        return Finding::fail(Code::Unavailable, what, format!("{it} expired on {}", date(*until)), renew);
     }
     let left = now.until(*until);
     let said = format!("{it} is valid until {}, {} days more", date(*until), left.as_secs() / DAY.as_secs());

@@ -30,20 +30,7 @@ pub(super) enum Level {
     /// It works, and may not for long, or not for all.
     Warn,
     /// It does not work.
-    Fail(#[serde(skip)] Fault),
-}
-
-/// What kind of fault ends the command, the gravest last: without a sound configuration nothing else can be put right,
-/// and without permission the rest can't be seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
-pub(super) enum Fault {
-    /// Something is not there, or does not work.
-    #[default]
-    Unavailable,
-    /// Something may not be done.
-    NoPermission,
-    /// The configuration asks for the impossible.
-    Config,
+    Fail(#[serde(skip)] Code),
 }
 
 impl Finding {
@@ -60,12 +47,12 @@ impl Finding {
     }
 
     pub(super) fn fail(
-        fault: Fault,
+        code: Code,
         what: impl Into<String>,
         finding: impl Into<String>,
         cure: impl Into<String>,
     ) -> Self {
-        Self { level: Level::Fail(fault), cure: Some(cure.into()), ..Self::ok(what, finding) }
+        Self { level: Level::Fail(code), cure: Some(cure.into()), ..Self::ok(what, finding) }
     }
 
     /// Itself and its cure on one line.
@@ -81,9 +68,10 @@ impl Finding {
         }
     }
 
-    pub(super) fn fault(&self) -> Option<Fault> {
+    /// The code that it ends the command with; none: it does not.
+    pub(super) fn code(&self) -> Option<Code> {
         match self.level {
-            Level::Fail(fault) => Some(fault),
+            Level::Fail(code) => Some(code),
             Level::Ok | Level::Note | Level::Warn => None,
         }
     }
@@ -100,19 +88,10 @@ impl Level {
     }
 }
 
-impl Fault {
-    pub(super) fn code(self) -> Code {
-        match self {
-            Self::Unavailable => Code::Unavailable,
-            Self::NoPermission => Code::NoPermission,
-            Self::Config => Code::Config,
-        }
-    }
-}
-
-/// How the findings end the command; none: well.
-pub(super) fn worst(findings: &[Finding]) -> Option<Fault> {
-    findings.iter().filter_map(Finding::fault).max()
+/// How the findings end the command; none: well. Without a sound configuration nothing else can be put right, and without
+/// permission the rest can't be seen, which is how the codes are ordered.
+pub(super) fn worst(findings: &[Finding]) -> Option<Code> {
+    findings.iter().filter_map(Finding::code).max_by_key(|code| *code as u8)
 }
 
 impl fmt::Display for Finding {
@@ -142,23 +121,23 @@ mod tests {
         assert_eq!(Finding::ok("disk", "9 GiB free").to_string(), "ok    disk: 9 GiB free");
         let warned = Finding::warn("disk", "nearly full", "make room");
         assert_eq!(warned.to_string(), "warn  disk: nearly full\n      make room");
-        let failed = Finding::fail(Fault::Config, "listener", "open", "set a token");
+        let failed = Finding::fail(Code::Config, "listener", "open", "set a token");
         assert_eq!(failed.to_string(), "FAIL  listener: open\n      set a token");
         let json = serde_json::to_string(&failed).unwrap();
         assert_eq!(json, r#"{"level":"fail","what":"listener","finding":"open","cure":"set a token"}"#);
     }
 
     #[track_caller]
-    fn check_worst(faults: &[Fault], want: Option<Fault>) {
-        let fail = |fault: &Fault| Finding::fail(*fault, "", "", "");
-        let mut findings: Vec<_> = faults.iter().map(fail).collect();
+    fn check_worst(codes: &[Code], want: Option<Code>) {
+        let fail = |code: &Code| Finding::fail(*code, "", "", "");
+        let mut findings: Vec<_> = codes.iter().map(fail).collect();
         findings.extend([Finding::ok("", ""), Finding::note("", "", ""), Finding::warn("", "", "")]);
-        assert_eq!(worst(&findings), want, "{faults:?}");
+        assert_eq!(worst(&findings), want, "{codes:?}");
     }
 
     #[test]
     fn the_worst_finding_decides_how_it_ends() {
-        use Fault as F;
+        use Code as F;
         check_worst(&[], None);
         check_worst(&[F::Unavailable], Some(F::Unavailable));
         check_worst(&[F::NoPermission, F::Unavailable], Some(F::NoPermission));

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
 
-use super::finding::{Fault, Finding};
+use super::finding::Finding;
 use crate::config::Config;
+use crate::exit::Code;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -62,13 +63,13 @@ fn writable(folder: &Path, tried: io::Result<()>) -> Finding {
     let (what, place) = ("data folder", folder.display());
     let Err(error) = tried else { return Finding::ok(what, format!("{place} can be written to")) };
     let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
-    let fault = if is_refused { Fault::NoPermission } else { Fault::Unavailable };
+    let code = if is_refused { Code::NoPermission } else { Code::Unavailable };
     let cure = if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
         "make room: until then nothing is accepted, delivered or acknowledged, and then a running worker takes up by itself"
     } else {
         "let the user of the worker write there, or set `data_dir` to another folder"
     };
-    Finding::fail(fault, what, format!("{place} can't be written to: {error}"), cure)
+    Finding::fail(code, what, format!("{place} can't be written to: {error}"), cure)
 }
 
 fn unseen(folder: &Path, error: io::Error) -> Finding {
@@ -80,7 +81,7 @@ fn room(free: u64, folder: &Path) -> Finding {
     let said = format!("{} MiB free in {}", free / MIB, folder.display());
     if free < FREE_FAIL {
         let cure = "make room now: on a full disk nothing is accepted and nothing is acknowledged";
-        Finding::fail(Fault::Unavailable, "disk", said, cure)
+        Finding::fail(Code::Unavailable, "disk", said, cure)
     } else if free < FREE_WARN {
         Finding::warn("disk", said, "make room: the embedded queue and the ledger grow during an outage")
     } else {
@@ -140,10 +141,10 @@ mod tests {
 
     #[test]
     fn a_folder_that_can_not_be_written_to_fails_by_its_cause() {
-        let tried = |kind: io::ErrorKind| writable(Path::new("/data"), Err(kind.into())).fault();
-        assert_eq!(tried(io::ErrorKind::PermissionDenied), Some(Fault::NoPermission));
-        assert_eq!(tried(io::ErrorKind::ReadOnlyFilesystem), Some(Fault::Unavailable));
-        assert_eq!(writable(Path::new("/data"), Ok(())).fault(), None);
+        let tried = |kind: io::ErrorKind| writable(Path::new("/data"), Err(kind.into())).code();
+        assert_eq!(tried(io::ErrorKind::PermissionDenied), Some(Code::NoPermission));
+        assert_eq!(tried(io::ErrorKind::ReadOnlyFilesystem), Some(Code::Unavailable));
+        assert_eq!(writable(Path::new("/data"), Ok(())).code(), None);
     }
 
     #[test]

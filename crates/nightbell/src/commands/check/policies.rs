@@ -16,7 +16,8 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, interval};
 
-use super::finding::{Fault, Finding};
+use super::finding::Finding;
+use crate::exit::Code;
 
 /// The shortest consumer time-out in milliseconds that is no danger; Nightbell holds no message longer than 2 minutes.
 const CONSUMER_TIMEOUT_MIN: i64 = 300_000;
@@ -68,20 +69,18 @@ async fn ask(
     let topology = Topology::of(&broker.names, connectors);
     for exchange in topology.exchanges {
         let object = Object::exchange(&exchange.name);
-        if let Some(shape) = seen(examination, &object) {
-            let Some(settings) = find(&management, &object, shape).await? else { continue };
-            resolve(shape, || compare_exchange(&exchange, &settings));
-        }
+        let Some(shape) = seen(examination, &object) else { continue };
+        let Some(settings) = find(&management, &object, shape).await? else { continue };
+        resolve(shape, || compare_exchange(&exchange, &settings));
     }
     let (mut queues, mut members) = (Vec::new(), Vec::new());
     for queue in topology.queues {
         let object = Object::queue(&queue.name);
-        if let Some(shape) = seen(examination, &object) {
-            let Some((settings, policies)) = find_queue(&management, &object, shape).await? else { continue };
-            resolve(shape, || compare_queue(&queue, &settings));
-            members.push((object, settings.members));
-            queues.push((queue, policies));
-        }
+        let Some(shape) = seen(examination, &object) else { continue };
+        let Some((settings, policies)) = find_queue(&management, &object, shape).await? else { continue };
+        resolve(shape, || compare_queue(&queue, &settings));
+        members.push((object, settings.members));
+        queues.push((queue, policies));
     }
     Ok(Told { queues, members, nodes: management.nodes().await? })
 }
@@ -147,28 +146,28 @@ enum Unusable {
 }
 
 fn unusable(error: Unusable) -> Finding {
-    let (fault, cure) = match &error {
+    let (code, cure) = match &error {
         Unusable::Management(ManagementError::Refused { .. }) => (
-            Fault::NoPermission,
+            Code::NoPermission,
             "give the user the tag that it needs, `rabbitmqctl set_user_tags USER management`, or write another user's \
              name and password into `queue.management_url`",
         ),
         Unusable::Management(ManagementError::Unreachable { .. }) => (
-            Fault::Unavailable,
+            Code::Unavailable,
             "enable it, `rabbitmq-plugins enable rabbitmq_management`, or correct `queue.management_url`",
         ),
         Unusable::Untold { .. } => (
-            Fault::Unavailable,
+            Code::Unavailable,
             "let RabbitMQ collect metrics (`management_agent.disable_metrics_collector = false`), or leave \
              `queue.management_url` out and compare `rabbitmqctl list_policies` with `nightbell topology`",
         ),
         Unusable::Management(ManagementError::Url(_) | ManagementError::Strange { .. })
         | Unusable::AnotherBroker { .. } => (
-            Fault::Unavailable,
+            Code::Unavailable,
             "correct `queue.management_url`; it is the address of the same broker's management page",
         ),
     };
-    Finding::fail(fault, "policies", format!("{:#}", anyhow::Error::new(error)), cure)
+    Finding::fail(code, "policies", format!("{:#}", anyhow::Error::new(error)), cure)
 }
 
 /// Compares a queue as the broker does when it is declared.
@@ -228,7 +227,7 @@ fn judge(queues: &[(Queue, Policies)]) -> Vec<Finding> {
         let cure = "leave that out of the policy, or have its pattern match other queues only: `rabbitmqctl \
                     list_policies`, `list_operator_policies`";
         match harm {
-            Harm::Loses(_) => Finding::fail(Fault::Unavailable, what, said, cure),
+            Harm::Loses(_) => Finding::fail(Code::Unavailable, what, said, cure),
             Harm::Hinders(_) => Finding::warn(what, said, cure),
         }
     };
@@ -255,7 +254,7 @@ fn judge_members(members: &[(Object, usize)], nodes: Option<usize>) -> Option<Fi
     let is_alone = few.iter().any(|(_, count)| *count == 1);
     Some(if is_alone {
         Finding::fail(
-            Fault::Unavailable,
+            Code::Unavailable,
             what,
             format!("{said}; one that is on 1 is gone with its node"),
             cure,
@@ -488,7 +487,7 @@ mod tests {
             &finding,
             "FAIL  policies: the management API at broker:15672 refused `worker` with HTTP 401\n      give the user the tag",
         );
-        assert_eq!(finding.fault(), Some(Fault::NoPermission));
+        assert_eq!(finding.code(), Some(Code::NoPermission));
         let other = Unusable::AnotherBroker { place: place(), object: Object::queue("q") };
         super::super::finding::check(
             &unusable(other),

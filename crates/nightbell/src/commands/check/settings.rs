@@ -8,8 +8,9 @@ use nightbell_http::Tls;
 use nightbell_xmatters::{AuthKind, DestinationSettings, Payload};
 use url::Position;
 
-use super::finding::{Fault, Finding};
+use super::finding::Finding;
 use crate::config::{Config, ConnectorConfig, HttpConfig};
+use crate::exit::Code;
 use crate::listener::{self, Weakness};
 use crate::wiring;
 
@@ -43,7 +44,7 @@ fn weaknesses(http: &HttpConfig, tls: Option<&Tls>) -> Vec<Finding> {
     let chain = tls.and_then(|tls| listener::chain_weakness(http, tls));
     let ended = tls.and_then(|tls| listener::ended(http, tls));
     let warn = |Weakness { what, finding, cure }| Finding::warn(what, finding, cure);
-    let fail = |Weakness { what, finding, cure }| Finding::fail(Fault::Config, what, finding, cure);
+    let fail = |Weakness { what, finding, cure }| Finding::fail(Code::Config, what, finding, cure);
     let warned = listener::weaknesses(http).into_iter().chain(chain).map(warn);
     warned.chain(ended.map(fail)).collect()
 }

@@ -1,7 +1,8 @@
 //! What of a configuration could not be read from here.
 
-use super::finding::{Fault, Finding};
+use super::finding::Finding;
 use crate::config::{Cause, Config, Unread};
+use crate::exit::Code;
 
 /// Says what could not be read, each thing once.
 pub(super) fn tell(config: &Config) -> Vec<Finding> {
@@ -17,7 +18,7 @@ fn finding(Unread { key, place, complaint }: &Unread) -> Finding {
                         the running unit, or within it, all is";
             Finding::warn(what, said, cure)
         }
-        Cause::Forbidden => Finding::fail(Fault::NoPermission, what, said, cure),
-        Cause::Wrong | Cause::NotThere => Finding::fail(Fault::Config, what, said, cure),
+        Cause::Forbidden => Finding::fail(Code::NoPermission, what, said, cure),
+        Cause::Wrong | Cause::NotThere => Finding::fail(Code::Config, what, said, cure),
     }
 }
