@@ -8,7 +8,7 @@ mod tokens;
 
 use std::collections::HashMap;
 
-use self::tokens::{Kind, Tag, Token, tags};
+use self::tokens::{Tag, Token, tags};
 use crate::text::TEXT_CHARS_MAX;
 
 /// The most that one expression may weigh, in bytes.
@@ -124,16 +124,16 @@ fn weigh(tokens: &[Token<'_>], names: &Names<'_>, limit: u64) -> Result<u64, &'s
     let mut weight: u64 = (0..tokens.len()).map(|at| own(tokens, at, names)).sum();
     let (mut depth, mut deepest) = (0_u32, 0);
     for (at, token) in tokens.iter().enumerate() {
-        let factor = match token.kind {
-            Kind::Mark('*') => times(tokens, at)?,
-            Kind::Word(filter) if is_filter(tokens, at) => made(filter, &arguments(tokens, at), names)?,
-            Kind::Word(_) | Kind::Mark(_) | Kind::Text(_) | Kind::Number(_) => 1,
+        let factor = match *token {
+            Token::Mark('*') => times(tokens, at)?,
+            Token::Word(filter) if is_filter(tokens, at) => made(filter, &arguments(tokens, at), names)?,
+            Token::Word(_) | Token::Mark(_) | Token::Text(_) | Token::Number(_) => 1,
         };
         weight = weight.saturating_mul(factor);
-        depth = match token.kind {
-            Kind::Mark('[' | '{') | Kind::Word("dict") => depth + 1,
-            Kind::Mark(']' | '}') => depth.saturating_sub(1),
-            Kind::Mark(_) | Kind::Word(_) | Kind::Text(_) | Kind::Number(_) => depth,
+        depth = match *token {
+            Token::Mark('[' | '{') | Token::Word("dict") => depth + 1,
+            Token::Mark(']' | '}') => depth.saturating_sub(1),
+            Token::Mark(_) | Token::Word(_) | Token::Text(_) | Token::Number(_) => depth,
         };
         deepest = if makes_text(tokens, at) { depth.max(deepest) } else { deepest };
     }
@@ -148,22 +148,22 @@ fn makes_text(tokens: &[Token<'_>], at: usize) -> bool {
         "max", "min", "reject", "reverse", "select", "slice", "sort", "unique", "zip",
     ];
 
-    match tokens[at].kind {
-        Kind::Mark(mark) => mark == '~',
-        Kind::Word(filter) => is_filter(tokens, at) && !LISTS.contains(&filter),
-        Kind::Text(_) | Kind::Number(_) => false,
+    match tokens[at] {
+        Token::Mark(mark) => mark == '~',
+        Token::Word(filter) => is_filter(tokens, at) && !LISTS.contains(&filter),
+        Token::Text(_) | Token::Number(_) => false,
     }
 }
 
 /// What one token brings with it.
 fn own(tokens: &[Token<'_>], at: usize, names: &Names<'_>) -> u64 {
-    match tokens[at].kind {
-        Kind::Text(len) => len + 1,
-        Kind::Number(_) => 1,
-        Kind::Mark(_) => 0,
+    match tokens[at] {
+        Token::Text(len) => len + 1,
+        Token::Number(_) => 1,
+        Token::Mark(_) => 0,
         // An attribute is less than what it is of.
-        Kind::Word(_) if is_filter(tokens, at) || (at > 0 && tokens[at - 1].is('.')) => 0,
-        Kind::Word(name) => names.get(name).copied().unwrap_or(0).max(match name {
+        Token::Word(_) if is_filter(tokens, at) || (at > 0 && tokens[at - 1].is('.')) => 0,
+        Token::Word(name) => names.get(name).copied().unwrap_or(0).max(match name {
             "labels" | "tags" | "recipients" => LIST,
             "range" => range(&arguments(tokens, at)),
             "and" | "or" | "not" | "if" | "elif" | "else" | "in" | "is" | "true" | "false" | "none"
@@ -197,14 +197,14 @@ fn arguments<'t, 's>(tokens: &'t [Token<'s>], filter: usize) -> Vec<&'t [Token<'
     }
     let (mut all, mut depth, mut begin) = (Vec::new(), 0_u32, 1);
     for (at, token) in rest.iter().enumerate() {
-        match token.kind {
-            Kind::Mark('(' | '[' | '{') => depth += 1,
-            Kind::Mark(')' | ']' | '}') => depth = depth.saturating_sub(1),
-            Kind::Mark(',') if depth == 1 => {
+        match *token {
+            Token::Mark('(' | '[' | '{') => depth += 1,
+            Token::Mark(')' | ']' | '}') => depth = depth.saturating_sub(1),
+            Token::Mark(',') if depth == 1 => {
                 all.push(&rest[begin..at]);
                 begin = at + 1;
             }
-            Kind::Mark(_) | Kind::Text(_) | Kind::Number(_) | Kind::Word(_) => {}
+            Token::Mark(_) | Token::Text(_) | Token::Number(_) | Token::Word(_) => {}
         }
         if depth == 0 {
             all.push(&rest[begin..at]);
@@ -217,12 +217,12 @@ fn arguments<'t, 's>(tokens: &'t [Token<'s>], filter: usize) -> Vec<&'t [Token<'
 /// How many times its input a filter can make.
 fn made(filter: &str, arguments: &[&[Token<'_>]], names: &Names<'_>) -> Result<u64, &'static str> {
     let size = |argument: &[Token<'_>]| match argument {
-        [Token { kind: Kind::Text(len), .. }] => *len,
+        [Token::Text(len)] => *len,
         other => (0..other.len()).map(|at| own(other, at, names)).sum(),
     };
     let sizes = || arguments.iter().map(|argument| size(argument));
     Ok(match (filter, arguments) {
-        ("replace", [[Token { kind: Kind::Text(from @ 1..), .. }], to]) => size(to).div_ceil(*from).max(1),
+        ("replace", [[Token::Text(from @ 1..)], to]) => size(to).div_ceil(*from).max(1),
         ("join", _) => 1 + sizes().sum::<u64>().div_ceil(PART),
         ("replace", _) => 1 + sizes().sum::<u64>(),
         // It can call any other filter, with a number too.
@@ -231,11 +231,11 @@ fn made(filter: &str, arguments: &[&[Token<'_>]], names: &Names<'_>) -> Result<u
             numbers.fold(PART + sizes().sum::<u64>(), u64::saturating_add)
         }
         ("list" | "split" | "lines", _) => PART,
-        ("batch" | "slice", [[Token { kind: Kind::Number(number), .. }], ..]) => number.saturating_mul(PART),
+        ("batch" | "slice", [[Token::Number(number)], ..]) => number.saturating_mul(PART),
         ("tojson", []) | ("urlencode" | "escape" | "e" | "upper" | "lower" | "title" | "capitalize", _) => {
             ESCAPED
         }
-        ("tojson", [[.., Token { kind: Kind::Number(number), .. }]]) => number.saturating_add(ESCAPED),
+        ("tojson", [[.., Token::Number(number)]]) => number.saturating_add(ESCAPED),
         ("batch" | "slice" | "tojson", _) => return Err(UNKNOWN_WIDTH),
         _ => 1,
     })

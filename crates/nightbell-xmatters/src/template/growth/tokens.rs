@@ -17,13 +17,8 @@ impl<'s> Tag<'s> {
 }
 
 /// A part of an expression.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Token<'s> {
-    pub(super) kind: Kind<'s>,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind<'s> {
+pub(super) enum Token<'s> {
     Word(&'s str),
     /// A text in quotes, and how long it is in bytes.
     Text(u64),
@@ -34,21 +29,21 @@ pub(super) enum Kind<'s> {
 
 impl<'s> Token<'s> {
     pub(super) fn word(&self) -> Option<&'s str> {
-        match self.kind {
-            Kind::Word(word) => Some(word),
-            Kind::Text(_) | Kind::Number(_) | Kind::Mark(_) => None,
+        match *self {
+            Self::Word(word) => Some(word),
+            Self::Text(_) | Self::Number(_) | Self::Mark(_) => None,
         }
     }
 
     pub(super) fn number(&self) -> Option<u64> {
-        match self.kind {
-            Kind::Number(number) => Some(number),
-            Kind::Text(_) | Kind::Word(_) | Kind::Mark(_) => None,
+        match *self {
+            Self::Number(number) => Some(number),
+            Self::Text(_) | Self::Word(_) | Self::Mark(_) => None,
         }
     }
 
     pub(super) fn is(&self, mark: char) -> bool {
-        self.kind == Kind::Mark(mark)
+        *self == Self::Mark(mark)
     }
 }
 
@@ -93,32 +88,32 @@ fn tokens<'s>(source: &'s str, mut at: usize, end: &str) -> (Vec<Token<'s>>, usi
             return (tokens, at + end.len());
         }
         let word = |letter: char| letter.is_alphanumeric() || letter == '_';
-        let (kind, len) = match first {
+        let (token, len) = match first {
             '"' | '\'' => {
                 let len = quoted(rest, first);
-                (Kind::Text(len.saturating_sub(2) as u64), len)
+                (Token::Text(len.saturating_sub(2) as u64), len)
             }
             '0'..='9' => {
                 let part = |letter: char| word(letter) || letter == '.';
                 let len = rest.find(|letter| !part(letter)).unwrap_or(rest.len());
-                (Kind::Number(number(&rest[..len])), len)
+                (Token::Number(number(&rest[..len])), len)
             }
             letter if word(letter) => {
                 let len = rest.find(|letter| !word(letter)).unwrap_or(rest.len());
-                (Kind::Word(&rest[..len]), len)
+                (Token::Word(&rest[..len]), len)
             }
-            '=' | '!' | '<' | '>' if rest[1..].starts_with('=') => (Kind::Mark('?'), 2),
-            mark => (Kind::Mark(mark), mark.len_utf8()),
+            '=' | '!' | '<' | '>' if rest[1..].starts_with('=') => (Token::Mark('?'), 2),
+            mark => (Token::Mark(mark), mark.len_utf8()),
         };
         // A map may end in `}}`.
-        depth = match kind {
-            Kind::Mark('{') => depth + 1,
-            Kind::Mark('}') => depth.saturating_sub(1),
-            Kind::Mark(_) | Kind::Word(_) | Kind::Text(_) | Kind::Number(_) => depth,
+        depth = match token {
+            Token::Mark('{') => depth + 1,
+            Token::Mark('}') => depth.saturating_sub(1),
+            Token::Mark(_) | Token::Word(_) | Token::Text(_) | Token::Number(_) => depth,
         };
         at += len;
         if !first.is_whitespace() {
-            tokens.push(Token { kind });
+            tokens.push(token);
         }
     }
     (tokens, at)
