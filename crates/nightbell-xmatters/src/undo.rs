@@ -121,18 +121,24 @@ pub(crate) fn folded(pieces: &[Piece]) -> Folded {
         let place = (pieces[at].from, pieces[at + len - 1].to);
         folded.places.resize(folded.places.len() + folded.text.len() - before, place);
     };
-    let (bytes, mut at) = (bytes(pieces), 0);
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            push(character, at, character.len_utf8());
-            at += character.len_utf8();
-        }
-        if !chunk.invalid().is_empty() {
-            push(char::REPLACEMENT_CHARACTER, at, chunk.invalid().len());
-            at += chunk.invalid().len();
-        }
+    for (character, place) in characters(&bytes(pieces)) {
+        push(character, place.start, place.len());
     }
     folded
+}
+
+/// The characters of some bytes and their places; where there is none, one stands that says so.
+fn characters(bytes: &[u8]) -> impl Iterator<Item = (char, Range<usize>)> {
+    let with_len = |character: char| (character, character.len_utf8());
+    let all = bytes.utf8_chunks().flat_map(move |chunk| {
+        let invalid = Some(chunk.invalid().len()).filter(|len| *len > 0);
+        let invalid = invalid.map(|len| (char::REPLACEMENT_CHARACTER, len));
+        chunk.valid().chars().map(with_len).chain(invalid)
+    });
+    all.scan(0, |at, (character, len)| {
+        *at += len;
+        Some((character, *at - len..*at))
+    })
 }
 
 fn bytes(pieces: &[Piece]) -> Vec<u8> {
@@ -140,20 +146,9 @@ fn bytes(pieces: &[Piece]) -> Vec<u8> {
 }
 
 fn without_gaps(pieces: Vec<Piece>) -> Vec<Piece> {
-    let (bytes, mut kept, mut at) = (bytes(&pieces), Vec::with_capacity(pieces.len()), 0);
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            let end = at + character.len_utf8();
-            if !is_gap(character) {
-                kept.extend_from_slice(&pieces[at..end]);
-            }
-            at = end;
-        }
-        let end = at + chunk.invalid().len();
-        kept.extend_from_slice(&pieces[at..end]);
-        at = end;
-    }
-    kept
+    let bytes = bytes(&pieces);
+    let kept = characters(&bytes).filter(|(character, _)| !is_gap(*character));
+    kept.flat_map(|(_, place)| &pieces[place]).copied().collect()
 }
 
 /// The escape that begins here: how long it is, and what it means. One that breaks off at the end of the text means
