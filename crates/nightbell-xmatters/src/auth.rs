@@ -29,7 +29,7 @@ pub struct OAuth2 {
     pub token_url: Option<TokenUrl>,
     /// The client's id.
     pub client_id: ClientId,
-    /// What for.
+    /// What a token is asked for with.
     pub grant: Grant,
 }
 

@@ -1,7 +1,7 @@
 //! Requests to xMatters: what is posted, how it is sent, and what the answer means.
 //!
 //! Building a request ([`render`]) and reading an answer ([`classify`]) are pure functions; [`Xmatters`] is the thin
-//! part that sends. This is the only crate that names reqwest.
+//! part that sends.
 //!
 //! It must never follow a redirect, retry by itself (save over a new connection, where pings find the first one dead),
 //! use a proxy that it was not told of, read an answer without bound, or let a trigger URL, a key or a password into a

@@ -26,7 +26,7 @@ pub struct Network {
     pub client_certificate: Option<ClientIdentity>,
     /// How servers' certificates are checked, those of `https://` proxies among them.
     pub verification: Verification,
-    /// The proxy.
+    /// The proxy before all hosts that it does not except.
     pub proxy: Option<Proxy>,
     /// Where there is no `proxy`, whether `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are read, once.
     pub environment_proxies: bool,
@@ -129,7 +129,7 @@ impl FromStr for Verification {
 /// A proxy. `https://` destinations are reached through a tunnel (`CONNECT`), `http://` ones by passing the request on.
 #[derive(Debug, Clone)]
 pub struct Proxy {
-    /// Where it is.
+    /// Its scheme, host and port.
     pub url: ProxyUrl,
     /// The login that it asks for, sent as HTTP Basic, to an `http://` proxy in the clear.
     pub login: Option<Login>,

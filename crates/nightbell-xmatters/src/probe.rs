@@ -74,7 +74,7 @@ pub enum Obstacle {
     Connect {
         /// Host and port.
         place: String,
-        /// What happened.
+        /// What happened, in our own words.
         words: String,
     },
     /// The proxy opened no tunnel.
@@ -90,7 +90,7 @@ pub enum Obstacle {
     Tls {
         /// Host and port.
         place: String,
-        /// What happened.
+        /// What happened, in our own words.
         words: String,
     },
     /// It took too long.

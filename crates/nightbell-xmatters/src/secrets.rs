@@ -63,7 +63,7 @@ impl Secrets {
         Self::made_of(all)
     }
 
-    /// These and others.
+    /// These secrets, and others beside them.
     pub(crate) fn and<'a>(&self, others: impl IntoIterator<Item = &'a str>) -> Self {
         let own = self.all.iter().map(|secret| secret.expose_secret().to_owned());
         Self::made_of(own.chain(others.into_iter().map(str::to_owned)).collect())

@@ -26,10 +26,11 @@ use crate::way::{Way, Ways};
 /// The way to one xMatters trigger. Cheap to clone; the clones share their connections.
 #[derive(Clone)]
 pub struct Xmatters<C> {
-    shared: Arc<Shared<C>>,
+    destination: Arc<Destination<C>>,
 }
 
-struct Shared<C> {
+/// All that sending takes.
+struct Destination<C> {
     route: Route,
     tokens: Option<Arc<Tokens<C>>>,
     settings: DestinationSettings,
@@ -61,33 +62,33 @@ impl<C: Clock> Xmatters<C> {
             headers.insert(AUTHORIZATION, login.header());
         }
         let route = Route::new(&settings, &ways.trigger, tls, headers)?;
-        Ok(Self { shared: Arc::new(Shared { route, tokens, settings, secrets, clock }) })
+        Ok(Self { destination: Arc::new(Destination { route, tokens, settings, secrets, clock }) })
     }
 
     /// The settings that it was made of.
     #[must_use]
     pub fn settings(&self) -> &DestinationSettings {
-        &self.shared.settings
+        &self.destination.settings
     }
 }
 
 impl<C: Clock> Sender for Xmatters<C> {
     fn send(&self, alert: Alert) -> impl Future<Output = Outcome> + Send + 'static {
-        let shared = Arc::clone(&self.shared);
+        let destination = Arc::clone(&self.destination);
         async move {
-            let outcome = shared.attempt(&alert).await;
-            shared.explained(outcome).await
+            let outcome = destination.attempt(&alert).await;
+            destination.explained(outcome).await
         }
     }
 }
 
 impl<C> fmt::Debug for Xmatters<C> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Xmatters").field("settings", &self.shared.settings).finish_non_exhaustive()
+        out.debug_struct("Xmatters").field("settings", &self.destination.settings).finish_non_exhaustive()
     }
 }
 
-impl<C: Clock> Shared<C> {
+impl<C: Clock> Destination<C> {
     /// The same outcome, with the proxy's own status where it opened no tunnel: reqwest does not tell it, so that the proxy
     /// is asked once more.
     async fn explained(&self, mut outcome: Outcome) -> Outcome {

@@ -39,7 +39,7 @@ pub struct DestinationSettings {
     pub report_base_url: Option<ReportBase>,
     /// Lets `http://` go to any host, not only to this machine and private addresses.
     pub allow_insecure: bool,
-    /// The way there.
+    /// The hosts, certificates and proxy on the way to it.
     pub network: Network,
 }
 

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use self::context::{NAMES, context};
 pub use self::error::TemplateError;
-use self::error::{Fault, NotJson};
+use self::error::{NotJson, Unrendered};
 use self::sample::Sample;
 use crate::body::{BODY_BYTES_MAX, json};
 use crate::form::Form;
@@ -107,7 +107,7 @@ impl Template {
     }
 
     fn check_sample(&self, sample: &Sample) -> Result<(), TemplateError> {
-        let failed = |fault: Fault| TemplateError::of_sample(self.name(), sample, &fault);
+        let failed = |fault: Unrendered| TemplateError::of_sample(self.name(), sample, &fault);
         self.body(&sample.view()).map(drop).map_err(failed)
     }
 
@@ -123,25 +123,25 @@ impl Template {
         self.body(&view).map_or_else(|_| json(&Form(&view)), String::into_bytes)
     }
 
-    fn body(&self, view: &View<'_>) -> Result<String, Fault> {
+    fn body(&self, view: &View<'_>) -> Result<String, Unrendered> {
         let mut bounded = Bounded(Vec::new());
         let rendered =
             self.compiled().and_then(|template| template.render_captured_to(context(view), &mut bounded));
         // The write that found no room is known by what it left.
         let Bounded(bytes) = bounded;
         if bytes.len() > BODY_BYTES_MAX {
-            return Err(Fault::TooBig);
+            return Err(Unrendered::TooBig);
         }
         if let Err(error) = rendered {
-            return Err(Fault::of(&error));
+            return Err(Unrendered::of(&error));
         }
         let body = String::from_utf8(bytes).expect("a template prints text");
         match serde_json::from_str::<Value>(&body) {
-            Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => Err(Fault::Scalar),
+            Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => Err(Unrendered::Scalar),
             // As a receiver reads it, with the last of two equal keys: a label can hide what was printed before it.
             Ok(read) if has_text(&read, &view.alert.alert_id.to_string()) => Ok(body),
-            Ok(_) => Err(Fault::NoAlertId),
-            Err(source) => Err(Fault::NotJson(NotJson::of(&body, source))),
+            Ok(_) => Err(Unrendered::NoAlertId),
+            Err(source) => Err(Unrendered::NotJson(NotJson::of(&body, source))),
         }
     }
 
@@ -150,7 +150,7 @@ impl Template {
     }
 
     /// What must be told of an event that the template can't show.
-    fn reduced(&self, view: &View<'_>, fault: &Fault) -> Event {
+    fn reduced(&self, view: &View<'_>, fault: &Unrendered) -> Event {
         let event = view.event();
         let quoted = |text: &str| start(text, QUOTED_CHARS_MAX).to_owned();
         let mut message = format!("The template `{}` can't show this event: {fault}", self.name());
@@ -194,7 +194,7 @@ impl io::Write for Bounded {
     }
 }
 
-impl Fault {
+impl Unrendered {
     fn of(error: &minijinja::Error) -> Self {
         let line = error.line();
         #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is non-exhaustive")]

@@ -65,7 +65,7 @@ fn roots(network: &Network, needed: bool) -> Result<RootCertStore, SetupError> {
 pub(crate) struct Sight(Option<Arc<Mutex<Vec<CertificateDer<'static>>>>>);
 
 impl Sight {
-    /// One that notes.
+    /// One that keeps what it is shown until that is taken.
     pub(crate) fn open() -> Self {
         Self(Some(Arc::default()))
     }

@@ -184,7 +184,7 @@ pub struct TelemetryConfig {
 /// One of `[[connectors]]`: an xMatters destination.
 #[derive(Debug, Clone)]
 pub struct ConnectorConfig {
-    /// Its name.
+    /// Its name, which its queue and its metrics bear.
     pub name: Connector,
     /// Where alerts are posted, and how.
     pub destination: DestinationSettings,

@@ -52,7 +52,7 @@ impl TemplateError {
     }
 
     /// It can't be rendered for one of the samples.
-    pub(super) fn of_sample(name: &str, sample: &Sample, fault: &Fault) -> Self {
+    pub(super) fn of_sample(name: &str, sample: &Sample, fault: &Unrendered) -> Self {
         Self::new(name, format!("fails for {sample}: {fault}"))
     }
 }
@@ -71,7 +71,7 @@ pub(super) fn problem(error: &minijinja::Error) -> String {
 
 /// Why one event could not be rendered.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum Unrendered {
     /// A step of the template failed.
     Step { line: Option<usize>, problem: String },
     /// It took more steps than it may.
@@ -86,7 +86,7 @@ pub(super) enum Fault {
     NotJson(NotJson),
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Unrendered {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = |line: &Option<usize>| line.map(|line| format!(" (line {line})")).unwrap_or_default();
         match self {

@@ -18,7 +18,7 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// What the system says.
         source: io::Error,
     },
     /// The file has problems: all that were found, in the order of their lines, one a line.
