@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::error::{AmqpError, soft_error};
 use crate::limits::{STEP_WAIT_MAX, TOPOLOGY_WAIT_MAX};
 use crate::names::Names;
-use crate::topology::{Argument, Binding, Exchange, ExchangeKind, Queue, Topology};
+use crate::topology::{Argument, Binding, Declared, ExchangeKind, Kind, Topology};
 
 /// The queues are not as they must be.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +117,7 @@ pub(crate) async fn ensure(
         if declare {
             declare_all(connection, topology).await.map(|()| Vec::new())
         } else {
-            check_all(connection, topology).await
+            check_all(connection, topology.declared()).await
         }
     };
     timeout(TOPOLOGY_WAIT_MAX, work).await.unwrap_or_else(|_| {
@@ -137,62 +137,33 @@ pub(crate) async fn channel(connection: &Connection, object: &Object) -> Result<
 
 async fn declare_all(connection: &Connection, topology: &Topology) -> Result<(), TopologyError> {
     let Some(first) = topology.queues.first() else { return Ok(()) };
-    let channel = channel(connection, &Object::queue(&first.name)).await?;
-    for exchange in &topology.exchanges {
-        declare_exchange(&channel, exchange).await?;
+    let channel = channel(connection, &first.object()).await?;
+    for declared in topology.declared() {
+        declare(&channel, declared).await?;
     }
-    for queue in &topology.queues {
-        declare_queue(&channel, queue).await?;
-    }
-    for binding in &topology.bindings {
-        bind(&channel, binding).await?;
-    }
-    // A farewell that fails changes nothing: what was declared is there.
-    drop(timeout(STEP_WAIT_MAX, channel.close(200, "OK".into())).await);
-    Ok(())
+    bind_all(&channel, topology).await
 }
 
-async fn check_all(connection: &Connection, topology: &Topology) -> Result<Vec<Object>, TopologyError> {
-    let mut looked = Looked::default();
-    for exchange in &topology.exchanges {
-        let object = Object::exchange(&exchange.name);
+/// Looks for all of these. Each has a channel of its own, since the broker closes one over what is not there.
+pub(crate) async fn check_all(
+    connection: &Connection,
+    all: impl Iterator<Item = &Declared>,
+) -> Result<Vec<Object>, TopologyError> {
+    let (mut objects, mut unknown) = (Vec::new(), Vec::new());
+    for declared in all {
+        let object = declared.object();
         let channel = channel(connection, &object).await?;
-        let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-        let name = exchange.name.as_str().into();
-        let answer = channel.exchange_declare(name, exchange.kind.lapin(), options, FieldTable::default());
-        looked.note(step("look for", &object, answer).await, object)?;
-    }
-    for queue in &topology.queues {
-        let object = Object::queue(&queue.name);
-        let channel = channel(connection, &object).await?;
-        let options = QueueDeclareOptions::durable().passive();
-        let answer = channel.queue_declare(queue.name.as_str().into(), options, FieldTable::default());
-        looked.note(step("look for", &object, answer).await.map(drop), object)?;
-    }
-    let Looked { missing: objects, unknown } = looked;
-    if objects.is_empty() { Ok(unknown) } else { Err(TopologyError::Missing { objects }) }
-}
-
-/// What was not found.
-#[derive(Default)]
-struct Looked {
-    missing: Vec<Object>,
-    unknown: Vec<Object>,
-}
-
-impl Looked {
-    fn note(&mut self, answer: Result<(), TopologyError>, object: Object) -> Result<(), TopologyError> {
-        match answer {
+        match ask_for(&channel, declared, Asked::LookFor).await {
             Err(TopologyError::Failed { source, .. })
                 if soft_error(&source) == Some(&AMQPSoftError::NOTFOUND) =>
             {
-                self.missing.push(object);
+                objects.push(object);
             }
-            Err(TopologyError::Forbidden { .. }) => self.unknown.push(object),
-            other => return other,
+            Err(TopologyError::Forbidden { .. }) => unknown.push(object),
+            other => other?,
         }
-        Ok(())
     }
+    if objects.is_empty() { Ok(unknown) } else { Err(TopologyError::Missing { objects }) }
 }
 
 /// Declares or checks a connector's queue. One that was declared otherwise is bound all the same, so that no event misses
@@ -206,11 +177,7 @@ pub(crate) async fn ensure_queue_of(
     let topology = Topology::connector(names, connector);
     let ensured = ensure(connection, &topology, declare).await;
     if let Err(TopologyError::Mismatch { object, .. }) = &ensured {
-        let channel = channel(connection, object).await?;
-        for binding in &topology.bindings {
-            bind(&channel, binding).await?;
-        }
-        drop(timeout(STEP_WAIT_MAX, channel.close(200, "OK".into())).await);
+        bind_all(&channel(connection, object).await?, &topology).await?;
     }
     ensured.map(drop)
 }
@@ -226,48 +193,51 @@ pub(crate) fn met(error: AmqpError, action: &'static str, queue: &str) -> AmqpEr
     }
 }
 
-pub(crate) async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> Result<(), TopologyError> {
-    let object = Object::exchange(&exchange.name);
-    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-    let mut arguments = FieldTable::default();
-    if let Some(alternate) = &exchange.alternate {
-        arguments.insert("alternate-exchange".into(), AMQPValue::LongString(alternate.as_str().into()));
-    }
-    let name = exchange.name.as_str().into();
-    let answer = channel.exchange_declare(name, exchange.kind.lapin(), options, arguments);
-    step("declare", &object, answer).await.map_err(|error| {
-        let wanted = |argument: &str| match argument {
-            "type" => exchange.kind.as_str().to_owned(),
-            "alternate-exchange" => exchange.alternate.clone().unwrap_or_else(|| "none".to_owned()),
-            _ => "the default".to_owned(),
-        };
-        as_mismatch(error, &object, wanted)
-    })
+/// Declares something; what is there already is compared with it.
+pub(crate) async fn declare(channel: &Channel, declared: &Declared) -> Result<(), TopologyError> {
+    let answer = ask_for(channel, declared, Asked::Declare).await;
+    answer.map_err(|error| as_mismatch(error, declared))
 }
 
-pub(crate) async fn declare_queue(channel: &Channel, queue: &Queue) -> Result<(), TopologyError> {
-    let object = Object::queue(&queue.name);
-    let mut arguments = FieldTable::default();
-    for (name, value) in &queue.arguments {
-        arguments.insert((*name).into(), value.lapin());
-    }
-    let answer = channel.queue_declare(queue.name.as_str().into(), QueueDeclareOptions::durable(), arguments);
-    step("declare", &object, answer).await.map(drop).map_err(|error| {
-        let wanted = |argument: &str| match (argument, queue.arguments.get(argument)) {
-            (_, Some(value)) => value.to_string(),
-            ("durable", None) => "true".to_owned(),
-            (_, None) => "none".to_owned(),
-        };
-        as_mismatch(error, &object, wanted)
-    })
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Declare,
+    LookFor,
 }
 
-async fn bind(channel: &Channel, binding: &Binding) -> Result<(), TopologyError> {
-    let object = Object::queue(&binding.queue);
-    let (queue, exchange, key) = (&binding.queue, &binding.exchange, &binding.key);
-    let (queue, exchange, key) = (queue.as_str().into(), exchange.as_str().into(), key.as_str().into());
-    let answer = channel.queue_bind(queue, exchange, key, QueueBindOptions::default(), FieldTable::default());
-    step("bind", &object, answer).await
+async fn ask_for(channel: &Channel, declared: &Declared, asked: Asked) -> Result<(), TopologyError> {
+    let (action, passive, arguments) = match asked {
+        Asked::Declare => ("declare", false, declared.table()),
+        Asked::LookFor => ("look for", true, FieldTable::default()),
+    };
+    let name = declared.name.as_str().into();
+    let answer = async {
+        match declared.kind {
+            Kind::Exchange(kind) => {
+                let durable = asked == Asked::Declare;
+                let options =
+                    ExchangeDeclareOptions { durable, passive, ..ExchangeDeclareOptions::default() };
+                channel.exchange_declare(name, kind.lapin(), options, arguments).await
+            }
+            Kind::Queue => {
+                let options = QueueDeclareOptions { passive, ..QueueDeclareOptions::durable() };
+                channel.queue_declare(name, options, arguments).await.map(drop)
+            }
+        }
+    };
+    step(action, &declared.object(), answer).await
+}
+
+/// Binds the queues, and says farewell to the channel. One that fails changes nothing: what was declared is there.
+async fn bind_all(channel: &Channel, topology: &Topology) -> Result<(), TopologyError> {
+    for Binding { queue, exchange, key } in &topology.bindings {
+        let object = Object::queue(queue);
+        let (queue, exchange, key) = (queue.as_str().into(), exchange.as_str().into(), key.as_str().into());
+        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+        step("bind", &object, channel.queue_bind(queue, exchange, key, options, none)).await?;
+    }
+    drop(timeout(STEP_WAIT_MAX, channel.close(200, "OK".into())).await);
+    Ok(())
 }
 
 async fn step<T>(
@@ -287,14 +257,14 @@ async fn step<T>(
 }
 
 /// Turns the broker's complaint about unlike arguments into a [`TopologyError::Mismatch`].
-fn as_mismatch(error: TopologyError, object: &Object, wanted: impl Fn(&str) -> String) -> TopologyError {
+fn as_mismatch(error: TopologyError, declared: &Declared) -> TopologyError {
     let TopologyError::Failed { source, .. } = &error else { return error };
     if soft_error(source) != Some(&AMQPSoftError::PRECONDITIONFAILED) {
         return error;
     }
     let Some((argument, found)) = unlike_argument(&source.to_string()) else { return error };
-    let wanted = wanted(&argument);
-    TopologyError::Mismatch { object: object.clone(), argument, found, wanted }
+    let wanted = declared.wanted(&argument);
+    TopologyError::Mismatch { object: declared.object(), argument, found, wanted }
 }
 
 /// Reads which argument differs, and what the broker has, from a text such as `PRECONDITION_FAILED -
@@ -339,6 +309,27 @@ impl fmt::Display for ObjectKind {
             Self::Exchange => "exchange",
             Self::Queue => "queue",
         })
+    }
+}
+
+impl Declared {
+    fn table(&self) -> FieldTable {
+        let mut table = FieldTable::default();
+        for (name, value) in &self.arguments {
+            table.insert((*name).into(), value.lapin());
+        }
+        table
+    }
+
+    /// What an argument, or another part of it that the broker compares, must be.
+    fn wanted(&self, argument: &str) -> String {
+        match (self.arguments.get(argument), self.kind, argument) {
+            (Some(value), ..) => value.to_string(),
+            (None, Kind::Exchange(kind), "type") => kind.as_str().to_owned(),
+            (None, Kind::Queue, "durable") => "true".to_owned(),
+            (None, Kind::Queue, _) | (None, Kind::Exchange(_), "alternate-exchange") => "none".to_owned(),
+            (None, Kind::Exchange(_), _) => "the default".to_owned(),
+        }
     }
 }
 

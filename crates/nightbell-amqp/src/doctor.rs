@@ -12,10 +12,10 @@ use nightbell_core::connector::Connector;
 
 use crate::broker::BrokerSettings;
 use crate::connect::Wired;
-use crate::declare::{Object, TopologyError, channel, declare_exchange, declare_queue, ensure};
+use crate::declare::{Object, TopologyError, channel, check_all, declare};
 use crate::error::{AmqpError, is_closed_channel, soft_error};
 use crate::names::Names;
-use crate::topology::{Exchange, Queue, Topology};
+use crate::topology::{Declared, Topology};
 
 /// The connection's name in the broker.
 const NAME: &str = "nightbell check";
@@ -107,11 +107,8 @@ async fn examine_all(
 ) -> Result<Examination, AmqpError> {
     let topology = Topology::of(names, connectors);
     let mut objects = Vec::new();
-    for exchange in topology.exchanges {
-        objects.push((Object::exchange(&exchange.name), exchange_shape(wired, exchange).await?));
-    }
-    for queue in topology.queues {
-        objects.push((Object::queue(&queue.name), queue_shape(wired, queue).await?));
+    for declared in topology.declared() {
+        objects.push((declared.object(), shape(wired, declared).await?));
     }
     let configured = objects.iter().filter_map(|(object, shape)| {
         let is_granted = match shape {
@@ -156,45 +153,17 @@ enum Tried {
     NotThere,
 }
 
-async fn exchange_shape(wired: &Wired, exchange: Exchange) -> Result<Shape, AmqpError> {
-    let object = Object::exchange(&exchange.name);
-    let topology = Topology { exchanges: vec![exchange.clone()], ..Topology::default() };
-    if let Some(shape) = absent(ensure(&wired.connection, &topology, false).await)? {
-        return Ok(shape);
+async fn shape(wired: &Wired, declared: &Declared) -> Result<Shape, AmqpError> {
+    match check_all(&wired.connection, std::iter::once(declared)).await {
+        Ok(unknown) if unknown.is_empty() => {}
+        Ok(_) => return Ok(Shape::Hidden),
+        Err(TopologyError::Missing { .. }) => return Ok(Shape::Missing),
+        Err(error) => return Err(error.into()),
     }
-    let channel = channel(&wired.connection, &object).await?;
-    let declared = declare_exchange(&channel, &exchange).await;
-    leave(&channel, declared.is_ok()).await;
-    compared(declared)
-}
-
-async fn queue_shape(wired: &Wired, queue: Queue) -> Result<Shape, AmqpError> {
-    let object = Object::queue(&queue.name);
-    let topology = Topology { queues: vec![queue.clone()], ..Topology::default() };
-    if let Some(shape) = absent(ensure(&wired.connection, &topology, false).await)? {
-        return Ok(shape);
-    }
-    let channel = channel(&wired.connection, &object).await?;
-    let declared = declare_queue(&channel, &queue).await;
-    leave(&channel, declared.is_ok()).await;
-    compared(declared)
-}
-
-/// How an object stands that was not found; none: it was.
-#[expect(clippy::result_large_err, reason = "it is made once, for an operator")]
-fn absent(looked: Result<Vec<Object>, TopologyError>) -> Result<Option<Shape>, AmqpError> {
-    match looked {
-        Ok(unknown) if unknown.is_empty() => Ok(None),
-        Ok(_) => Ok(Some(Shape::Hidden)),
-        Err(TopologyError::Missing { .. }) => Ok(Some(Shape::Missing)),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// How an object stands that is there and was declared again.
-#[expect(clippy::result_large_err, reason = "it is made once, for an operator")]
-fn compared(declared: Result<(), TopologyError>) -> Result<Shape, AmqpError> {
-    match declared {
+    let channel = channel(&wired.connection, &declared.object()).await?;
+    let compared = declare(&channel, declared).await;
+    leave(&channel, compared.is_ok()).await;
+    match compared {
         Ok(()) => Ok(Shape::Sound),
         Err(TopologyError::Mismatch { argument, found, wanted, .. }) => {
             Ok(Shape::Otherwise { argument, found, wanted })

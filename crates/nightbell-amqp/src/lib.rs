@@ -56,5 +56,5 @@ pub use self::publish::AmqpOutlet;
 pub use self::report::{QueueReport, ensure_topology, probe, queue_report};
 pub use self::settle::AmqpSettler;
 pub use self::tls::TlsFault;
-pub use self::topology::{Argument, Binding, Exchange, ExchangeKind, Queue, Topology, definitions};
+pub use self::topology::{Argument, Binding, Declared, ExchangeKind, Kind, Topology, definitions};
 pub use self::url::{BadUrl, BrokerTls, BrokerUrl, Host};

@@ -6,8 +6,9 @@ use std::fmt;
 use nightbell_core::connector::Connector;
 use nightbell_core::rung::Rung;
 use nightbell_core::time::millis;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use crate::declare::Object;
 use crate::names::Names;
 
 /// How often a connector's queue delivers one message before it is a dead letter. A worker that crashes
@@ -20,23 +21,32 @@ const DEAD_DELIVERY_LIMIT: i64 = 2_000_000_000;
 /// Exchanges, queues and bindings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Topology {
-    /// All durable. An exchange comes after the one it names as its alternate.
-    pub exchanges: Vec<Exchange>,
-    /// All durable. A queue's dead-letter exchange is among the exchanges.
-    pub queues: Vec<Queue>,
+    /// An exchange comes after the one it names as its alternate.
+    pub exchanges: Vec<Declared>,
+    /// A queue's dead-letter exchange is among the exchanges.
+    pub queues: Vec<Declared>,
     /// From exchanges to queues.
     pub bindings: Vec<Binding>,
 }
 
-/// An exchange.
+/// An exchange or a queue, as it must be. All are durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exchange {
+pub struct Declared {
     /// Its name.
     pub name: String,
-    /// How it routes.
-    pub kind: ExchangeKind,
-    /// Where what it can't route goes.
-    pub alternate: Option<String>,
+    /// What it is.
+    pub kind: Kind,
+    /// Its arguments.
+    pub arguments: BTreeMap<&'static str, Argument>,
+}
+
+/// What is declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An exchange that routes so.
+    Exchange(ExchangeKind),
+    /// A queue.
+    Queue,
 }
 
 /// How an exchange routes.
@@ -46,15 +56,6 @@ pub enum ExchangeKind {
     Topic,
     /// To every queue bound.
     Fanout,
-}
-
-/// A queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Queue {
-    /// Its name.
-    pub name: String,
-    /// Its arguments.
-    pub arguments: BTreeMap<&'static str, Argument>,
 }
 
 /// A queue argument's value.
@@ -114,7 +115,7 @@ impl Topology {
         let dead = names.dead();
         let limit = [("x-delivery-limit", Argument::Number(DEAD_DELIVERY_LIMIT))];
         Self {
-            exchanges: vec![Exchange { name: dead.clone(), kind: ExchangeKind::Fanout, alternate: None }],
+            exchanges: vec![exchange(dead.clone(), ExchangeKind::Fanout, None)],
             bindings: vec![bind(dead.clone(), &dead, String::new())],
             queues: vec![quorum(dead, [], limit)],
         }
@@ -147,6 +148,11 @@ impl Topology {
         }
     }
 
+    /// All exchanges, then all queues.
+    pub(crate) fn declared(&self) -> impl Iterator<Item = &Declared> {
+        self.exchanges.iter().chain(&self.queues)
+    }
+
     fn add(&mut self, part: Self) {
         self.exchanges.extend(part.exchanges);
         self.queues.extend(part.queues);
@@ -158,20 +164,17 @@ impl Topology {
 /// page.
 #[must_use]
 pub fn definitions(topology: &Topology, vhost: &str) -> Value {
-    let exchange = |exchange: &Exchange| {
-        let arguments =
-            exchange.alternate.as_ref().map_or(json!({}), |name| json!({ "alternate-exchange": name }));
-        json!({
-            "name": exchange.name, "vhost": vhost, "type": exchange.kind.as_str(),
-            "durable": true, "auto_delete": false, "internal": false, "arguments": arguments,
-        })
-    };
-    let queue = |queue: &Queue| {
-        let arguments: BTreeMap<_, _> =
-            queue.arguments.iter().map(|(name, value)| (*name, value.json())).collect();
-        json!({
-            "name": queue.name, "vhost": vhost, "durable": true, "auto_delete": false, "arguments": arguments,
-        })
+    let declared = |declared: &Declared| {
+        let arguments = declared.arguments.iter().map(|(name, value)| ((*name).to_owned(), value.json()));
+        let mut json = json!({
+            "name": declared.name, "vhost": vhost, "durable": true, "auto_delete": false,
+            "arguments": arguments.collect::<Map<_, _>>(),
+        });
+        if let Kind::Exchange(kind) = declared.kind {
+            json["type"] = kind.as_str().into();
+            json["internal"] = false.into();
+        }
+        json
     };
     let binding = |binding: &Binding| {
         json!({
@@ -181,10 +184,21 @@ pub fn definitions(topology: &Topology, vhost: &str) -> Value {
     };
     json!({
         "vhosts": [{ "name": vhost }],
-        "exchanges": topology.exchanges.iter().map(exchange).collect::<Vec<_>>(),
-        "queues": topology.queues.iter().map(queue).collect::<Vec<_>>(),
+        "exchanges": topology.exchanges.iter().map(declared).collect::<Vec<_>>(),
+        "queues": topology.queues.iter().map(declared).collect::<Vec<_>>(),
         "bindings": topology.bindings.iter().map(binding).collect::<Vec<_>>(),
     })
+}
+
+impl Declared {
+    /// Kind and name.
+    #[must_use]
+    pub fn object(&self) -> Object {
+        match self.kind {
+            Kind::Exchange(_) => Object::exchange(&self.name),
+            Kind::Queue => Object::queue(&self.name),
+        }
+    }
 }
 
 impl ExchangeKind {
@@ -220,8 +234,13 @@ impl fmt::Display for Argument {
     }
 }
 
-fn topic(name: String, alternate: Option<String>) -> Exchange {
-    Exchange { name, kind: ExchangeKind::Topic, alternate }
+fn topic(name: String, alternate: Option<String>) -> Declared {
+    exchange(name, ExchangeKind::Topic, alternate)
+}
+
+fn exchange(name: String, kind: ExchangeKind, alternate: Option<String>) -> Declared {
+    let arguments = alternate.map(|alternate| ("alternate-exchange", Argument::Text(alternate)));
+    Declared { name, kind: Kind::Exchange(kind), arguments: arguments.into_iter().collect() }
 }
 
 fn bind(exchange: String, queue: &str, key: String) -> Binding {
@@ -242,9 +261,10 @@ fn quorum<const A: usize, const B: usize>(
     name: String,
     some: [(&'static str, Argument); A],
     others: [(&'static str, Argument); B],
-) -> Queue {
+) -> Declared {
     let kind = ("x-queue-type", Argument::Text("quorum".to_owned()));
-    Queue { name, arguments: std::iter::once(kind).chain(some).chain(others).collect() }
+    let arguments = std::iter::once(kind).chain(some).chain(others).collect();
+    Declared { name, kind: Kind::Queue, arguments }
 }
 
 #[cfg(test)]
@@ -256,7 +276,7 @@ mod tests {
         Topology::of(&Names::default(), &connectors)
     }
 
-    fn queue(name: &str) -> Queue {
+    fn queue(name: &str) -> Declared {
         topology().queues.into_iter().find(|queue| queue.name == name).unwrap()
     }
 
@@ -300,7 +320,7 @@ mod tests {
             assert!(all.queues.iter().any(|queue| queue.name == binding.queue), "{binding:?}");
         }
         for (at, exchange) in all.exchanges.iter().enumerate() {
-            if let Some(alternate) = &exchange.alternate {
+            if let Some(Argument::Text(alternate)) = exchange.arguments.get("alternate-exchange") {
                 assert!(all.exchanges[..at].iter().any(|earlier| earlier.name == *alternate), "{alternate}");
             }
         }

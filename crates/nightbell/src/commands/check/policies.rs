@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nightbell_amqp::{
-    Argument, BrokerSettings, Examination, Exchange, Management, ManagementError, Object, ObjectSettings,
-    Policies, Queue, Shape, Topology,
+    Argument, BrokerSettings, Declared, Examination, Kind, Management, ManagementError, Object,
+    ObjectSettings, Policies, Shape, Topology,
 };
 use nightbell_core::connector::Connector;
 use secrecy::SecretString;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
 
 use super::finding::Finding;
@@ -52,7 +52,7 @@ pub(super) async fn look(
 
 /// What the management API tells.
 struct Told {
-    queues: Vec<(Queue, Policies)>,
+    queues: Vec<(Declared, Policies)>,
     /// Of each queue, on how many nodes it is.
     members: Vec<(Object, usize)>,
     /// How many there are, if the user may know.
@@ -71,14 +71,14 @@ async fn ask(
         let object = Object::exchange(&exchange.name);
         let Some(shape) = seen(examination, &object) else { continue };
         let Some(settings) = find(&management, &object, shape).await? else { continue };
-        resolve(shape, || compare_exchange(&exchange, &settings));
+        resolve(shape, || compare(&exchange, &settings));
     }
     let (mut queues, mut members) = (Vec::new(), Vec::new());
     for queue in topology.queues {
         let object = Object::queue(&queue.name);
         let Some(shape) = seen(examination, &object) else { continue };
         let Some((settings, policies)) = find_queue(&management, &object, shape).await? else { continue };
-        resolve(shape, || compare_queue(&queue, &settings));
+        resolve(shape, || compare(&queue, &settings));
         members.push((object, settings.members));
         queues.push((queue, policies));
     }
@@ -170,26 +170,17 @@ fn unusable(error: Unusable) -> Finding {
     Finding::fail(code, "policies", format!("{:#}", anyhow::Error::new(error)), cure)
 }
 
-/// Compares a queue as the broker does when it is declared.
-fn compare_queue(queue: &Queue, settings: &ObjectSettings) -> Shape {
-    let wanted = queue.arguments.iter().map(|(name, value)| (*name, value.json()));
-    compare(wanted, &settings.arguments)
-}
-
-/// Compares an exchange as the broker does when it is declared.
-fn compare_exchange(exchange: &Exchange, settings: &ObjectSettings) -> Shape {
-    let kind = exchange.kind.as_str();
-    if settings.kind != kind {
-        return otherwise("type", Some(&json!(settings.kind)), Some(&json!(kind)));
+/// Compares something as the broker does when it is declared.
+fn compare(declared: &Declared, settings: &ObjectSettings) -> Shape {
+    if let Kind::Exchange(kind) = declared.kind
+        && settings.kind != kind.as_str()
+    {
+        return otherwise("type", Some(&json!(settings.kind)), Some(&json!(kind.as_str())));
     }
-    let wanted = exchange.alternate.iter().map(|alternate| ("alternate-exchange", json!(alternate)));
-    compare(wanted, &settings.arguments)
-}
-
-fn compare<'w>(wanted: impl Iterator<Item = (&'w str, Value)>, found: &Map<String, Value>) -> Shape {
-    let mut found: BTreeMap<_, _> = found.iter().map(|(name, value)| (name.as_str(), value)).collect();
-    for (name, wanted) in wanted {
-        let value = found.remove(name);
+    let found = settings.arguments.iter().map(|(name, value)| (name.as_str(), value));
+    let mut found: BTreeMap<_, _> = found.collect();
+    for (name, wanted) in &declared.arguments {
+        let (value, wanted) = (found.remove(name), wanted.json());
         if value != Some(&wanted) {
             return otherwise(name, value, Some(&wanted));
         }
@@ -207,7 +198,7 @@ fn otherwise(argument: &str, found: Option<&Value>, wanted: Option<&Value>) -> S
 }
 
 /// One line for each thing that a policy sets and should not.
-fn judge(queues: &[(Queue, Policies)]) -> Vec<Finding> {
+fn judge(queues: &[(Declared, Policies)]) -> Vec<Finding> {
     let mut harms: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (queue, policies) in queues {
         for (key, value) in &policies.definition {
@@ -288,7 +279,7 @@ enum Role {
     Dead,
 }
 
-fn role(queue: &Queue) -> Role {
+fn role(queue: &Declared) -> Role {
     if queue.arguments.contains_key("x-message-ttl") {
         Role::Retry
     } else if queue.arguments.contains_key("x-dead-letter-exchange") {
@@ -298,7 +289,7 @@ fn role(queue: &Queue) -> Role {
     }
 }
 
-fn harm(queue: &Queue, policies: &Policies, key: &str, value: &Value) -> Option<Harm> {
+fn harm(queue: &Declared, policies: &Policies, key: &str, value: &Value) -> Option<Harm> {
     let role = role(queue);
     // A negative limit is none.
     let number = value.as_i64().filter(|number| *number >= 0);
@@ -354,7 +345,7 @@ mod tests {
     const RETRY: &str = "nightbell.retry.8s";
     const DEAD: &str = "nightbell.dead";
 
-    fn queue(name: &str) -> Queue {
+    fn queue(name: &str) -> Declared {
         let topology = Topology::of(&Names::default(), &["sre".parse().unwrap()]);
         topology.queues.into_iter().find(|queue| queue.name == name).unwrap()
     }
@@ -450,7 +441,7 @@ mod tests {
                 .arguments
                 .extend(queue.arguments.iter().map(|(name, value)| ((*name).to_owned(), value.json())));
             settings.arguments.insert(name.to_owned(), value);
-            compare_queue(&queue, &settings)
+            compare(&queue, &settings)
         };
         let otherwise = |argument: &str, found: &str, wanted: &str| Shape::Otherwise {
             argument: argument.into(),
@@ -461,16 +452,13 @@ mod tests {
         assert_eq!(with("x-queue-type", json!("classic")), otherwise("x-queue-type", "classic", "quorum"));
         assert_eq!(with("x-max-length", json!(9)), otherwise("x-max-length", "9", "none"));
         assert_eq!(
-            compare_queue(&queue, &ObjectSettings::default()),
+            compare(&queue, &ObjectSettings::default()),
             otherwise("x-delivery-limit", "none", "2000000000")
         );
         let exchange = Topology::of(&Names::default(), &[]).exchanges.remove(1);
         let of = |kind: &str, arguments: &Value| {
             let arguments = arguments.as_object().unwrap().clone();
-            compare_exchange(
-                &exchange,
-                &ObjectSettings { kind: kind.into(), arguments, ..ObjectSettings::default() },
-            )
+            compare(&exchange, &ObjectSettings { kind: kind.into(), arguments, ..ObjectSettings::default() })
         };
         let alternate = json!({ "alternate-exchange": DEAD });
         assert_eq!(of("topic", &alternate), Shape::Sound);
