@@ -22,13 +22,13 @@ use crate::limits::{ACK_WAIT_MAX, ACKS_ENOUGH, ACKS_WAIT};
 pub struct AmqpSettler {
     acker: Acker,
     tag: u64,
-    desk: Arc<Desk>,
+    batcher: Arc<AckBatcher>,
 }
 
-/// What a session and its settlers know of each other.
+/// What a session and its settlers know of each other, and the way to the task that sends their answers.
 #[derive(Debug)]
-pub(crate) struct Desk {
-    answers: mpsc::Sender<Answer>,
+pub(crate) struct AckBatcher {
+    answers: mpsc::Sender<Settlement>,
     /// Delivered and not settled.
     open: AtomicUsize,
     /// The session was given up: nothing may be settled any more, since everything will come again.
@@ -38,7 +38,7 @@ pub(crate) struct Desk {
 }
 
 #[derive(Debug)]
-enum Answer {
+enum Settlement {
     Ack(u64),
     HandBack(u64),
     /// Everything before it is to be sent.
@@ -56,9 +56,15 @@ struct Sender {
 /// The broker did not take an answer, or not in time.
 struct NotTaken;
 
-impl Desk {
-    /// Opens the desk of a fresh channel, on which `prefetch` deliveries are unsettled at most.
-    pub(crate) fn open(channel: &Channel, prefetch: u16) -> Arc<Self> {
+/// Whether answers may follow.
+enum MayFollow {
+    More,
+    Nothing,
+}
+
+impl AckBatcher {
+    /// Starts that of a fresh channel, on which `prefetch` deliveries are unsettled at most.
+    pub(crate) fn start(channel: &Channel, prefetch: u16) -> Arc<Self> {
         // Each delivery is answered once, and there may be one flush: no answer ever waits for room.
         let (answers, queue) = mpsc::channel(usize::from(prefetch) + 1);
         let stuck = Arc::new(Notify::new());
@@ -73,7 +79,7 @@ impl Desk {
     /// The right to settle a delivery that has just arrived.
     pub(crate) fn settler(self: &Arc<Self>, acker: Acker, tag: u64) -> AmqpSettler {
         self.open.fetch_add(1, Ordering::AcqRel);
-        AmqpSettler { acker, tag, desk: Arc::clone(self) }
+        AmqpSettler { acker, tag, batcher: Arc::clone(self) }
     }
 
     /// How many deliveries are not settled.
@@ -94,7 +100,7 @@ impl Desk {
     /// Waits until every answer given so far is sent, or can't be.
     pub(crate) async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
-        if self.answers.send(Answer::Flush(done)).await.is_ok() {
+        if self.answers.send(Settlement::Flush(done)).await.is_ok() {
             // An error says that the sender has ended, so that nothing is left to wait for.
             let _ended = flushed.await;
         }
@@ -103,62 +109,61 @@ impl Desk {
 
 impl Settler for AmqpSettler {
     async fn ack(self) -> Result<(), SettleError> {
-        self.answer(Answer::Ack(self.tag)).await
+        self.answer(Settlement::Ack(self.tag)).await
     }
 
     async fn hand_back(self) -> Result<(), SettleError> {
-        self.answer(Answer::HandBack(self.tag)).await
+        self.answer(Settlement::HandBack(self.tag)).await
     }
 }
 
 impl AmqpSettler {
-    async fn answer(&self, answer: Answer) -> Result<(), SettleError> {
-        if self.desk.gone.load(Ordering::Acquire) || self.acker.poisoned() {
+    async fn answer(&self, answer: Settlement) -> Result<(), SettleError> {
+        if self.batcher.gone.load(Ordering::Acquire) || self.acker.poisoned() {
             return Err(SettleError::Gone);
         }
-        self.desk.answers.send(answer).await.map_err(|_| SettleError::Gone)?;
-        self.desk.open.fetch_sub(1, Ordering::AcqRel);
+        self.batcher.answers.send(answer).await.map_err(|_| SettleError::Gone)?;
+        self.batcher.open.fetch_sub(1, Ordering::AcqRel);
         Ok(())
     }
 }
 
 impl Sender {
     /// Sends answers until nobody can give any more, or one can't be sent.
-    async fn run(mut self, mut answers: mpsc::Receiver<Answer>) {
-        while self.turn(&mut answers).await.is_ok_and(|goes_on| goes_on) {}
+    async fn run(mut self, mut answers: mpsc::Receiver<Settlement>) {
+        while let Ok(MayFollow::More) = self.turn(&mut answers).await {}
     }
 
-    /// Gathers answers for a while and sends them; false: there will be no more.
-    async fn turn(&mut self, answers: &mut mpsc::Receiver<Answer>) -> Result<bool, NotTaken> {
+    /// Gathers answers for a while and sends them.
+    async fn turn(&mut self, answers: &mut mpsc::Receiver<Settlement>) -> Result<MayFollow, NotTaken> {
         if self.tally.is_idle() {
             match answers.recv().await {
                 Some(answer) => self.take(answer).await?,
-                None => return Ok(false),
+                None => return Ok(MayFollow::Nothing),
             }
         }
         let until = Instant::now() + ACKS_WAIT;
         while self.tally.waiting < self.enough {
             match timeout_at(until, answers.recv()).await {
                 Ok(Some(answer)) => self.take(answer).await?,
-                Ok(None) => break,
-                Err(_) => break,
+                Ok(None) | Err(_) => break,
             }
         }
         for ack in self.tally.turn() {
             self.send(ack).await?;
         }
-        Ok(true)
+        Ok(MayFollow::More)
     }
 
-    async fn take(&mut self, answer: Answer) -> Result<(), NotTaken> {
+    async fn take(&mut self, answer: Settlement) -> Result<(), NotTaken> {
         match answer {
-            Answer::Ack(tag) => self.tally.done(tag),
-            Answer::HandBack(tag) => {
+            Settlement::Ack(tag) => self.tally.done(tag),
+            Settlement::HandBack(tag) => {
                 let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
                 self.sent(self.channel.basic_nack(tag, options)).await?;
                 self.tally.settled(tag);
             }
-            Answer::Flush(done) => {
+            Settlement::Flush(done) => {
                 for ack in self.tally.all() {
                     self.send(ack).await?;
                 }

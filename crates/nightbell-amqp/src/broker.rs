@@ -1,16 +1,17 @@
 //! The broker as the rest of Nightbell knows it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use nightbell_core::connector::Connector;
+use nightbell_core::ports::{MessageQueue, QueueError, QueueState, QueueView};
 use tokio::sync::watch;
 
-use crate::board::{Board, BrokerState, Depths};
 use crate::consume::AmqpSubscription;
+use crate::dead::DeadQueue;
 use crate::link::{Link, Role};
 use crate::names::Names;
 use crate::publish::AmqpOutlet;
+use crate::status::BrokerStatus;
 use crate::url::BrokerUrl;
 
 /// How to reach the broker and what to find there.
@@ -34,8 +35,8 @@ pub struct Broker {
 }
 
 struct Inner {
-    settings: BrokerSettings,
-    board: Arc<Board>,
+    settings: Arc<BrokerSettings>,
+    status: Arc<BrokerStatus>,
     consumer: Arc<Link>,
     publisher: Arc<Link>,
     outlet: AmqpOutlet,
@@ -46,52 +47,58 @@ impl Broker {
     /// subscription or publish; must be called within a tokio runtime.
     #[must_use]
     pub fn new(settings: BrokerSettings, connectors: Vec<Connector>) -> Self {
-        let board = Arc::new(Board::new(&connectors));
+        let (settings, status) = (Arc::new(settings), Arc::new(BrokerStatus::new(&connectors)));
         let connectors: Arc<[Connector]> = connectors.into();
-        let consumer = Arc::new(Link::new(Role::Consumer, &settings, &connectors, &board));
-        let publisher = Arc::new(Link::new(Role::Publisher, &settings, &connectors, &board));
+        let consumer = Arc::new(Link::new(Role::Consumer, &settings, &connectors, &status));
+        let publisher = Arc::new(Link::new(Role::Publisher, &settings, &connectors, &status));
         let outlet = AmqpOutlet::new(Arc::clone(&publisher), settings.names.clone(), Arc::clone(&connectors));
-        Self { inner: Arc::new(Inner { settings, board, consumer, publisher, outlet }) }
+        Self { inner: Arc::new(Inner { settings, status, consumer, publisher, outlet }) }
     }
 
-    /// Consumes a connector's queue. Each subscription has a channel of its own on the one consuming
-    /// connection.
+    /// Host and port, with commas between several, for messages.
     #[must_use]
-    pub fn subscribe(&self, connector: Connector) -> AmqpSubscription {
-        let Inner { settings, board, consumer, publisher, .. } = &*self.inner;
-        let subscription = AmqpSubscription::new(connector, settings, consumer, board);
-        // Who consumes will publish, and shall know before whether it can.
-        publisher.want();
-        subscription
-    }
-
-    /// The way into the queues. All outlets of one broker share its channels.
-    #[must_use]
-    pub fn outlet(&self) -> AmqpOutlet {
-        self.inner.outlet.clone()
+    pub fn place(&self) -> String {
+        self.inner.settings.url.place()
     }
 
     /// The state of the connections, as it changes.
     #[must_use]
-    pub fn state(&self) -> watch::Receiver<BrokerState> {
-        self.inner.board.watch_state()
-    }
-
-    /// How long ago [`Broker::depths`] were asked for; none: never.
-    #[must_use]
-    pub fn depths_age(&self) -> Option<Duration> {
-        self.inner.board.asked_ago()
-    }
-
-    /// How many messages wait in each queue, as last asked by the consuming connection, every 30 s.
-    #[must_use]
-    pub fn depths(&self) -> Depths {
-        self.inner.board.watch_depths().borrow().clone()
+    pub fn state(&self) -> watch::Receiver<QueueState> {
+        self.inner.status.watch_state()
     }
 
     /// Says farewell to the broker, for good. It takes a few seconds at most; dropping the broker instead is
     /// safe too.
     pub async fn close(&self) {
         tokio::join!(self.inner.consumer.close(), self.inner.publisher.close());
+    }
+}
+
+impl MessageQueue for Broker {
+    type Subscription = AmqpSubscription;
+    type Outlet = AmqpOutlet;
+    type DeadLetters = DeadQueue;
+
+    /// Each subscription has a channel of its own on the one consuming connection.
+    fn subscribe(&self, connector: Connector) -> AmqpSubscription {
+        let Inner { settings, status, consumer, publisher, .. } = &*self.inner;
+        let subscription = AmqpSubscription::new(connector, settings, consumer, status);
+        // Who consumes will publish, and shall know before whether it can.
+        publisher.want();
+        subscription
+    }
+
+    /// All outlets of one broker share its channels.
+    fn outlet(&self) -> AmqpOutlet {
+        self.inner.outlet.clone()
+    }
+
+    async fn dead_letters(&self) -> Result<DeadQueue, QueueError> {
+        DeadQueue::open(&self.inner.settings).await.map_err(QueueError::of)
+    }
+
+    /// The depths are as last asked by the consuming connection, every 30 s.
+    fn view(&self) -> QueueView {
+        self.inner.status.view()
     }
 }

@@ -17,39 +17,38 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::ack_batcher::{AckBatcher, AmqpSettler};
 use crate::backoff::Backoff;
-use crate::board::{Board, Depths};
 use crate::broker::BrokerSettings;
 use crate::declare::{ensure_queue_of, met};
 use crate::error::{AmqpError, in_full};
 use crate::limits::{CLOSE_WAIT_MAX, STEADY_MIN};
 use crate::link::{Link, Live};
 use crate::message::read;
-use crate::names::Names;
 use crate::outage::{Gravity, Outage};
-use crate::settle::{AmqpSettler, Desk};
+use crate::status::{BrokerStatus, Counted};
 use crate::watchdog::{Finding, Watchdog};
 
 /// A connector's queue as its owner consumes it.
 pub struct AmqpSubscription {
-    stage: Stage,
-    board: Arc<Board>,
+    phase: Phase,
+    status: Arc<BrokerStatus>,
     connector: Connector,
-    depths: watch::Receiver<Depths>,
+    counted: watch::Receiver<Counted>,
     watchdog: Watchdog,
 }
 
-enum Stage {
-    Away(Building),
-    Here(Box<Built>),
+enum Phase {
+    Building(Building),
+    Consuming(Box<Consuming>),
     Left,
 }
 
 /// A task that builds a session; it goes on while nobody polls `next`, and ends with the subscription.
-struct Building(JoinHandle<Box<Built>>);
+struct Building(JoinHandle<Box<Consuming>>);
 
 /// A session, and what will build the next one.
-struct Built {
+struct Consuming {
     builder: Builder,
     session: Session,
 }
@@ -57,10 +56,9 @@ struct Built {
 /// What is needed to build a session, and what is remembered from one to the next.
 struct Builder {
     connector: Connector,
-    names: Names,
-    declare: bool,
+    settings: Arc<BrokerSettings>,
     link: Arc<Link>,
-    board: Arc<Board>,
+    status: Arc<BrokerStatus>,
     backoff: Backoff,
     outage: Outage,
 }
@@ -70,11 +68,7 @@ struct Session {
     live: Arc<Live>,
     channel: Channel,
     consumer: Consumer,
-    connector: Connector,
-    names: Names,
-    link: Arc<Link>,
-    prefetch: u16,
-    desk: Arc<Desk>,
+    acks: Arc<AckBatcher>,
     began: Instant,
     left_out_said: Sparing,
 }
@@ -90,37 +84,36 @@ enum Loss {
 impl AmqpSubscription {
     pub(crate) fn new(
         connector: Connector,
-        settings: &BrokerSettings,
+        settings: &Arc<BrokerSettings>,
         link: &Arc<Link>,
-        board: &Arc<Board>,
+        status: &Arc<BrokerStatus>,
     ) -> Self {
-        board.subscription(&connector, Err(format!("the queue of {connector} is not consumed yet")));
+        status.subscription(&connector, Err(format!("the queue of {connector} is not consumed yet")));
         let builder = Builder {
             outage: Outage::new(format!("queue of {connector}")),
             connector: connector.clone(),
-            names: settings.names.clone(),
-            declare: settings.declare,
+            settings: Arc::clone(settings),
             link: Arc::clone(link),
-            board: Arc::clone(board),
+            status: Arc::clone(status),
             backoff: Backoff::new(),
         };
         Self {
-            stage: Stage::Away(Building(tokio::spawn(builder.build(None)))),
-            board: Arc::clone(board),
+            phase: Phase::Building(Building(tokio::spawn(builder.build(None)))),
+            status: Arc::clone(status),
             connector,
-            depths: board.watch_depths(),
+            counted: status.watch_counted(),
             watchdog: Watchdog::new(),
         }
     }
 
     /// Gives the session up and begins to build the next one.
     fn rebuild(&mut self, loss: &Loss) {
-        let Stage::Here(built) = std::mem::replace(&mut self.stage, Stage::Left) else { return };
-        let Built { mut builder, session } = *built;
-        session.desk.give_up();
+        let Phase::Consuming(ended) = std::mem::replace(&mut self.phase, Phase::Left) else { return };
+        let Consuming { mut builder, session } = *ended;
+        session.acks.give_up();
         self.watchdog.rebuilt();
         builder.lost(&session, loss);
-        self.stage = Stage::Away(Building(tokio::spawn(builder.build(Some(session)))));
+        self.phase = Phase::Building(Building(tokio::spawn(builder.build(Some(session)))));
     }
 }
 
@@ -129,58 +122,58 @@ impl Subscription for AmqpSubscription {
 
     async fn next(&mut self) -> Incoming<AmqpSettler> {
         loop {
-            match &mut self.stage {
-                Stage::Away(building) => match (&mut building.0).await {
-                    Ok(built) => self.stage = Stage::Here(built),
+            match &mut self.phase {
+                Phase::Building(building) => match (&mut building.0).await {
+                    Ok(built) => self.phase = Phase::Consuming(built),
                     // The task has no way to fail, and ends with us or with the runtime only.
-                    Err(_) => self.stage = Stage::Left,
+                    Err(_) => self.phase = Phase::Left,
                 },
-                Stage::Here(built) => match built.session.next(&mut self.depths, &mut self.watchdog).await {
-                    Ok((message, settler)) => return Incoming::Delivery(message, settler),
-                    Err(loss) => {
-                        self.rebuild(&loss);
-                        return Incoming::Lost;
+                Phase::Consuming(consuming) => {
+                    match consuming.next(&mut self.counted, &mut self.watchdog).await {
+                        Ok((message, settler)) => return Incoming::Delivery(message, settler),
+                        Err(loss) => {
+                            self.rebuild(&loss);
+                            return Incoming::Lost;
+                        }
                     }
-                },
-                Stage::Left => std::future::pending().await,
+                }
+                Phase::Left => std::future::pending().await,
             }
         }
     }
 
     async fn leave(&mut self) {
-        match std::mem::replace(&mut self.stage, Stage::Left) {
-            Stage::Here(built) => {
-                built.session.desk.give_up();
-                built.session.end().await;
-            }
-            Stage::Away(_) | Stage::Left => {}
+        if let Phase::Consuming(ended) = std::mem::replace(&mut self.phase, Phase::Left) {
+            ended.session.acks.give_up();
+            ended.session.end().await;
         }
-        self.board.subscription(&self.connector, Ok(()));
+        self.status.subscription(&self.connector, Ok(()));
     }
 }
 
-impl Session {
+impl Consuming {
     /// The next delivery; a loss says why there will be none. Cancel-safe: what it waits for keeps its place.
     async fn next(
         &mut self,
-        depths: &mut watch::Receiver<Depths>,
+        counted: &mut watch::Receiver<Counted>,
         watchdog: &mut Watchdog,
     ) -> Result<(Message, AmqpSettler), Loss> {
+        let Self { builder, session } = self;
         loop {
             tokio::select! {
                 biased;
-                () = self.desk.stuck() => {
+                () = session.acks.stuck() => {
                     return Err(Loss::Failed("an acknowledgement was not taken in time".into()));
                 }
-                delivery = self.consumer.next() => match delivery {
+                delivery = session.consumer.next() => match delivery {
                     // What was still on its way when the channel ended will come again.
                     Some(Ok(delivery)) if !delivery.acker.usable() => {}
                     Some(Ok(mut delivery)) => {
                         watchdog.arrived();
-                        let settler = self.desk.settler(delivery.acker.clone(), delivery.delivery_tag);
-                        let (message, left_out) = read(&self.names, &mut delivery);
+                        let settler = session.acks.settler(delivery.acker.clone(), delivery.delivery_tag);
+                        let (message, left_out) = read(&builder.settings.names, &mut delivery);
                         if let Some(left_out) = left_out {
-                            self.tell_left_out(&message, left_out);
+                            session.tell_left_out(&message, left_out);
                         }
                         return Ok((message, settler));
                     }
@@ -190,26 +183,25 @@ impl Session {
                         return Err(Loss::Failed(reason.into()));
                     }
                 },
-                Ok(()) = depths.changed() => {
-                    let ready = depths.borrow_and_update().connectors.get(&self.connector).copied();
-                    self.check(ready.unwrap_or(0), watchdog)?;
+                Ok(()) = counted.changed() => {
+                    let ready = counted.borrow_and_update().depths.connectors.get(&builder.connector).copied();
+                    session.check(&builder.connector, ready.unwrap_or(0), watchdog)?;
                 }
             }
         }
     }
+}
 
+impl Session {
     /// The regular check, with the number of messages that wait in the queue.
-    fn check(&self, ready: u32, watchdog: &mut Watchdog) -> Result<(), Loss> {
-        let connector = &self.connector;
-        match watchdog.check(ready, self.desk.open_count()) {
+    fn check(&self, connector: &Connector, ready: u32, watchdog: &mut Watchdog) -> Result<(), Loss> {
+        match watchdog.check(ready, self.acks.open_count()) {
             Finding::Silent => {
                 tracing::warn!(%connector, ready, "messages wait and none arrive; consuming anew");
             }
             Finding::NeverHeard => {
                 tracing::info!(%connector, ready, "messages wait for another worker; consuming anew");
             }
-            // After a message that could not be read, the prefetch is one for a while.
-            Finding::Fine if self.prefetch < self.link.prefetch() => {}
             Finding::Fine => return Ok(()),
         }
         Err(Loss::Renewal)
@@ -222,7 +214,7 @@ impl Session {
             return;
         }
         let farewell = async {
-            self.desk.flush().await;
+            self.acks.flush().await;
             self.channel.basic_cancel(self.consumer.tag(), BasicCancelOptions::default()).await?;
             self.channel.close(200, "OK".into()).await
         };
@@ -254,13 +246,13 @@ impl Builder {
     fn away(&mut self, live: &Live, gravity: Gravity, reason: &str) {
         if live.is_up() {
             self.outage.failed(gravity, reason, Instant::now());
-            self.board.unavailable(&self.connector);
+            self.status.unavailable(&self.connector);
         }
-        self.board.subscription(&self.connector, Err(format!("the queue of {}: {reason}", self.connector)));
+        self.status.subscription(&self.connector, Err(format!("the queue of {}: {reason}", self.connector)));
     }
 
     /// Ends the old session, and tries until there is a new one.
-    async fn build(mut self, old: Option<Session>) -> Box<Built> {
+    async fn build(mut self, old: Option<Session>) -> Box<Consuming> {
         if let Some(old) = old {
             // A connection that was lost makes us wait for a new one anyway.
             let wait = if old.live.is_up() { self.backoff.wait(Gravity::Passing) } else { Duration::ZERO };
@@ -272,8 +264,8 @@ impl Builder {
             match self.open(&live).await {
                 Ok(session) => {
                     self.outage.ended(Instant::now());
-                    self.board.subscription(&self.connector, Ok(()));
-                    return Box::new(Built { builder: self, session });
+                    self.status.subscription(&self.connector, Ok(()));
+                    return Box::new(Consuming { builder: self, session });
                 }
                 Err(error) => {
                     self.failed(&live, &error).await;
@@ -285,32 +277,21 @@ impl Builder {
 
     async fn open(&self, live: &Arc<Live>) -> Result<Session, AmqpError> {
         let wired = &live.wired;
+        let BrokerSettings { names, declare, prefetch, .. } = &*self.settings;
+        let prefetch = (*prefetch).max(1);
         // Again, although the connection did it: the queue may have been deleted since.
-        ensure_queue_of(&wired.connection, &self.names, &self.connector, self.declare).await?;
+        ensure_queue_of(&wired.connection, names, &self.connector, *declare).await?;
         let channel = wired.channel().await?;
-        let prefetch = self.link.prefetch();
         wired.step("set the prefetch", channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
-        let queue = self.names.connector_queue(&self.connector);
+        let queue = names.connector_queue(&self.connector);
         let tag = format!("{queue}@{}", std::process::id());
         let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
         let answer = channel.basic_consume(queue.as_str().into(), tag.as_str().into(), options, none);
         let consumer = wired.step("consume", answer).await;
         let consumer = consumer.map_err(|error| met(error, "consume from", &queue))?;
-        let desk = Desk::open(&channel, prefetch);
-        let (live, link) = (Arc::clone(live), Arc::clone(&self.link));
-        let (connector, names) = (self.connector.clone(), self.names.clone());
-        Ok(Session {
-            live,
-            channel,
-            consumer,
-            connector,
-            names,
-            link,
-            prefetch,
-            desk,
-            began: Instant::now(),
-            left_out_said: Sparing::default(),
-        })
+        let (live, acks) = (Arc::clone(live), AckBatcher::start(&channel, prefetch));
+        let (began, left_out_said) = (Instant::now(), Sparing::default());
+        Ok(Session { live, channel, consumer, acks, began, left_out_said })
     }
 
     async fn failed(&mut self, live: &Live, error: &AmqpError) {

@@ -7,14 +7,13 @@ use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
 use lapin::protocol::AMQPSoftError;
 use lapin::types::FieldTable;
 use lapin::{Acker, Channel};
-use nightbell_core::journey::Death;
-use nightbell_core::message::Message;
+use nightbell_core::ports::{DeadLetter, DeadLetters, QueueError};
 use tokio::time::timeout;
 
 use crate::broker::BrokerSettings;
 use crate::connect::Wired;
 use crate::declare::ensure;
-use crate::error::{AmqpError, is_refused, is_unreadable, soft_error};
+use crate::error::{AmqpError, is_refused, soft_error};
 use crate::limits::{ACK_WAIT_MAX, LETTER_WAIT_MAX};
 use crate::link::ready_count;
 use crate::message::read_letter;
@@ -33,20 +32,9 @@ pub struct DeadQueue {
     left: u32,
 }
 
-/// One dead letter.
-#[derive(Debug)]
-pub struct DeadLetter {
-    /// The message, as the producer published it, with our headers.
-    pub message: Message,
-    /// How it died.
-    pub death: Death,
-    /// The right to remove it.
-    pub held: Held,
-}
-
 /// The right to remove one dead letter from the queue. Dropping it leaves the letter there.
 #[derive(Debug)]
-pub struct Held(Acker);
+pub struct AmqpRemoval(Acker);
 
 impl DeadQueue {
     /// Connects, takes the browser's lock, and counts the letters.
@@ -69,18 +57,7 @@ impl DeadQueue {
         Ok(Self { wired, channel, names, left })
     }
 
-    /// How many letters are still to come, at most.
-    #[must_use]
-    pub fn left(&self) -> u32 {
-        self.left
-    }
-
-    /// The next letter; none after as many as there were at the beginning, or when the queue is empty.
-    /// Letters that come later are never returned.
-    ///
-    /// # Errors
-    /// [`AmqpError`]: the broker did not give one; all letters that are held go back.
-    pub async fn next(&mut self) -> Result<Option<DeadLetter>, AmqpError> {
+    async fn take(&mut self) -> Result<Option<DeadLetter<AmqpRemoval>>, AmqpError> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -90,50 +67,42 @@ impl DeadQueue {
         let got = async {
             tokio::select! { got = got => got, error = self.wired.broken() => Err(error) }
         };
-        let got = match self.wired.step_within(LETTER_WAIT_MAX, "read a dead letter", got).await {
-            Err(AmqpError::Ended { source, .. }) if is_unreadable(&source) => {
-                return Err(AmqpError::Unreadable);
-            }
-            other => other?,
-        };
-        let Some(mut got) = got else {
+        let Some(mut got) = self.wired.step_within(LETTER_WAIT_MAX, "read a dead letter", got).await? else {
             self.left = 0;
             return Ok(None);
         };
         if is_uncounted {
             self.left = got.message_count;
         }
-        let held = Held(got.delivery.acker.clone());
+        let removal = AmqpRemoval(got.delivery.acker.clone());
         let (message, death) = read_letter(&self.names, &mut got.delivery);
-        Ok(Some(DeadLetter { message, death, held }))
+        Ok(Some(DeadLetter { message, death, removal }))
+    }
+}
+
+impl DeadLetters for DeadQueue {
+    type Removal = AmqpRemoval;
+
+    async fn next(&mut self) -> Result<Option<DeadLetter<AmqpRemoval>>, QueueError> {
+        self.take().await.map_err(QueueError::of)
     }
 
-    /// Removes a letter from the queue.
-    ///
-    /// # Errors
-    /// [`AmqpError::Gone`] when the channel ended before, so that the letter is back in the queue;
-    /// [`AmqpError::TimedOut`] when the broker did not take it.
-    pub async fn remove(&self, held: Held) -> Result<(), AmqpError> {
-        match timeout(ACK_WAIT_MAX, held.0.ack(BasicAckOptions::default())).await {
+    async fn remove(&self, removal: AmqpRemoval) -> Result<(), QueueError> {
+        match timeout(ACK_WAIT_MAX, removal.0.ack(BasicAckOptions::default())).await {
             Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false) | Err(_)) => Err(AmqpError::Gone),
+            Ok(Ok(false) | Err(_)) => Err(QueueError::of(AmqpError::Gone)),
             Err(_) => {
                 let (place, step) = (self.wired.place.clone(), "remove a dead letter");
-                Err(AmqpError::TimedOut { place, step, wait: ACK_WAIT_MAX })
+                Err(QueueError::of(AmqpError::TimedOut { place, step, wait: ACK_WAIT_MAX }))
             }
         }
     }
 
-    /// Puts all letters that were not removed back, in their order, and gives the lock up. It waits for the
-    /// broker, so that all removals have reached it.
-    ///
-    /// # Errors
-    /// [`AmqpError`]: the broker did not say that it did. The letters go back all the same; a removal may be
-    /// undone.
-    pub async fn close(self) -> Result<(), AmqpError> {
+    /// It also puts all letters that were not removed back, in their order, and gives the lock up.
+    async fn close(self) -> Result<(), QueueError> {
         let closed = self.wired.step("put the dead letters back", self.channel.close(200, "OK".into())).await;
         self.wired.close().await;
-        closed
+        closed.map_err(QueueError::of)
     }
 }
 

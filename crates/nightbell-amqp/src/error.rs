@@ -77,11 +77,6 @@ pub enum AmqpError {
     /// A delivery can't be settled any more: its channel is gone, and the message is back in its queue.
     #[error("the channel that delivered it is gone; the message is back in its queue")]
     Gone,
-    /// A dead letter breaks the connection whenever it is read.
-    #[error(
-        "a dead letter can't be read, because its properties are not UTF-8; take it out with RabbitMQ's tools"
-    )]
-    Unreadable,
     /// What answered does not speak AMQP 0-9-1.
     #[error("{place} does not speak AMQP 0-9-1")]
     NoAmqp {
@@ -97,7 +92,7 @@ impl AmqpError {
         match self {
             Self::Topology(error) => error.is_standing(),
             Self::AtNone { errors } => errors.iter().all(Self::is_standing),
-            Self::Login { .. } | Self::VirtualHost { .. } | Self::Tls { .. } | Self::Unreadable => true,
+            Self::Login { .. } | Self::VirtualHost { .. } | Self::Tls { .. } => true,
             Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::Busy
@@ -130,7 +125,6 @@ impl AmqpError {
             | Self::Busy
             | Self::Ended { .. }
             | Self::Gone
-            | Self::Unreadable
             | Self::NoAmqp { .. } => false,
         }
     }
@@ -148,11 +142,6 @@ pub(crate) fn refused_connection(place: String, vhost: &str, source: lapin::Erro
         _ if soft_error(&source) == Some(&AMQPSoftError::ACCESSREFUSED) => AmqpError::Login { place },
         _ => AmqpError::Unreachable { place, source },
     }
-}
-
-/// Whether the broker sent what lapin can't read: a short string that is not UTF-8, which RabbitMQ lets pass.
-pub(crate) fn is_unreadable(error: &lapin::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ParsingError(_))
 }
 
 /// Whether the broker refused a request for want of a permission.

@@ -9,8 +9,8 @@
 //! lapin itself logs every lost connection at ERROR; this crate says it once instead. A program that uses it
 //! should silence the target `lapin`.
 
+mod ack_batcher;
 mod backoff;
-mod board;
 mod broker;
 mod connect;
 mod consume;
@@ -31,17 +31,17 @@ mod outage;
 mod packed;
 mod publish;
 mod report;
-mod settle;
 mod sieve;
+mod status;
 mod tls;
 mod topology;
 mod url;
 mod watchdog;
 
-pub use self::board::{BrokerState, Depths};
+pub use self::ack_batcher::AmqpSettler;
 pub use self::broker::{Broker, BrokerSettings};
 pub use self::consume::AmqpSubscription;
-pub use self::dead::{DeadLetter, DeadQueue, Held};
+pub use self::dead::{AmqpRemoval, DeadQueue};
 pub use self::declare::{Object, ObjectKind, TopologyError};
 pub use self::doctor::{Action, Examination, Right, Shape, examine};
 pub use self::error::AmqpError;
@@ -53,8 +53,7 @@ pub use self::limits::{
 pub use self::management::{Management, ManagementError, ObjectSettings, Policies};
 pub use self::names::{BadPrefix, Names};
 pub use self::publish::AmqpOutlet;
-pub use self::report::{QueueReport, ensure_topology, probe, queue_report};
-pub use self::settle::AmqpSettler;
+pub use self::report::{QueueReport, queue_report};
 pub use self::tls::TlsFault;
 pub use self::topology::{Argument, Binding, Declared, ExchangeKind, Kind, Topology, definitions};
 pub use self::url::{BadUrl, BrokerTls, BrokerUrl, Host};

@@ -75,10 +75,6 @@ pub(crate) const DEPTHS_EVERY: Duration = Duration::from_secs(30);
 /// How often an outage that goes on is logged.
 pub(crate) const OUTAGE_SAID_EVERY: Duration = Duration::from_secs(300);
 
-/// How long the prefetch stays at one after the broker sent something that can't be read, so that a message
-/// that breaks the connection takes no others with it over the delivery limit.
-pub(crate) const UNREADABLE_CARE: Duration = Duration::from_secs(120);
-
 /// The heartbeat in seconds, unless the URL gives one. A broker that is silent twice as long is given up.
 pub(crate) const HEARTBEAT_SECONDS: u16 = 5;
 

@@ -10,22 +10,23 @@ use lapin::options::{BasicPublishOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Event};
 use nightbell_core::connector::Connector;
+use nightbell_core::ports::Depths;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::backoff::Backoff;
-use crate::board::{Board, Depths};
 use crate::broker::BrokerSettings;
 use crate::connect::Wired;
 use crate::declare::{Object, ensure, ensure_queue_of, list};
-use crate::error::{AmqpError, in_full, is_unreadable};
+use crate::error::{AmqpError, in_full};
 use crate::limits::{
     ANSWER_WAIT_MAX, DEPTHS_EVERY, PROBE_EVERY, PROBE_LATE, PROBE_WAIT_MAX, PUBLISHER_WAIT_MAX, PULSE_EVERY,
-    STEADY_MIN, UNREADABLE_CARE,
+    STEADY_MIN,
 };
 use crate::message::short;
 use crate::outage::{Gravity, Outage};
+use crate::status::BrokerStatus;
 use crate::topology::Topology;
 
 /// A routing key that no queue is bound for.
@@ -47,12 +48,11 @@ pub(crate) struct Link {
 
 struct Shared {
     role: Role,
-    settings: BrokerSettings,
+    settings: Arc<BrokerSettings>,
     connectors: Arc<[Connector]>,
-    board: Arc<Board>,
+    status: Arc<BrokerStatus>,
     standing: watch::Sender<Standing>,
     wanted: Notify,
-    unreadable: Mutex<Option<Instant>>,
     /// What was said to be taken for granted.
     granted: Mutex<Vec<Object>>,
 }
@@ -68,15 +68,6 @@ enum Standing {
     Up(Arc<Live>),
 }
 
-/// How a connection ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// As connections end.
-    Lost,
-    /// By a message that can't be read. It is tried again at once, since the queue's delivery limit ends it.
-    Unreadable,
-}
-
 /// A connection that is up, with the topology in place.
 pub(crate) struct Live {
     pub(crate) wired: Wired,
@@ -88,19 +79,18 @@ impl Link {
     /// Starts the supervision; the connection itself is made when it is first wanted.
     pub(crate) fn new(
         role: Role,
-        settings: &BrokerSettings,
+        settings: &Arc<BrokerSettings>,
         connectors: &Arc<[Connector]>,
-        board: &Arc<Board>,
+        status: &Arc<BrokerStatus>,
     ) -> Self {
         let down = Standing::Down { failures: 0, reason: "not connected yet".into() };
         let shared = Arc::new(Shared {
             role,
-            settings: settings.clone(),
+            settings: Arc::clone(settings),
             connectors: Arc::clone(connectors),
-            board: Arc::clone(board),
+            status: Arc::clone(status),
             standing: watch::Sender::new(down),
             wanted: Notify::new(),
-            unreadable: Mutex::new(None),
             granted: Mutex::default(),
         });
         let supervisor = tokio::spawn(supervise(Arc::clone(&shared)));
@@ -142,15 +132,6 @@ impl Link {
             Standing::Up(live) => Ok(Arc::clone(live)),
             Standing::Down { reason, .. } => Err(reason.to_string()),
         }
-    }
-
-    /// The prefetch for a consumer. It is one for a while after the broker sent something that lapin can't
-    /// read: such a message breaks the connection at every delivery, and what was delivered with it would be
-    /// counted too.
-    pub(crate) fn prefetch(&self) -> u16 {
-        let unreadable = *self.shared.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        let careful = unreadable.is_some_and(|at| at.elapsed() < UNREADABLE_CARE);
-        if careful { 1 } else { self.shared.settings.prefetch.max(1) }
     }
 
     /// Whether each connection declares exchanges and queues.
@@ -212,11 +193,11 @@ async fn supervise(shared: Arc<Shared>) {
             Ok(live) => {
                 let began = Instant::now();
                 outage.ended(began);
-                let (end, reason) = shared.serve(&live).await;
+                let reason = shared.serve(&live).await;
                 shared.down(&reason);
                 outage.failed(Gravity::Passing, &reason, Instant::now());
                 live.wired.close().await;
-                if began.elapsed() >= STEADY_MIN || end == End::Unreadable {
+                if began.elapsed() >= STEADY_MIN {
                     backoff.reset();
                 }
                 Gravity::Passing
@@ -236,7 +217,7 @@ async fn supervise(shared: Arc<Shared>) {
 impl Shared {
     async fn connect(&self) -> Result<Arc<Live>, AmqpError> {
         let wired = Wired::connect(&self.settings.url, self.role.what()).await?;
-        let BrokerSettings { names, declare, .. } = &self.settings;
+        let BrokerSettings { names, declare, .. } = &*self.settings;
         // Each subscription sees to its own queue, so that one that is wrong stops none of the others.
         let topology = match self.role {
             Role::Publisher if !declare => Topology::events(names),
@@ -266,7 +247,7 @@ impl Shared {
             match ensure_queue_of(&wired.connection, &self.settings.names, connector, true).await {
                 Err(error) if wired.connection.status().connected() => {
                     let reason = in_full(&error);
-                    if self.board.is_subscribed() {
+                    if self.status.is_subscribed() {
                         tracing::debug!(%connector, reason, "a queue can't be declared");
                     } else {
                         tracing::warn!(%connector, reason, "its queue can't be declared; it may miss what is published");
@@ -279,14 +260,14 @@ impl Shared {
     }
 
     /// Lends the connection out until it ends, and says why it ended.
-    async fn serve(&self, live: &Arc<Live>) -> (End, String) {
+    async fn serve(&self, live: &Arc<Live>) -> String {
         // Before it is lent out, so that no event is missed.
         let events = live.wired.connection.events_listener();
         self.note(Ok(()));
         self.standing.send_replace(Standing::Up(Arc::clone(live)));
         let silent = async {
             match self.role {
-                Role::Publisher if self.board.is_subscribed() => self.try_often(live).await,
+                Role::Publisher if self.status.is_subscribed() => self.try_often(live).await,
                 Role::Publisher => std::future::pending().await,
                 Role::Consumer => tokio::select! {
                     reason = self.try_often(live) => reason,
@@ -295,8 +276,8 @@ impl Shared {
             }
         };
         tokio::select! {
-            end = self.watch(live, events) => end,
-            reason = silent => (End::Lost, reason),
+            reason = self.watch(live, events) => reason,
+            reason = silent => reason,
         }
     }
 
@@ -349,16 +330,14 @@ impl Shared {
     }
 
     /// Waits for the connection's end.
-    async fn watch(&self, live: &Live, events: impl Stream<Item = Event>) -> (End, String) {
-        let mut events = std::pin::pin!(events);
+    async fn watch(&self, live: &Live, events: impl Stream<Item = Event>) -> String {
+        let mut events = pin!(events);
         let mut pulse = interval(PULSE_EVERY);
         let mut last = None;
         loop {
             tokio::select! {
                 biased;
-                () = live.given_up.notified() => {
-                    return (End::Lost, live.broken.get().cloned().unwrap_or_default());
-                }
+                () = live.given_up.notified() => return live.broken.get().cloned().unwrap_or_default(),
                 event = events.next() => match event {
                     // A channel's error comes here too, and does not end the connection.
                     Some(Event::Error(error)) => last = Some(error),
@@ -369,18 +348,9 @@ impl Shared {
                 _ = pulse.tick() => {}
             }
             if !live.wired.connection.status().connected() {
-                return self.ended(last);
+                return last.map_or_else(|| "the connection was closed".to_owned(), |error| in_full(&error));
             }
         }
-    }
-
-    fn ended(&self, error: Option<lapin::Error>) -> (End, String) {
-        let Some(error) = error else { return (End::Lost, "the connection was closed".to_owned()) };
-        if is_unreadable(&error) {
-            *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-            return (End::Unreadable, "the broker sent a message whose properties are not UTF-8".to_owned());
-        }
-        (End::Lost, in_full(&error))
     }
 
     fn blocked(&self, reason: &str) {
@@ -406,8 +376,8 @@ impl Shared {
 
     fn note(&self, state: Result<(), String>) {
         match self.role {
-            Role::Consumer => self.board.consumer(state),
-            Role::Publisher => self.board.publisher(state),
+            Role::Consumer => self.status.consumer(state),
+            Role::Publisher => self.status.publisher(state),
         }
     }
 
@@ -433,7 +403,7 @@ impl Shared {
                 Err(error) if error.is_time_out() && !live.answers().await => return,
                 Err(_) => {}
             }
-            self.board.depths(depths);
+            self.status.counted(depths);
         }
     }
 }

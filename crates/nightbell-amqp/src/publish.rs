@@ -22,10 +22,10 @@ use crate::names::Names;
 /// The way into the queues. Clones share the connection and its channels.
 #[derive(Clone)]
 pub struct AmqpOutlet {
-    shared: Arc<Shared>,
+    channels: Arc<Channels>,
 }
 
-struct Shared {
+struct Channels {
     link: Arc<Link>,
     names: Names,
     connectors: Arc<[Connector]>,
@@ -34,11 +34,11 @@ struct Shared {
     /// Channels that are not in use. A channel is taken out for a publish, and comes back only when the
     /// broker has given its verdict: one whose publish failed or was dropped midway is never used again,
     /// because a late confirm or a late return would be taken for that of the next publish.
-    idle: Mutex<Vec<Lane>>,
+    idle: Mutex<Vec<ConfirmChannel>>,
 }
 
 /// A channel in confirm mode, and the connection that it belongs to.
-struct Lane {
+struct ConfirmChannel {
     live: Arc<Live>,
     channel: Channel,
 }
@@ -54,14 +54,14 @@ struct Address {
 impl AmqpOutlet {
     pub(crate) fn new(link: Arc<Link>, names: Names, connectors: Arc<[Connector]>) -> Self {
         let (free, idle) = (Semaphore::new(PUBLISH_CHANNELS), Mutex::default());
-        Self { shared: Arc::new(Shared { link, names, connectors, free, idle }) }
+        Self { channels: Arc::new(Channels { link, names, connectors, free, idle }) }
     }
 
     /// A replay to all goes to each connector's queue by an exchange that publishers can't write to: by theirs, its mark
     /// would not be believed.
     async fn replay_to_all(&self, message: &Message) -> Result<(), PublishError> {
         let mut taken = Err(PublishError::Unroutable);
-        for connector in &*self.shared.connectors {
+        for connector in &*self.channels.connectors {
             let to = Destination::Requeue { connector: connector.clone() };
             match self.publish_one(&to, message).await {
                 Ok(()) => taken = Ok(()),
@@ -74,30 +74,30 @@ impl AmqpOutlet {
     }
 
     async fn publish_one(&self, to: &Destination, message: &Message) -> Result<(), PublishError> {
-        let shared = &self.shared;
+        let channels = &self.channels;
         let wait = PUBLISHER_WAIT_MAX + PUBLISH_WAIT_MAX + CONFIRM_WAIT_MAX;
-        let Ok(Ok(_permit)) = timeout(wait, shared.free.acquire()).await else {
+        let Ok(Ok(_permit)) = timeout(wait, channels.free.acquire()).await else {
             return Err(PublishError::Unavailable(
                 "all publishing channels are waiting for the broker".into(),
             ));
         };
-        let live = shared.link.live_soon().await.map_err(PublishError::Unavailable)?;
+        let live = channels.link.live_soon().await.map_err(PublishError::Unavailable)?;
         if live.wired.connection.status().blocked() {
             return Err(PublishError::Unavailable(
                 "the broker takes no messages for now: memory or disk is low".into(),
             ));
         }
-        let lane = shared.lane(&live).await.map_err(|error| given_up(&live, &error))?;
-        let verdict = lane.publish(&address(&shared.names, to, message), message).await?;
-        shared.idle.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
+        let channel = channels.channel(&live).await.map_err(|error| given_up(&live, &error))?;
+        let verdict = channel.publish(&address(&channels.names, to, message), message).await?;
+        channels.idle.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
         match verdict {
             Confirmation::Ack(None) => Ok(()),
             Confirmation::Ack(Some(_)) => {
-                shared.missed(&live, to);
+                channels.missed(&live, to);
                 Err(PublishError::Unroutable)
             }
             Confirmation::Nack(_) => Err(PublishError::Refused),
-            // The channel is in confirm mode, or it would not be a lane.
+            // The channel is in confirm mode, or it would not be a channel.
             Confirmation::NotRequested => {
                 Err(PublishError::Unavailable("the broker was not asked to confirm".into()))
             }
@@ -115,7 +115,7 @@ impl Outlet for AmqpOutlet {
     }
 }
 
-impl Shared {
+impl Channels {
     /// No queue took a message. Those for retries and dead letters are there for all connectors and declared with each
     /// connection, so that a new one puts back what was deleted.
     fn missed(&self, live: &Live, to: &Destination) {
@@ -130,22 +130,22 @@ impl Shared {
     }
 
     /// A channel of this connection: an idle one, else a new one. Those of connections past are dropped.
-    async fn lane(&self, live: &Arc<Live>) -> Result<Lane, AmqpError> {
+    async fn channel(&self, live: &Arc<Live>) -> Result<ConfirmChannel, AmqpError> {
         {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            while let Some(lane) = idle.pop() {
-                if Arc::ptr_eq(&lane.live, live) && lane.channel.status().connected() {
-                    return Ok(lane);
+            while let Some(channel) = idle.pop() {
+                if Arc::ptr_eq(&channel.live, live) && channel.channel.status().connected() {
+                    return Ok(channel);
                 }
             }
         }
         let channel = live.wired.confirming_channel().await?;
-        Ok(Lane { live: Arc::clone(live), channel })
+        Ok(ConfirmChannel { live: Arc::clone(live), channel })
     }
 }
 
-impl Lane {
-    /// Publishes, and gives the broker's verdict. After an error the lane must not be used again.
+impl ConfirmChannel {
+    /// Publishes, and gives the broker's verdict. After an error the channel must not be used again.
     async fn publish(&self, to: &Address, message: &Message) -> Result<Confirmation, PublishError> {
         let wired = &self.live.wired;
         let frame_max = wired.connection.configuration().frame_max();

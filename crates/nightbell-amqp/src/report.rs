@@ -1,14 +1,10 @@
 //! Single questions to a broker, for `check --online` and `status`.
 
-use nightbell_core::connector::Connector;
-
 use crate::broker::BrokerSettings;
 use crate::connect::Wired;
-use crate::declare::{TopologyError, ensure, met};
+use crate::declare::{TopologyError, met};
 use crate::error::AmqpError;
 use crate::link::look;
-use crate::topology::Topology;
-use crate::url::BrokerUrl;
 
 /// The connection's name in the broker.
 const NAME: &str = "nightbell check";
@@ -26,33 +22,10 @@ pub struct QueueReport {
     pub consumers: u32,
 }
 
-/// Connects once and says farewell.
-///
-/// # Errors
-/// [`AmqpError`]: nobody listens, no answer in time, wrong password, no such virtual host; without the URL.
-pub async fn probe(url: &BrokerUrl) -> Result<(), AmqpError> {
-    let wired = Wired::connect(url, NAME).await?;
-    wired.close().await;
-    Ok(())
-}
-
-/// Declares, or with `settings.declare` false only checks, all that `connectors` need, once.
-///
-/// # Errors
-/// [`AmqpError`], as [`probe`]; [`AmqpError::Topology`] when the queues are not as they must be.
-pub async fn ensure_topology(settings: &BrokerSettings, connectors: &[Connector]) -> Result<(), AmqpError> {
-    let wired = Wired::connect(&settings.url, NAME).await?;
-    let topology = Topology::of(&settings.names, connectors);
-    let ensured = ensure(&wired.connection, &topology, settings.declare).await;
-    wired.close().await;
-    ensured?;
-    Ok(())
-}
-
 /// What each of `queues` holds. A queue that is not there is reported so.
 ///
 /// # Errors
-/// [`AmqpError`], as [`probe`].
+/// [`AmqpError`]: nobody listens, no answer in time, wrong password, no such virtual host; without the URL.
 pub async fn queue_report(
     settings: &BrokerSettings,
     queues: &[String],

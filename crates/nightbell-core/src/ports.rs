@@ -1,11 +1,15 @@
 //! What the worker needs of the world, as traits. Each is implemented by one crate: `nightbell-amqp` (or
 //! `nightbell-embedded`) for the queue, `nightbell-ledger`, `nightbell-xmatters`, and the worker's own clock; chance is the binary's.
 
+use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::connector::Connector;
 use crate::event::Event;
 use crate::fingerprint::Fingerprint;
+use crate::journey::Death;
 use crate::message::Message;
 use crate::outcome::Outcome;
 use crate::policy::Chance;
@@ -14,6 +18,126 @@ use crate::record::{Change, Looked};
 use crate::rung::Rung;
 use crate::time::UnixMillis;
 use crate::trace::TraceParent;
+
+/// The queues, wherever they are. Clones are handles of the same.
+pub trait MessageQueue: Clone + Send + Sync + 'static {
+    /// One connector's queue.
+    type Subscription: Subscription;
+    /// The way in.
+    type Outlet: Outlet;
+    /// The dead letters, one after the other.
+    type DeadLetters: DeadLetters;
+
+    /// Consumes a connector's queue.
+    fn subscribe(&self, connector: Connector) -> Self::Subscription;
+
+    /// The way into the queues.
+    fn outlet(&self) -> Self::Outlet;
+
+    /// The dead letters that are there now.
+    ///
+    /// # Errors
+    /// [`QueueError`]: they can't be reached, or somebody else goes through them and the queue lets only one.
+    fn dead_letters(&self) -> impl Future<Output = Result<Self::DeadLetters, QueueError>> + Send;
+
+    /// How it stands. It does not wait.
+    fn view(&self) -> QueueView;
+}
+
+/// How the queues stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueView {
+    /// Whether they can be used.
+    pub state: QueueState,
+    /// How much waits in them.
+    pub depths: Depths,
+    /// How long ago it was counted, where the queue is asked at times; none: never.
+    pub counted_ago: Option<Duration>,
+}
+
+/// Whether the queues can be used; an `Err` says what is missing, in one line without secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueState {
+    /// Messages are delivered, to every subscription.
+    pub consuming: Result<(), String>,
+    /// Messages are taken in, or nobody has tried it yet.
+    pub publishing: Result<(), String>,
+}
+
+/// How many messages wait; a queue that could not be counted yet is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Depths {
+    /// Ready messages by connector, those in hand not counted. Connectors that are not configured are there if messages
+    /// were left for them and the queue knows.
+    pub connectors: BTreeMap<Connector, u32>,
+    /// Messages that wait for the time of their retry, by connector, where the queue counts them.
+    pub delayed: BTreeMap<Connector, u32>,
+    /// Dead letters.
+    pub dead: Option<u32>,
+}
+
+impl Depths {
+    /// How many messages wait for a connector, to be delivered or for their retry, if they could be counted.
+    #[must_use]
+    pub fn waiting(&self, connector: &Connector) -> Option<u64> {
+        let ready = u64::from(*self.connectors.get(connector)?);
+        Some(ready + self.delayed.get(connector).copied().map_or(0, u64::from))
+    }
+}
+
+/// The dead letters that were there when it was opened, in the queue's order. All stay in the queue unless they are removed.
+pub trait DeadLetters: Send + Sync + 'static {
+    /// The right to remove one letter. Dropping it leaves the letter there.
+    type Removal: Send;
+
+    /// The next letter; none after as many as there were at the beginning. Letters that come later are never returned.
+    ///
+    /// # Errors
+    /// [`QueueError`]: the queue gave none; all that were not removed stay.
+    fn next(&mut self) -> impl Future<Output = Result<Option<DeadLetter<Self::Removal>>, QueueError>> + Send;
+
+    /// Removes a letter. It is gone for good once [`DeadLetters::close`] has returned.
+    ///
+    /// # Errors
+    /// [`QueueError`]: it is still there, or may be.
+    fn remove(&self, removal: Self::Removal) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// Ends it, and waits until the queue has all removals.
+    ///
+    /// # Errors
+    /// [`QueueError`]: the queue did not say that it has; a removal may be undone.
+    fn close(self) -> impl Future<Output = Result<(), QueueError>> + Send;
+}
+
+/// One dead letter.
+#[derive(Debug)]
+pub struct DeadLetter<R> {
+    /// The message, as the producer published it, with our headers.
+    pub message: Message,
+    /// How it died.
+    pub death: Death,
+    /// The right to remove it.
+    pub removal: R,
+}
+
+impl<R> DeadLetter<R> {
+    /// The same letter, with the right to remove it in another type.
+    pub fn map<T>(self, wrap: impl FnOnce(R) -> T) -> DeadLetter<T> {
+        DeadLetter { message: self.message, death: self.death, removal: wrap(self.removal) }
+    }
+}
+
+/// Something could not be done with what waits in a queue. The text is the queue's own.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct QueueError(Box<dyn Error + Send + Sync>);
+
+impl QueueError {
+    /// A queue's own error.
+    pub fn of(error: impl Error + Send + Sync + 'static) -> Self {
+        Self(Box::new(error))
+    }
+}
 
 /// One connector's queue, as its owner consumes it.
 pub trait Subscription: Send + 'static {
@@ -39,6 +163,16 @@ pub enum Incoming<S> {
     Delivery(Message, S),
     /// The subscription was lost: all deliveries not yet settled will come again. A new one is being built.
     Lost,
+}
+
+impl<S> Incoming<S> {
+    /// The same, with the right to settle it in another type.
+    pub fn map<T>(self, wrap: impl FnOnce(S) -> T) -> Incoming<T> {
+        match self {
+            Self::Delivery(message, settler) => Incoming::Delivery(message, wrap(settler)),
+            Self::Lost => Incoming::Lost,
+        }
+    }
 }
 
 /// The right to settle one delivery. Both ways consume it, so that a delivery is settled once.

@@ -2,33 +2,26 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nightbell_core::connector::Connector;
 use nightbell_core::journey::Death;
 use nightbell_core::message::Message;
+use nightbell_core::ports::{DeadLetter, DeadLetters, MessageQueue, QueueError, QueueView};
 use nightbell_core::time::UnixMillis;
 
 use crate::death;
 use crate::error::EmbeddedError;
-use crate::handle::Inner;
+use crate::handle::{EmbeddedQueue, Inner};
 use crate::limits::READ_AHEAD;
+use crate::outlet::EmbeddedOutlet;
 use crate::request::{Ask, At, Found, Request, Write};
+use crate::subscription::EmbeddedSubscription;
 
 /// The dead letters that were there when it was opened, in their order. Nothing is held: those that are not removed
 /// stay, and several may be open at once, beside a running worker.
 #[derive(Debug)]
-pub struct DeadLetters(Cursor);
-
-/// One dead letter.
-#[derive(Debug)]
-pub struct DeadLetter {
-    /// The message, as the producer published it, with our headers.
-    pub message: Message,
-    /// How it died.
-    pub death: Death,
-    /// The right to remove it.
-    pub held: Held,
-}
+pub struct EmbeddedDeadLetters(Cursor);
 
 /// Everything that waited when it was opened: by connector, each in its order, then the dead letters.
 #[derive(Debug)]
@@ -42,7 +35,7 @@ pub struct Waiting {
     /// What it waits for.
     pub waits: Waits,
     /// The right to remove it.
-    pub held: Held,
+    pub removal: EmbeddedRemoval,
 }
 
 /// What a message waits for.
@@ -66,42 +59,55 @@ pub enum Waits {
 
 /// The right to remove one message from the queue. Dropping it leaves the message there.
 #[derive(Debug)]
-pub struct Held(At);
+pub struct EmbeddedRemoval(At);
 
-impl DeadLetters {
+impl EmbeddedDeadLetters {
     pub(crate) async fn open(inner: Arc<Inner>) -> Result<Self, EmbeddedError> {
         Cursor::open(inner, true).await.map(Self)
     }
+}
 
-    /// How many letters are still to come, at most.
-    #[must_use]
-    pub fn left(&self) -> u32 {
-        self.0.left()
+impl DeadLetters for EmbeddedDeadLetters {
+    type Removal = EmbeddedRemoval;
+
+    async fn next(&mut self) -> Result<Option<DeadLetter<EmbeddedRemoval>>, QueueError> {
+        let next = self.0.next().await.map_err(QueueError::of)?;
+        Ok(next.map(|(at, message, _)| DeadLetter {
+            death: death::of(&message),
+            message,
+            removal: EmbeddedRemoval(at),
+        }))
     }
 
-    /// The next letter; none after as many as there were at the beginning. Letters that come later are never returned.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Failed`].
-    pub async fn next(&mut self) -> Result<Option<DeadLetter>, EmbeddedError> {
-        let Some((at, message, _)) = self.0.next().await? else { return Ok(None) };
-        Ok(Some(DeadLetter { death: death::of(&message), message, held: Held(at) }))
+    async fn remove(&self, removal: EmbeddedRemoval) -> Result<(), QueueError> {
+        self.0.remove(removal).map_err(QueueError::of)
     }
 
-    /// Removes a letter. It is gone for good once [`DeadLetters::close`] has returned.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Failed`].
-    pub async fn remove(&self, held: Held) -> Result<(), EmbeddedError> {
-        self.0.remove(held)
+    async fn close(self) -> Result<(), QueueError> {
+        self.0.close().await.map_err(QueueError::of)
+    }
+}
+
+impl MessageQueue for EmbeddedQueue {
+    type Subscription = EmbeddedSubscription;
+    type Outlet = EmbeddedOutlet;
+    type DeadLetters = EmbeddedDeadLetters;
+
+    fn subscribe(&self, connector: Connector) -> EmbeddedSubscription {
+        Self::subscribe(self, connector)
     }
 
-    /// Waits until all removals are durable. All letters that were not removed are where they were.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Failed`].
-    pub async fn close(self) -> Result<(), EmbeddedError> {
-        self.0.close().await
+    fn outlet(&self) -> EmbeddedOutlet {
+        Self::outlet(self)
+    }
+
+    async fn dead_letters(&self) -> Result<EmbeddedDeadLetters, QueueError> {
+        Self::dead_letters(self).await.map_err(QueueError::of)
+    }
+
+    /// All is counted at any time.
+    fn view(&self) -> QueueView {
+        QueueView { state: self.state(), depths: self.depths(), counted_ago: Some(Duration::ZERO) }
     }
 }
 
@@ -129,15 +135,15 @@ impl Drain {
             (Some(connector), Due::Now) => Waits::Ready { connector },
             (Some(connector), Due::At(due)) => Waits::Retry { connector, due },
         };
-        Ok(Some(Waiting { message, waits, held: Held(at) }))
+        Ok(Some(Waiting { message, waits, removal: EmbeddedRemoval(at) }))
     }
 
     /// Removes a message that was handed over. It is gone for good once [`Drain::close`] has returned.
     ///
     /// # Errors
     /// [`EmbeddedError::Failed`].
-    pub async fn remove(&self, held: Held) -> Result<(), EmbeddedError> {
-        self.0.remove(held)
+    pub async fn remove(&self, removal: EmbeddedRemoval) -> Result<(), EmbeddedError> {
+        self.0.remove(removal)
     }
 
     /// Waits until all removals are durable. All messages that were not removed are where they were.
@@ -192,7 +198,7 @@ impl Cursor {
         }
     }
 
-    fn remove(&self, Held(at): Held) -> Result<(), EmbeddedError> {
+    fn remove(&self, EmbeddedRemoval(at): EmbeddedRemoval) -> Result<(), EmbeddedError> {
         self.inner.shared.failure().map_err(EmbeddedError::Failed)?;
         if self.inner.send(Request::Write(Write::Remove { at })) {
             return Ok(());

@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use nightbell_core::connector::Connector;
-use nightbell_core::ports::Clock;
+use nightbell_core::ports::{Clock, Depths, QueueState};
 use nightbell_core::time::UnixMillis;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::browse::{DeadLetters, Drain};
+use crate::browse::{Drain, EmbeddedDeadLetters};
 use crate::error::{EmbeddedError, OpenError};
 use crate::file;
 use crate::limits::{
@@ -26,7 +26,7 @@ use crate::outlet::EmbeddedOutlet;
 use crate::place::Place;
 use crate::queue::{Consumer, Hand};
 use crate::request::{Ask, Lane, Request, Write};
-use crate::shared::{Depths, QueueState, Shared};
+use crate::shared::Shared;
 use crate::subscription::EmbeddedSubscription;
 use crate::telemetry::{CloseTimedOut, LeftOver};
 use crate::timeline::Timeline;
@@ -158,6 +158,12 @@ impl EmbeddedQueue {
         EmbeddedOutlet::new(Arc::clone(&self.inner))
     }
 
+    /// The queue's file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.inner.place.path()
+    }
+
     /// How many messages wait in each queue, now.
     #[must_use]
     pub fn depths(&self) -> Depths {
@@ -184,8 +190,8 @@ impl EmbeddedQueue {
     ///
     /// # Errors
     /// [`EmbeddedError::Failed`].
-    pub async fn dead_letters(&self) -> Result<DeadLetters, EmbeddedError> {
-        DeadLetters::open(Arc::clone(&self.inner)).await
+    pub async fn dead_letters(&self) -> Result<EmbeddedDeadLetters, EmbeddedError> {
+        EmbeddedDeadLetters::open(Arc::clone(&self.inner)).await
     }
 
     /// All that waits now, so that it can be handed over to another queue. What somebody has in hand is not there.

@@ -40,12 +40,11 @@ mod telemetry;
 mod timeline;
 mod writer;
 
-pub use self::browse::{DeadLetter, DeadLetters, Drain, Held, Waiting, Waits};
+pub use self::browse::{Drain, EmbeddedDeadLetters, EmbeddedRemoval, Waiting, Waits};
 pub use self::error::{EmbeddedError, OpenError};
 pub use self::handle::{EmbeddedQueue, EmbeddedSettings};
 pub use self::limits::{
     BYTES_MAX_DEFAULT, DELIVERIES_MAX, MESSAGE_BYTES_MAX, MESSAGES_MAX_DEFAULT, PREFETCH_DEFAULT,
 };
 pub use self::outlet::EmbeddedOutlet;
-pub use self::shared::{Depths, QueueState};
 pub use self::subscription::{EmbeddedSettler, EmbeddedSubscription};

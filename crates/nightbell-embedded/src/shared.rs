@@ -1,36 +1,14 @@
 //! What the handles and the writer share.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use nightbell_core::connector::Connector;
+use nightbell_core::ports::{Depths, QueueState};
 use nightbell_core::time::millis;
 
 use crate::limits::STALLED_AFTER;
 use crate::telemetry::{Failed, Gauges};
-
-/// Whether the queue can be used; an `Err` says what is wrong, in one line without secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueState {
-    /// Messages are delivered.
-    pub consuming: Result<(), String>,
-    /// Messages are taken in.
-    pub publishing: Result<(), String>,
-}
-
-/// How many messages wait.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Depths {
-    /// Ready messages by connector, those in hand not counted. Connectors that are not configured are there if
-    /// messages were left for them.
-    pub connectors: BTreeMap<Connector, u32>,
-    /// Messages that wait for the time of their retry, by connector; the same connectors.
-    pub delayed: BTreeMap<Connector, u32>,
-    /// Dead letters. It is always known.
-    pub dead: Option<u32>,
-}
 
 /// The state that everybody may ask for without waiting.
 pub(crate) struct Shared {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use metrics::Gauge;
 use nightbell_core::connector::Connector;
+use nightbell_core::ports::Depths;
 
 use crate::codec::Unreadable;
-use crate::shared::Depths;
 
 const CONNECTED: &str = "nightbell_broker_connected";
 const QUEUE_DEPTH: &str = "nightbell_queue_depth";
@@ -24,9 +24,13 @@ pub(crate) struct Gauges {
 
 impl Gauges {
     pub(crate) fn new(depths: &Depths) -> Self {
-        metrics::describe_gauge!(CONNECTED, "1 when the queue can be consumed from and published to");
-        metrics::describe_gauge!(QUEUE_DEPTH, "Messages that wait in a connector's queue");
-        metrics::describe_gauge!(DEAD_LETTERS, "Dead letters in the queue");
+        metrics::describe_gauge!(
+            CONNECTED,
+            "1 while the queue is connected and what all connectors share is right"
+        );
+        let depth = "Messages that wait in the connector's queue, those in hand not included";
+        metrics::describe_gauge!(QUEUE_DEPTH, depth);
+        metrics::describe_gauge!(DEAD_LETTERS, "Dead letters that wait for an operator");
         let gauge = |name: &Connector| metrics::gauge!(QUEUE_DEPTH, "connector" => name.to_string());
         let gauges = Self {
             connected: metrics::gauge!(CONNECTED),

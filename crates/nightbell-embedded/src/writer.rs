@@ -9,7 +9,7 @@ use std::vec;
 
 use nightbell_core::connector::Connector;
 use nightbell_core::message::Message;
-use nightbell_core::ports::PublishError;
+use nightbell_core::ports::{Depths, PublishError};
 use nightbell_core::time::UnixMillis;
 use redb::{AccessGuard, Database, Error, ReadOnlyTable, ReadableDatabase as _};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -23,7 +23,7 @@ use crate::memory::{Change, Memory, Now, To};
 use crate::place::Place;
 use crate::queue::Slot;
 use crate::request::{Ask, At, Found, Publish, Request, Write};
-use crate::shared::{Depths, Shared};
+use crate::shared::Shared;
 use crate::timeline::Timeline;
 
 /// The bounds that a queue is opened with.

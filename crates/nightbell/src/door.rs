@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nightbell_core::message::{HeaderValue, Message};
-use nightbell_core::ports::{Destination, Outlet, PublishError};
+use nightbell_core::ports::{Destination, MessageQueue as _, Outlet, PublishError};
 use nightbell_core::trace::{TRACEPARENT, TRACESTATE};
 use nightbell_http::{ClientError, KEY_FILE, is_another, post};
 use serde_json::Value;

@@ -6,8 +6,7 @@ mod query;
 pub mod routes;
 
 use futures::future::join_all;
-use nightbell_amqp::DeadQueue;
-use nightbell_core::ports::{Clock as _, Destination, Outlet as _};
+use nightbell_core::ports::{Clock as _, DeadLetter, DeadLetters, Destination, MessageQueue, Outlet};
 use nightbell_core::time::UnixMillis;
 use nightbell_worker::SystemClock;
 
@@ -15,7 +14,6 @@ use crate::cli::Selector;
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::feed::PUBLISHES_MAX;
 use crate::letter::{Chosen, Letter};
-use crate::queue::{Queue, QueueOutlet};
 
 /// What became of one dead letter: its id, and why nothing could be done, if so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,73 +26,43 @@ pub struct Done {
 
 /// Going through the dead letters that were there when it began and that a selector means. All stay in the queue unless
 /// they are removed.
-pub struct Browse {
-    letters: Letters,
+pub struct Browse<L> {
+    letters: L,
     chosen: Chosen,
     meant: usize,
     began: UnixMillis,
 }
 
-/// The right to remove one dead letter.
-pub enum Held {
-    /// Of RabbitMQ.
-    Amqp(nightbell_amqp::Held),
-    /// Of the embedded queue.
-    Embedded(nightbell_embedded::Held),
-}
-
-enum Letters {
-    Amqp(Box<DeadQueue>),
-    Embedded(nightbell_embedded::DeadLetters),
-}
-
-impl Browse {
+impl<L: DeadLetters> Browse<L> {
     /// Begins.
     ///
     /// # Errors
     /// The selector's pattern is broken, the queue can't be reached, or somebody else goes through RabbitMQ's dead letters.
-    pub async fn open(queue: &Queue, selector: &Selector) -> Result<Self, Failure> {
+    pub async fn open<Q>(queue: &Q, selector: &Selector) -> Result<Self, Failure>
+    where
+        Q: MessageQueue<DeadLetters = L>,
+    {
         let began = SystemClock.now();
         let chosen = Chosen::new(selector, began).or_fail(Code::Usage)?;
-        let letters = match queue {
-            Queue::Amqp { settings, .. } => {
-                Letters::Amqp(Box::new(DeadQueue::open(settings).await.or_fail(Code::Unavailable)?))
-            }
-            Queue::Embedded { queue, .. } => {
-                Letters::Embedded(queue.dead_letters().await.or_fail(Code::Unavailable)?)
-            }
-        };
+        let letters = queue.dead_letters().await.or_fail(Code::Unavailable)?;
         Ok(Self { letters, chosen, meant: 0, began })
     }
 
-    /// The next letter that is meant, in the order of the queue.
+    /// The next letter that is meant, in the order of the queue, and the right to remove it.
     ///
     /// # Errors
     /// The queue can't be reached any more.
-    pub async fn next(&mut self) -> Result<Option<(Letter, Held)>, Failure> {
+    pub async fn next(&mut self) -> Result<Option<(Letter, L::Removal)>, Failure> {
         while self.meant < self.chosen.limit {
-            let Some((letter, held)) = self.letters.next().await? else { break };
+            let next = self.letters.next().await.or_fail(Code::Unavailable)?;
+            let Some(DeadLetter { message, death, removal }) = next else { break };
+            let letter = Letter::read(message, death);
             if self.chosen.means(&letter) {
                 self.meant += 1;
-                return Ok(Some((letter, held)));
+                return Ok(Some((letter, removal)));
             }
         }
         Ok(None)
-    }
-
-    /// Removes a letter for good.
-    async fn remove(&self, held: Held) -> Result<(), String> {
-        match (&self.letters, held) {
-            (Letters::Amqp(queue), Held::Amqp(held)) => {
-                queue.remove(held).await.map_err(|error| error.to_string())
-            }
-            (Letters::Embedded(letters), Held::Embedded(held)) => {
-                letters.remove(held).await.map_err(|error| error.to_string())
-            }
-            (Letters::Amqp(_), Held::Embedded(_)) | (Letters::Embedded(_), Held::Amqp(_)) => {
-                Err("it is another queue's".to_owned())
-            }
-        }
     }
 
     /// Ends it: whatever was not removed stays.
@@ -102,25 +70,7 @@ impl Browse {
     /// # Errors
     /// The queue did not say that all removals have reached it.
     pub async fn close(self) -> Result<(), Failure> {
-        match self.letters {
-            Letters::Amqp(queue) => queue.close().await.or_fail(Code::Unavailable),
-            Letters::Embedded(letters) => letters.close().await.or_fail(Code::Unavailable),
-        }
-    }
-}
-
-impl Letters {
-    async fn next(&mut self) -> Result<Option<(Letter, Held)>, Failure> {
-        match self {
-            Self::Amqp(queue) => {
-                let next = queue.next().await.or_fail(Code::Unavailable)?;
-                Ok(next.map(|found| (Letter::read(found.message, found.death), Held::Amqp(found.held))))
-            }
-            Self::Embedded(letters) => {
-                let next = letters.next().await.or_fail(Code::Unavailable)?;
-                Ok(next.map(|found| (Letter::read(found.message, found.death), Held::Embedded(found.held))))
-            }
-        }
+        self.letters.close().await.or_fail(Code::Unavailable)
     }
 }
 
@@ -137,33 +87,40 @@ pub enum Verb {
 ///
 /// # Errors
 /// The queue can't be reached any more.
-pub async fn act(queue: &Queue, browse: &mut Browse, verb: Verb) -> Result<Vec<Done>, Failure> {
+pub async fn act<L: DeadLetters>(
+    outlet: &impl Outlet,
+    browse: &mut Browse<L>,
+    verb: Verb,
+) -> Result<Vec<Done>, Failure> {
     let mut some = Vec::new();
     while some.len() < PUBLISHES_MAX
         && let Some(found) = browse.next().await?
     {
         some.push(found);
     }
-    let (outlet, browse) = (queue.outlet(), &*browse);
-    let acts = some.into_iter().map(|(letter, held)| act_on(&outlet, browse, verb, letter, held));
-    Ok(join_all(acts).await)
+    let (letters, began) = (&browse.letters, browse.began);
+    Ok(join_all(some.into_iter().map(|(letter, removal)| async move {
+        let done = match verb {
+            Verb::Replay => replay(outlet, letters, &letter, began, removal).await,
+            Verb::Discard => letters.remove(removal).await.map_err(|error| error.to_string()),
+        };
+        Done { id: letter.id.to_string(), problem: done.err() }
+    }))
+    .await)
 }
 
-async fn act_on(outlet: &QueueOutlet, browse: &Browse, verb: Verb, letter: Letter, held: Held) -> Done {
-    let done = match verb {
-        Verb::Replay => replay(outlet, browse, &letter, held).await,
-        Verb::Discard => browse.remove(held).await,
-    };
-    Done { id: letter.id.to_string(), problem: done.err() }
-}
-
-async fn replay(outlet: &QueueOutlet, browse: &Browse, letter: &Letter, held: Held) -> Result<(), String> {
+async fn replay<L: DeadLetters>(
+    outlet: &impl Outlet,
+    letters: &L,
+    letter: &Letter,
+    began: UnixMillis,
+    removal: L::Removal,
+) -> Result<(), String> {
     let to = match letter.death.replay_to() {
         Some(connector) => Destination::Requeue { connector: connector.clone() },
         None => Destination::Events { routing_key: letter.message.routing_key.clone() },
     };
-    let published = outlet.publish(to, letter.replayed(browse.began)).await;
-    published.map_err(|error| error.to_string())?;
-    let removed = browse.remove(held).await;
+    outlet.publish(to, letter.replayed(began)).await.map_err(|error| error.to_string())?;
+    let removed = letters.remove(removal).await;
     removed.map_err(|error| format!("published, but not removed: {error}; replaying it again does no harm"))
 }

@@ -6,15 +6,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nightbell_amqp::{AmqpOutlet, AmqpSettler, AmqpSubscription, Broker, BrokerSettings};
+use nightbell_amqp::Broker;
 use nightbell_core::connector::Connector;
 use nightbell_core::message::Message;
 use nightbell_core::ports::{
-    Destination, Incoming, Outlet, PublishError, SettleError, Settler, Subscription,
+    DeadLetter, DeadLetters, Destination, Incoming, MessageQueue, Outlet, PublishError, QueueError,
+    QueueView, SettleError, Settler, Subscription,
 };
-use nightbell_embedded::{
-    EmbeddedOutlet, EmbeddedQueue, EmbeddedSettings, EmbeddedSettler, EmbeddedSubscription, OpenError,
-};
+use nightbell_embedded::{EmbeddedQueue, EmbeddedSettings, OpenError};
 use nightbell_worker::SystemClock;
 use tokio::time::{Instant, interval};
 
@@ -28,62 +27,29 @@ const OPEN_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How often it is tried meanwhile.
 const OPEN_EVERY: Duration = Duration::from_millis(100);
 
+/// A part of the queue, from either of its kinds.
+#[derive(Debug, Clone)]
+pub enum Backend<A, E> {
+    /// Of RabbitMQ.
+    Amqp(A),
+    /// Of a file, which no other process has open.
+    Embedded(E),
+}
+
 /// A queue that is open. Clones are handles of the same.
-#[derive(Clone)]
-pub enum Queue {
-    /// RabbitMQ.
-    Amqp {
-        /// Its connections.
-        broker: Broker,
-        /// How it is reached.
-        settings: Box<BrokerSettings>,
-    },
-    /// A file, which no other process has open.
-    Embedded {
-        /// It.
-        queue: EmbeddedQueue,
-        /// Where it is.
-        path: PathBuf,
-    },
-}
+pub type Queue = Backend<Broker, EmbeddedQueue>;
 
-/// Whether a queue can be used, and how much waits in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueView {
-    /// Messages are delivered; or what is missing.
-    pub consuming: Result<(), String>,
-    /// Messages are taken in; or what is missing.
-    pub publishing: Result<(), String>,
-    /// Dead letters, if they could be counted.
-    pub dead: Option<u64>,
-    /// How long ago all was counted: RabbitMQ is asked at times; none: never.
-    pub counted_ago: Option<Duration>,
-    depths: Vec<(Connector, u64)>,
-}
+/// The way into it.
+pub type QueueOutlet = <Queue as MessageQueue>::Outlet;
 
-/// One connector's queue as its owner consumes it.
-pub enum QueueSubscription {
-    /// Of RabbitMQ.
-    Amqp(AmqpSubscription),
-    /// Of the embedded queue.
-    Embedded(EmbeddedSubscription),
-}
-
-/// The right to settle one delivery.
-pub enum QueueSettler {
-    /// Of RabbitMQ.
-    Amqp(AmqpSettler),
-    /// Of the embedded queue.
-    Embedded(EmbeddedSettler),
-}
-
-/// The way into the queues.
-#[derive(Clone)]
-pub enum QueueOutlet {
-    /// Of RabbitMQ.
-    Amqp(AmqpOutlet),
-    /// Of the embedded queue.
-    Embedded(EmbeddedOutlet),
+/// Does the same with either.
+macro_rules! either {
+    ($backend:expr, $part:ident => $does:expr) => {
+        match $backend {
+            Backend::Amqp($part) => $does,
+            Backend::Embedded($part) => $does,
+        }
+    };
 }
 
 impl Queue {
@@ -110,72 +76,26 @@ impl Queue {
     /// The settings are broken; or the embedded queue can't be opened, with [`Code::TempFail`] if another process has it.
     pub async fn open(config: &Config) -> Result<Self, Failure> {
         if config.queue.is_some() {
-            return Ok(Self::amqp(wiring::configured_broker(config)?, wiring::connectors(config)));
+            return wiring::broker(config).map(Self::Amqp);
         }
-        let (queue, path) = open_embedded(config).await?;
-        Ok(Self::Embedded { queue, path })
+        open_embedded(config).await.map(Self::Embedded)
     }
 
-    /// RabbitMQ, reached by these settings. Must be called within a tokio runtime.
-    pub fn amqp(settings: BrokerSettings, connectors: impl IntoIterator<Item = Connector>) -> Self {
-        let broker = Broker::new(settings.clone(), connectors.into_iter().collect());
-        Self::Amqp { broker, settings: Box::new(settings) }
-    }
-
-    /// Consumes a connector's queue.
-    #[must_use]
-    pub fn subscribe(&self, connector: Connector) -> QueueSubscription {
-        match self {
-            Self::Amqp { broker, .. } => QueueSubscription::Amqp(broker.subscribe(connector)),
-            Self::Embedded { queue, .. } => QueueSubscription::Embedded(queue.subscribe(connector)),
-        }
-    }
-
-    /// The way into the queues.
-    #[must_use]
-    pub fn outlet(&self) -> QueueOutlet {
-        match self {
-            Self::Amqp { broker, .. } => QueueOutlet::Amqp(broker.outlet()),
-            Self::Embedded { queue, .. } => QueueOutlet::Embedded(queue.outlet()),
-        }
-    }
-
-    /// Where it is: host, port and virtual host, or the file.
+    /// Where it is: host and port, or the file.
     #[must_use]
     pub fn place(&self) -> String {
         match self {
-            Self::Amqp { settings, .. } => settings.url.place(),
-            Self::Embedded { path, .. } => path.display().to_string(),
+            Self::Amqp(broker) => broker.place(),
+            Self::Embedded(queue) => queue.path().display().to_string(),
         }
-    }
-
-    /// How it stands. It does not wait.
-    #[must_use]
-    pub fn view(&self) -> QueueView {
-        let (consuming, publishing, dead, depths, counted_ago) = match self {
-            Self::Amqp { broker, .. } => {
-                let (state, depths) = (broker.state().borrow().clone(), broker.depths());
-                (state.consuming, state.publishing, depths.dead, depths.connectors, broker.depths_age())
-            }
-            Self::Embedded { queue, .. } => {
-                let (state, mut depths) = (queue.state(), queue.depths());
-                // Those that wait for their retry are in the same queue here.
-                for (connector, delayed) in depths.delayed {
-                    *depths.connectors.entry(connector).or_default() += delayed;
-                }
-                (state.consuming, state.publishing, depths.dead, depths.connectors, Some(Duration::ZERO))
-            }
-        };
-        let depths = depths.into_iter().map(|(connector, depth)| (connector, u64::from(depth))).collect();
-        QueueView { consuming, publishing, dead: dead.map(u64::from), counted_ago, depths }
     }
 
     /// What made the embedded queue unusable until it is opened anew, if anything did. RabbitMQ is connected again by itself.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         match self {
-            Self::Amqp { .. } => None,
-            Self::Embedded { queue, .. } => queue.failure(),
+            Self::Amqp(_) => None,
+            Self::Embedded(queue) => queue.failure(),
         }
     }
 
@@ -185,11 +105,11 @@ impl Queue {
     /// The embedded queue had failed, or did not end in time.
     pub async fn close(self) -> Result<(), Failure> {
         match self {
-            Self::Amqp { broker, .. } => {
+            Self::Amqp(broker) => {
                 broker.close().await;
                 Ok(())
             }
-            Self::Embedded { queue, .. } => {
+            Self::Embedded(queue) => {
                 let closed = tokio::task::spawn_blocking(move || queue.close()).await;
                 closed.or_fail(Code::Software)?.or_fail(Code::Io)
             }
@@ -201,15 +121,14 @@ impl Queue {
 ///
 /// # Errors
 /// It can't be opened, with [`Code::TempFail`] if another process has it.
-pub async fn open_embedded(config: &Config) -> Result<(EmbeddedQueue, PathBuf), Failure> {
-    let path = embedded_path(config);
-    let settings = EmbeddedSettings::new(path.clone(), wiring::connectors(config).into_iter().collect());
+pub async fn open_embedded(config: &Config) -> Result<EmbeddedQueue, Failure> {
+    let settings =
+        EmbeddedSettings::new(embedded_path(config), wiring::connectors(config).into_iter().collect());
     let opened = tokio::task::spawn_blocking(move || EmbeddedQueue::open(&settings, SystemClock)).await;
-    match opened.or_fail(Code::Software)? {
-        Ok(queue) => Ok((queue, path)),
-        Err(error @ OpenError::InUse { .. }) => Err(Failure::new(Code::TempFail, error)),
-        Err(error) => Err(Failure { code: Code::CantCreate, error: error.into() }),
-    }
+    opened.or_fail(Code::Software)?.map_err(|error| {
+        let is_in_use = matches!(error, OpenError::InUse { .. });
+        Failure { code: if is_in_use { Code::TempFail } else { Code::CantCreate }, error: error.into() }
+    })
 }
 
 /// The embedded queue's file.
@@ -230,65 +149,94 @@ pub fn embedded_name(config: &Config) -> io::Result<Option<String>> {
     }
 }
 
-impl QueueView {
-    /// How many messages wait for each connector.
-    pub fn depths(&self) -> impl Iterator<Item = (&Connector, u64)> {
-        self.depths.iter().map(|(connector, depth)| (connector, *depth))
+impl<A: MessageQueue, E: MessageQueue> MessageQueue for Backend<A, E> {
+    type Subscription = Backend<A::Subscription, E::Subscription>;
+    type Outlet = Backend<A::Outlet, E::Outlet>;
+    type DeadLetters = Backend<A::DeadLetters, E::DeadLetters>;
+
+    fn subscribe(&self, connector: Connector) -> Self::Subscription {
+        match self {
+            Self::Amqp(queue) => Backend::Amqp(queue.subscribe(connector)),
+            Self::Embedded(queue) => Backend::Embedded(queue.subscribe(connector)),
+        }
     }
 
-    /// How many messages wait for a connector, if they could be counted.
-    #[must_use]
-    pub fn depth(&self, connector: &Connector) -> Option<u64> {
-        self.depths.iter().find(|(known, _)| known == connector).map(|(_, depth)| *depth)
+    fn outlet(&self) -> Self::Outlet {
+        match self {
+            Self::Amqp(queue) => Backend::Amqp(queue.outlet()),
+            Self::Embedded(queue) => Backend::Embedded(queue.outlet()),
+        }
+    }
+
+    async fn dead_letters(&self) -> Result<Self::DeadLetters, QueueError> {
+        match self {
+            Self::Amqp(queue) => queue.dead_letters().await.map(Backend::Amqp),
+            Self::Embedded(queue) => queue.dead_letters().await.map(Backend::Embedded),
+        }
+    }
+
+    fn view(&self) -> QueueView {
+        either!(self, queue => queue.view())
     }
 }
 
-impl Subscription for QueueSubscription {
-    type Settler = QueueSettler;
+impl<A: Subscription, E: Subscription> Subscription for Backend<A, E> {
+    type Settler = Backend<A::Settler, E::Settler>;
 
-    async fn next(&mut self) -> Incoming<QueueSettler> {
+    async fn next(&mut self) -> Incoming<Self::Settler> {
         match self {
-            Self::Amqp(amqp) => settler(amqp.next().await, QueueSettler::Amqp),
-            Self::Embedded(embedded) => settler(embedded.next().await, QueueSettler::Embedded),
+            Self::Amqp(subscription) => subscription.next().await.map(Backend::Amqp),
+            Self::Embedded(subscription) => subscription.next().await.map(Backend::Embedded),
         }
     }
 
     async fn leave(&mut self) {
-        match self {
-            Self::Amqp(amqp) => amqp.leave().await,
-            Self::Embedded(embedded) => embedded.leave().await,
-        }
+        either!(self, subscription => subscription.leave().await);
     }
 }
 
-fn settler<S>(incoming: Incoming<S>, wrap: fn(S) -> QueueSettler) -> Incoming<QueueSettler> {
-    match incoming {
-        Incoming::Delivery(message, settler) => Incoming::Delivery(message, wrap(settler)),
-        Incoming::Lost => Incoming::Lost,
-    }
-}
-
-impl Settler for QueueSettler {
+impl<A: Settler, E: Settler> Settler for Backend<A, E> {
     async fn ack(self) -> Result<(), SettleError> {
-        match self {
-            Self::Amqp(amqp) => amqp.ack().await,
-            Self::Embedded(embedded) => embedded.ack().await,
-        }
+        either!(self, settler => settler.ack().await)
     }
 
     async fn hand_back(self) -> Result<(), SettleError> {
-        match self {
-            Self::Amqp(amqp) => amqp.hand_back().await,
-            Self::Embedded(embedded) => embedded.hand_back().await,
-        }
+        either!(self, settler => settler.hand_back().await)
     }
 }
 
-impl Outlet for QueueOutlet {
+impl<A: Outlet, E: Outlet> Outlet for Backend<A, E> {
     async fn publish(&self, to: Destination, message: Message) -> Result<(), PublishError> {
-        match self {
-            Self::Amqp(amqp) => amqp.publish(to, message).await,
-            Self::Embedded(embedded) => embedded.publish(to, message).await,
-        }
+        either!(self, outlet => outlet.publish(to, message).await)
     }
 }
+
+impl<A: DeadLetters, E: DeadLetters> DeadLetters for Backend<A, E> {
+    type Removal = Backend<A::Removal, E::Removal>;
+
+    async fn next(&mut self) -> Result<Option<DeadLetter<Self::Removal>>, QueueError> {
+        Ok(match self {
+            Self::Amqp(letters) => letters.next().await?.map(|letter| letter.map(Backend::Amqp)),
+            Self::Embedded(letters) => letters.next().await?.map(|letter| letter.map(Backend::Embedded)),
+        })
+    }
+
+    async fn remove(&self, removal: Self::Removal) -> Result<(), QueueError> {
+        match (self, removal) {
+            (Self::Amqp(letters), Backend::Amqp(removal)) => letters.remove(removal).await,
+            (Self::Embedded(letters), Backend::Embedded(removal)) => letters.remove(removal).await,
+            (Self::Amqp(_), Backend::Embedded(_)) | (Self::Embedded(_), Backend::Amqp(_)) => {
+                Err(QueueError::of(AnotherQueues))
+            }
+        }
+    }
+
+    async fn close(self) -> Result<(), QueueError> {
+        either!(self, letters => letters.close().await)
+    }
+}
+
+/// A letter of one queue was to be removed from another.
+#[derive(Debug, thiserror::Error)]
+#[error("it is another queue's")]
+struct AnotherQueues;

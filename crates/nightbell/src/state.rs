@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nightbell_core::breaker::Breaker;
 use nightbell_core::connector::Connector;
 use nightbell_core::owner::View;
-use nightbell_core::ports::Clock as _;
+use nightbell_core::ports::{Clock as _, MessageQueue as _, QueueView};
 use nightbell_http::{BreakerState, ConnectorStatus, LedgerStatus, QueueStatus, Status};
 use nightbell_ledger::LedgerStore;
 use nightbell_worker::{OwnerHandle, SystemClock};
@@ -27,15 +27,15 @@ pub fn source(
         owners.iter().map(|owner| (owner.connector.clone(), owner.view.clone())).collect();
     let (queue, ledger) = (queue.clone(), ledger.clone());
     Arc::new(move || {
-        let seen = queue.view();
+        let QueueView { state, depths, counted_ago } = queue.view();
         let connectors: Vec<_> = views
             .iter()
-            .map(|(name, view)| connector_status(name, &view.borrow(), seen.depth(name)))
+            .map(|(name, view)| connector_status(name, &view.borrow(), depths.waiting(name)))
             .collect();
         let failure = ledger.health().err().map(|error| error.to_string());
         let mut missing = Vec::new();
-        missing.extend(seen.consuming.as_ref().err().map(|reason| format!("queue: {reason}")));
-        missing.extend(seen.publishing.as_ref().err().map(|reason| format!("publishing: {reason}")));
+        missing.extend(state.consuming.as_ref().err().map(|reason| format!("queue: {reason}")));
+        missing.extend(state.publishing.as_ref().err().map(|reason| format!("publishing: {reason}")));
         missing.extend(failure.as_ref().map(|reason| format!("ledger: {reason}")));
         let halted = connectors.iter().filter(|connector| connector.halted);
         missing.extend(halted.map(|connector| format!("owner of {}: stopped", connector.name)));
@@ -45,9 +45,9 @@ pub fn source(
             missing,
             queue: QueueStatus {
                 at: at.clone(),
-                connected: seen.consuming.is_ok(),
-                dead_letters: seen.dead,
-                counted_seconds_ago: seen.counted_ago.map(|ago| ago.as_secs()),
+                connected: state.consuming.is_ok(),
+                dead_letters: depths.dead.map(u64::from),
+                counted_seconds_ago: counted_ago.map(|ago| ago.as_secs()),
             },
             ledger: LedgerStatus { entries: ledger.entries(), failure },
             connectors,

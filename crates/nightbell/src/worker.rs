@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightbell_core::fingerprint::Fingerprint;
-use nightbell_core::ports::{Clock as _, Ledger as _};
+use nightbell_core::ports::{Clock as _, Ledger as _, MessageQueue as _};
 use nightbell_core::record::{Change, Happening, RecordKey};
 use nightbell_http::{Face, Ingest, Listener, PrometheusHandle, Status, Tls, WorkerKey, install_recorder};
 use nightbell_ledger::{LedgerSettings, LedgerStore, Opened};
@@ -226,8 +226,8 @@ fn serve(
         is_local: config.http.listen.ip().to_canonical().is_loopback(),
         key: worker_key(config),
         queue: match queue {
-            Queue::Amqp { .. } => None,
-            Queue::Embedded { .. } => embedded_name(config).ok().flatten().map(Arc::from),
+            Queue::Amqp(_) => None,
+            Queue::Embedded(_) => embedded_name(config).ok().flatten().map(Arc::from),
         },
     };
     let listener = Listener::new(listener, handles::raise());

@@ -4,15 +4,18 @@ use futures::StreamExt as _;
 use lapin::options::{BasicConsumeOptions, BasicRejectOptions};
 use lapin::types::FieldTable;
 use libtest_mimic::Trial;
-use nightbell_amqp::{AmqpSubscription, Broker, BrokerSettings, DeadQueue, broker_versions, probe};
+use nightbell_amqp::{AmqpSubscription, Broker, BrokerSettings, DeadQueue, broker_versions, queue_report};
 use nightbell_core::dead::Reason;
-use nightbell_core::ports::{Incoming, Outlet, PublishError, SettleError, Settler, Subscription};
+use nightbell_core::ports::{
+    DeadLetters as _, Incoming, MessageQueue as _, Outlet, PublishError, QueueState, SettleError, Settler,
+    Subscription,
+};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::support::{
     MUST, MUST_NOT, broker, connector, delete_queue, delivery, events, eventually, incoming, is_silent,
-    message, publish, publish_many, settings, settings_at, stranger, take, virtual_host,
+    message, publish, publish_many, set_up, settings, settings_at, stranger, take, virtual_host,
 };
 use crate::{Node, trials};
 use nightbell_tests::node::RabbitNode;
@@ -227,16 +230,18 @@ async fn the_state_says_what_is_missing_until_it_is_there(node: &RabbitNode) {
     let broker = Broker::new(checking, vec![connector("sre")]);
     let mut sre = broker.subscribe(connector("sre"));
     let mut state = broker.state();
-    let missing = |state: &nightbell_amqp::BrokerState| {
+    let missing = |state: &QueueState| {
         state.consuming.as_ref().is_err_and(|reason| reason.contains("the broker lacks exchange `late.dead`"))
     };
     timeout(MUST, state.wait_for(missing)).await.unwrap().unwrap();
-    nightbell_amqp::ensure_topology(&settings(node, "late"), &[connector("sre")]).await.unwrap();
+    set_up(&settings(node, "late"), &[connector("sre")]).await.unwrap();
     publish(&broker.outlet(), events(), message("m")).await;
     assert_eq!(take(&mut sre).await, "m");
     timeout(MUST, state.wait_for(|state| state.consuming.is_ok())).await.unwrap().unwrap();
-    eventually("the depth is known", || async { broker.depths().connectors.contains_key(&connector("sre")) })
-        .await;
+    eventually("the depth is known", || async {
+        broker.view().depths.connectors.contains_key(&connector("sre"))
+    })
+    .await;
 }
 
 async fn a_killed_broker_comes_back_with_everything(_: &RabbitNode) {
@@ -273,8 +278,8 @@ async fn a_hanging_broker_is_given_up_within_the_time_out(_: &RabbitNode) {
     let mut sre = broker.subscribe(connector("sre"));
     assert_eq!(take(&mut sre).await, "1");
     node.pause().unwrap();
-    let url = node.url("/").parse().unwrap();
-    let refused = timeout(MUST, probe(&url)).await.unwrap().unwrap_err();
+    let settings = settings(&node, "hanging");
+    let refused = timeout(MUST, queue_report(&settings, &[])).await.unwrap().unwrap_err();
     assert!(refused.to_string().contains("did not answer within 10 s"), "{refused}");
     let refused = timeout(MUST, broker.outlet().publish(events(), message("2"))).await.unwrap();
     assert!(matches!(&refused, Err(PublishError::Unavailable(_))), "{refused:?}");

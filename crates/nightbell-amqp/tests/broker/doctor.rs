@@ -3,12 +3,14 @@
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use libtest_mimic::Trial;
-use nightbell_amqp::{Action, Shape, Topology, ensure_topology, examine, queue_report};
+use nightbell_amqp::{Action, Shape, Topology, examine, queue_report};
+use nightbell_core::ports::MessageQueue as _;
 use nightbell_tests::node::RabbitNode;
 use tokio::runtime::Handle;
 
 use crate::support::{
-    broker, connector, delete_queue, delivery, events, message, publish, settings, settings_at, stranger,
+    broker, connector, delete_queue, delivery, events, message, publish, set_up, settings, settings_at,
+    stranger,
 };
 use crate::{Node, trials};
 
@@ -27,7 +29,7 @@ pub(crate) fn trials(runtime: &Handle, node: &Node) -> Vec<Trial> {
 
 async fn all_that_was_declared_is_found_sound_and_granted(node: &RabbitNode) {
     let (settings, connectors) = (settings(node, "examined"), [connector("sre")]);
-    ensure_topology(&settings, &connectors).await.unwrap();
+    set_up(&settings, &connectors).await.unwrap();
     let found = examine(&settings, &connectors).await.unwrap();
     assert!(found.objects.iter().all(|(_, shape)| *shape == Shape::Sound), "{found:?}");
     let topology = Topology::of(&settings.names, &connectors);
@@ -50,7 +52,7 @@ async fn what_is_missing_is_named_and_stays_missing(node: &RabbitNode) {
 /// Declares a connector's queue with one argument changed, and gives what is found.
 async fn with(node: &RabbitNode, prefix: &str, name: &'static str, changed: Option<AMQPValue>) -> Shape {
     let (settings, connectors) = (settings(node, prefix), [connector("sre")]);
-    ensure_topology(&settings, &connectors).await.unwrap();
+    set_up(&settings, &connectors).await.unwrap();
     let queue = settings.names.connector_queue(&connectors[0]);
     delete_queue(node, &queue).await;
     let text = |text: &str| AMQPValue::LongString(text.into());
@@ -92,7 +94,7 @@ async fn every_argument_that_is_otherwise_is_named(node: &RabbitNode) {
 
 async fn permissions_that_are_missing_are_named(node: &RabbitNode) {
     let (own, connectors) = (settings(node, "rights"), [connector("sre")]);
-    ensure_topology(&own, &connectors).await.unwrap();
+    set_up(&own, &connectors).await.unwrap();
     node.ctl(&["add_user", "narrow", "narrow"]).await.unwrap();
     node.ctl(&["set_permissions", "narrow", "^$", "^rights.events$", "^rights.dead$"]).await.unwrap();
     let narrow = settings_at(&node.url_for("narrow", "narrow", "/"), "rights");
@@ -107,7 +109,7 @@ async fn permissions_that_are_missing_are_named(node: &RabbitNode) {
 
 async fn a_permission_that_is_missing_is_named_however_soon_the_broker_says_so(node: &RabbitNode) {
     let (own, connectors) = (settings(node, "soon"), [connector("sre")]);
-    ensure_topology(&own, &connectors).await.unwrap();
+    set_up(&own, &connectors).await.unwrap();
     node.ctl(&["add_user", "mute", "mute"]).await.unwrap();
     node.ctl(&["set_permissions", "mute", "^$", "^$", "^soon[.]"]).await.unwrap();
     let mute = settings_at(&node.url_for("mute", "mute", "/"), "soon");

@@ -9,7 +9,7 @@ use lapin::{Channel, Connection, ConnectionProperties};
 use nightbell_amqp::{AmqpOutlet, AmqpSettler, AmqpSubscription, Broker, BrokerSettings, Names};
 use nightbell_core::connector::Connector;
 use nightbell_core::message::{Arrival, Message};
-use nightbell_core::ports::{Destination, Incoming, Outlet, Settler, Subscription};
+use nightbell_core::ports::{Destination, Incoming, MessageQueue, Outlet, QueueState, Settler, Subscription};
 use tokio::time::{interval, timeout};
 
 use nightbell_tests::node::RabbitNode;
@@ -39,6 +39,28 @@ pub(crate) fn connector(name: &str) -> Connector {
 
 pub(crate) fn broker(node: &RabbitNode, prefix: &str, connectors: &[&str]) -> Broker {
     Broker::new(settings(node, prefix), connectors.iter().map(|name| connector(name)).collect())
+}
+
+/// Has a broker declare all that `connectors` need, or only check it. The error is what is told of it.
+pub(crate) async fn set_up(settings: &BrokerSettings, connectors: &[Connector]) -> Result<(), String> {
+    let broker = Broker::new(settings.clone(), connectors.to_vec());
+    let subscriptions: Vec<_> = connectors.iter().map(|name| broker.subscribe(name.clone())).collect();
+    let is_final = |state: &QueueState| match &state.consuming {
+        Ok(()) => true,
+        Err(reason) if reason.contains("not consumed yet") => false,
+        // Anything else may pass by itself: a young queue has no leader yet.
+        Err(reason) => ["the broker lacks", "was declared elsewhere", "may not"]
+            .iter()
+            .any(|standing| reason.contains(standing)),
+    };
+    let mut state = broker.state();
+    let told = timeout(MUST, state.wait_for(is_final)).await;
+    let told = told.unwrap_or_else(|_| panic!("nothing is told")).unwrap().consuming.clone();
+    for mut subscription in subscriptions {
+        subscription.leave().await;
+    }
+    broker.close().await;
+    told
 }
 
 pub(crate) fn message(id: &str) -> Message {

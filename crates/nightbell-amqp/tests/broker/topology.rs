@@ -5,12 +5,11 @@ use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions, QueueDeclare
 use lapin::types::{AMQPValue, FieldTable};
 use libtest_mimic::Trial;
 use nightbell_amqp::{
-    AmqpError, BrokerSettings, Names, ObjectKind, Topology, TopologyError, broker_versions, definitions,
-    ensure_topology, probe, queue_report,
+    BrokerSettings, Names, Shape, Topology, broker_versions, definitions, examine, queue_report,
 };
 use tokio::runtime::Handle;
 
-use crate::support::{connector, delete_queue, settings, settings_at, stranger};
+use crate::support::{connector, delete_queue, set_up, settings, settings_at, stranger};
 use crate::{Node, trials};
 use nightbell_tests::node::RabbitNode;
 
@@ -24,13 +23,13 @@ pub(crate) fn trials(runtime: &Handle, node: &Node) -> Vec<Trial> {
         a_check_names_everything_that_is_missing_and_creates_nothing,
         a_user_without_rights_is_told_what_it_may_not_do,
         imported_definitions_are_what_would_be_declared,
-        a_probe_says_why_the_broker_can_t_be_used_and_keeps_the_password,
+        a_report_says_why_the_broker_can_t_be_used_and_keeps_the_password,
         version_and_counts_are_reported,
     )
 }
 
-async fn declare(settings: &BrokerSettings) -> Result<(), AmqpError> {
-    ensure_topology(settings, &[connector("sre"), connector("payments")]).await
+async fn declare(settings: &BrokerSettings) -> Result<(), String> {
+    set_up(settings, &[connector("sre"), connector("payments")]).await
 }
 
 async fn declaring_twice_is_harmless(node: &RabbitNode) {
@@ -56,13 +55,9 @@ async fn a_queue_declared_elsewhere_is_named_with_its_argument_and_the_cure(node
     channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments).await.unwrap();
 
     let error = declare(&settings).await.unwrap_err();
-    assert!(error.is_standing());
-    let AmqpError::Topology(TopologyError::Mismatch { object, argument, found, wanted }) = &error else {
-        panic!("{error:?}")
-    };
-    assert_eq!((object.kind, &*object.name), (ObjectKind::Queue, queue));
-    assert_eq!((argument.as_str(), found.as_str(), wanted.as_str()), ("x-message-ttl", "2000", "1000"));
-    assert!(error.to_string().contains("delete the queue when it is empty"), "{error}");
+    let mismatch = "was declared elsewhere with another `x-message-ttl`: found 2000, wanted 1000;";
+    assert!(error.starts_with(&format!("queue `{queue}` {mismatch}")), "{error}");
+    assert!(error.contains("delete the queue when it is empty"), "{error}");
 
     delete_queue(node, queue).await;
     declare(&settings).await.unwrap();
@@ -80,7 +75,7 @@ async fn an_exchange_of_another_type_is_named(node: &RabbitNode) {
         FieldTable::default(),
     );
     declared.await.unwrap();
-    let error = declare(&settings).await.unwrap_err().to_string();
+    let error = declare(&settings).await.unwrap_err();
     assert!(
         error.contains("exchange `kinds.events`") && error.contains("`type`: found direct, wanted topic"),
         "{error}"
@@ -94,15 +89,21 @@ async fn a_check_names_everything_that_is_missing_and_creates_nothing(node: &Rab
     let checking = BrokerSettings { declare: false, ..declaring.clone() };
     for _ in 0..2 {
         let error = declare(&checking).await.unwrap_err();
-        let AmqpError::Topology(TopologyError::Missing { objects }) = &error else { panic!("{error:?}") };
-        assert_eq!(objects.len(), 4 + 1 + 10 + 2);
-        assert!(error.to_string().contains("queue `checked.connector.sre`"), "{error}");
-        assert!(error.to_string().contains("nightbell topology"), "{error}");
+        assert!(error.starts_with("the broker lacks exchange `checked.dead`, "), "{error}");
+        assert_eq!(error.matches("`checked.").count(), 4 + 1 + 10, "{error}");
+        assert!(error.contains("nightbell topology"), "{error}");
+        let found = examine(&checking, &[connector("sre"), connector("payments")]).await.unwrap();
+        let missing = found.objects.iter().filter(|(_, shape)| *shape == Shape::Missing);
+        assert_eq!(missing.count(), 4 + 1 + 10 + 2);
     }
+    declare(&declaring).await.unwrap();
+    delete_queue(node, "checked.connector.sre").await;
+    let error = declare(&checking).await.unwrap_err();
+    assert!(error.contains("the broker lacks queue `checked.connector.sre`; load what"), "{error}");
     declare(&declaring).await.unwrap();
     declare(&checking).await.unwrap();
     delete_queue(node, "checked.retry.8s").await;
-    let error = declare(&checking).await.unwrap_err().to_string();
+    let error = declare(&checking).await.unwrap_err();
     assert!(error.starts_with("the broker lacks queue `checked.retry.8s`;"), "{error}");
 }
 
@@ -111,8 +112,7 @@ async fn a_user_without_rights_is_told_what_it_may_not_do(node: &RabbitNode) {
     node.ctl(&["set_permissions", "reader", "^$", ".*", ".*"]).await.unwrap();
     let settings = settings_at(&node.url_for("reader", "secret", "/"), "denied");
     let error = declare(&settings).await.unwrap_err();
-    assert!(matches!(error, AmqpError::Topology(TopologyError::Forbidden { .. })), "{error:?}");
-    assert!(error.to_string().contains("may not declare exchange `denied.dead`"), "{error}");
+    assert!(error.contains("may not declare exchange `denied.dead`"), "{error}");
 }
 
 async fn imported_definitions_are_what_would_be_declared(node: &RabbitNode) {
@@ -136,15 +136,15 @@ async fn imported_definitions_are_what_would_be_declared(node: &RabbitNode) {
     assert_eq!(listed("list_bindings").await, before, "declaring added a binding that the definitions lack");
 }
 
-async fn a_probe_says_why_the_broker_can_t_be_used_and_keeps_the_password(node: &RabbitNode) {
-    probe(&node.url("/").parse().unwrap()).await.unwrap();
+async fn a_report_says_why_the_broker_can_t_be_used_and_keeps_the_password(node: &RabbitNode) {
+    queue_report(&settings(node, "nightbell"), &[]).await.unwrap();
     let closed = "amqp://guest:hunter2@127.0.0.1:1/%2f".to_owned();
     for (url, want) in [
         (node.url_for("guest", "hunter2", "/"), "refused the user name or the password"),
         (node.url_for("guest", "guest", "nowhere"), "has no virtual host `nowhere`"),
         (closed, "no connection to 127.0.0.1:1"),
     ] {
-        let error = probe(&url.parse().unwrap()).await.unwrap_err();
+        let error = queue_report(&settings_at(&url, "nightbell"), &[]).await.unwrap_err();
         let shown = format!("{error} {error:?}");
         assert!(error.to_string().contains(want), "{shown}");
         assert!(!shown.contains("hunter2"), "{shown}");

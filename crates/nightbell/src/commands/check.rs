@@ -9,6 +9,7 @@ mod readers;
 mod settings;
 mod unread;
 
+use nightbell_core::ports::MessageQueue as _;
 use nightbell_http::Tls;
 use serde::Serialize;
 
@@ -110,10 +111,10 @@ async fn embedded(config: &Config) -> Result<String, Failure> {
     }
     match Queue::open(config).await {
         Ok(queue) => {
-            let view = queue.view();
-            let waiting: u64 = view.depths().map(|(_, depth)| depth).sum();
+            let depths = queue.view().depths;
+            let waiting: u64 = depths.connectors.keys().filter_map(|name| depths.waiting(name)).sum();
             queue.close().await?;
-            let dead = view.dead.unwrap_or_default();
+            let dead = depths.dead.unwrap_or_default();
             Ok(format!("{}: {waiting} waiting, {dead} dead", path.display()))
         }
         Err(failure) if failure.code == Code::TempFail => {

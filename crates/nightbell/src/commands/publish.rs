@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use nightbell_amqp::Broker;
 use nightbell_core::event::Event;
 use nightbell_core::message::{Headers, Message};
-use nightbell_core::ports::{Clock as _, Destination, Outlet, PublishError};
+use nightbell_core::ports::{Clock as _, Destination, MessageQueue as _, Outlet, PublishError};
 use nightbell_core::trace;
 use nightbell_reports::{Format, Now, Placeholder, Repeats, ReportOptions};
 use nightbell_worker::SystemClock;

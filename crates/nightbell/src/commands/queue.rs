@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use nightbell_amqp::Broker;
 use nightbell_core::connector::Connector;
 use nightbell_core::dead::Reason;
 use nightbell_core::journey::{Death, Journey};
 use nightbell_core::message::Message;
-use nightbell_core::ports::{Clock as _, Destination, Outlet, PublishError};
+use nightbell_core::ports::{Clock as _, Destination, MessageQueue as _, Outlet, PublishError};
 use nightbell_core::rung::Rung;
 use nightbell_core::time::UnixMillis;
 use nightbell_embedded::{Drain, EmbeddedQueue, Waiting, Waits};
@@ -52,14 +53,14 @@ struct Refused {
 /// A worker has the embedded queue open, or RabbitMQ refused messages or did not confirm in time; what was not confirmed
 /// stays.
 pub async fn drain(config: &Config, flags: &cli::Drain) -> Result<(), Failure> {
-    let (queue, path) = open_embedded(config).await.map_err(stop_it_first)?;
+    let queue = open_embedded(config).await.map_err(stop_it_first)?;
     let to = wiring::flagged_broker(&flags.to, &flags.queue_tls)?;
     let settings = wiring::broker_settings(to, &flags.prefix, 1, !flags.no_declare)?;
-    let there = Queue::amqp(settings, wiring::connectors(config));
+    let there = Broker::new(settings, wiring::connectors(config).into_iter().collect());
     let mut moved = Moved::default();
     let ended = move_all(&queue, &there.outlet(), flags.timeout, &mut moved).await;
-    there.close().await?;
-    let closed = Queue::Embedded { queue, path }.close().await;
+    there.close().await;
+    let closed = Queue::Embedded(queue).close().await;
     let Moved { ready, retries, dead } = moved;
     if flags.as_json.json {
         print_json(&json!({ "ready": ready, "retries": retries, "dead": dead, "complete": ended.is_ok() }))?;
@@ -128,16 +129,16 @@ async fn move_some<O: Outlet>(
         PublishError::Refused => refused.number > 0,
         PublishError::Unavailable(_) => false,
     };
-    let published = join_all(some.into_iter().map(|Waiting { message, waits, held }| async move {
+    let published = join_all(some.into_iter().map(|Waiting { message, waits, removal }| async move {
         let publish = |to, message| publish_unless(is_final, outlet, to, message, timeout);
-        (hand_over(publish, message, &waits, SystemClock.now()).await, waits, held)
+        (hand_over(publish, message, &waits, SystemClock.now()).await, waits, removal)
     }))
     .await;
     let mut ended = Ok(number);
-    for (published, waits, held) in published {
+    for (published, waits, removal) in published {
         match published {
             Ok(as_what) => {
-                drain.remove(held).await.or_fail(Code::Io)?;
+                drain.remove(removal).await.or_fail(Code::Io)?;
                 moved.count(as_what);
             }
             Err(error @ PublishError::Unavailable(_)) => {

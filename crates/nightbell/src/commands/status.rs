@@ -1,6 +1,7 @@
 //! `nightbell status`: what a running worker is doing; without one, what the queue knows.
 
 use nightbell_amqp::{AmqpError, QueueReport, queue_report};
+use nightbell_core::ports::MessageQueue as _;
 use nightbell_http::{BreakerState, ClientError, ConnectorStatus, Status};
 use serde_json::json;
 
@@ -123,10 +124,11 @@ async fn in_rabbitmq(config: &Config) -> Result<Vec<Row>, Failure> {
 /// The queues as they stand in the embedded queue's file.
 async fn in_file(config: &Config) -> Result<Vec<Row>, Failure> {
     let queue = Queue::open(config).await?;
-    let view = queue.view();
+    let depths = queue.view().depths;
     let row = |name: &str, ready| Row { name: name.to_owned(), ready, is_hidden: false, consumers: 0 };
-    let mut rows: Vec<Row> = view.depths().map(|(name, depth)| row(name.as_str(), Some(depth))).collect();
-    rows.push(row("dead letters", view.dead));
+    let mut rows: Vec<Row> =
+        depths.connectors.keys().map(|name| row(name.as_str(), depths.waiting(name))).collect();
+    rows.push(row("dead letters", depths.dead.map(u64::from)));
     queue.close().await?;
     Ok(rows)
 }

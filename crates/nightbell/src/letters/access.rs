@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use nightbell_core::ports::MessageQueue;
 use nightbell_http::{ClientError, Lines, Method, WorkerAt, is_there, lines};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -161,12 +162,12 @@ impl Access {
 
 async fn act_on_all(
     queue: &Queue,
-    browse: &mut Browse,
+    browse: &mut Browse<<Queue as MessageQueue>::DeadLetters>,
     verb: Verb,
     mut done: impl FnMut(Done),
 ) -> Result<(), Failure> {
     loop {
-        let some = act(queue, browse, verb).await?;
+        let some = act(&queue.outlet(), browse, verb).await?;
         if some.is_empty() {
             return Ok(());
         }

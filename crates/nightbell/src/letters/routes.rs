@@ -11,6 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use futures::StreamExt as _;
+use nightbell_core::ports::MessageQueue;
 use nightbell_http::Problem;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -21,6 +22,9 @@ use super::{Browse, Done, Verb, act};
 use crate::cli::Selector;
 use crate::exit::{Code, Failure};
 use crate::queue::Queue;
+
+/// The dead letters of whichever queue.
+type Letters = <Queue as MessageQueue>::DeadLetters;
 
 /// The most lines that wait for a slow reader.
 const LINES_WAITING_MAX: usize = 16;
@@ -50,7 +54,7 @@ async fn list(State(queue): State<Queue>, asked: Asked) -> Response {
     answer(&queue, asked, Query::selector, list_all).await
 }
 
-async fn list_all(mut browse: Browse, lines: Lines) -> Result<(), Failure> {
+async fn list_all(mut browse: Browse<Letters>, lines: Lines) -> Result<(), Failure> {
     while let Some((letter, _held)) = browse.next().await? {
         if !send(&lines, &letter.whole()).await {
             break;
@@ -60,9 +64,14 @@ async fn list_all(mut browse: Browse, lines: Lines) -> Result<(), Failure> {
 }
 
 /// A reader that goes away does not stop it: what was asked for is done.
-async fn act_on_all(queue: Queue, mut browse: Browse, verb: Verb, lines: Lines) -> Result<(), Failure> {
+async fn act_on_all(
+    queue: Queue,
+    mut browse: Browse<Letters>,
+    verb: Verb,
+    lines: Lines,
+) -> Result<(), Failure> {
     let acted = loop {
-        match act(&queue, &mut browse, verb).await {
+        match act(&queue.outlet(), &mut browse, verb).await {
             Ok(some) if some.is_empty() => break Ok(()),
             Ok(some) => {
                 for Done { id, problem } in some {
@@ -80,7 +89,7 @@ async fn answer<F>(
     queue: &Queue,
     asked: Asked,
     select: fn(Query) -> Result<Selector, String>,
-    work: impl FnOnce(Browse, Lines) -> F,
+    work: impl FnOnce(Browse<Letters>, Lines) -> F,
 ) -> Response
 where
     F: Future<Output = Result<(), Failure>> + Send + 'static,

@@ -104,7 +104,6 @@ fn unusable(error: AmqpError) -> Finding {
         | AmqpError::TimedOut { .. }
         | AmqpError::Busy
         | AmqpError::Gone
-        | AmqpError::Unreadable
         | AmqpError::AtNone { .. }
         | AmqpError::Tls { .. }
         | AmqpError::NoAmqp { .. } => {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::future::select_all;
 use nightbell_core::event::Event;
 use nightbell_core::owner::View;
+use nightbell_core::ports::MessageQueue as _;
 use nightbell_http::{get, post};
 use nightbell_reports::{Format, Input, Reading, Repeats, ReportOptions, Source, Summary};
 use serde_json::Value;
@@ -157,7 +158,7 @@ impl<'a> Show<'a> {
     /// Fails unless each alert arrived, and only once.
     fn conclude(&self) -> Result<(), Failure> {
         let mut wrong = self.board.wrong();
-        let dead = self.stage.worker.queue.view().dead;
+        let dead = self.stage.worker.queue.view().depths.dead;
         wrong.extend((dead != Some(0)).then(|| "the dead letter is still there".to_owned()));
         if wrong.is_empty() { Ok(()) } else { Err(missing(&wrong.join("; "))) }
     }
