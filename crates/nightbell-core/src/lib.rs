@@ -7,6 +7,7 @@
 pub mod admission;
 pub mod alert;
 pub mod breaker;
+pub mod causes;
 pub mod connector;
 pub mod dead;
 pub mod event;

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use nightbell_core::causes::in_one_line;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use reqwest::redirect;
 use tokio::runtime::Handle;
@@ -53,7 +54,7 @@ impl Collector {
         let trouble = match answer {
             Ok(response) if response.status().is_success() => None,
             Ok(response) => Some(format!("HTTP {}", response.status().as_u16())),
-            Err(error) => Some(chain(error.as_ref())),
+            Err(error) => Some(in_one_line(error.as_ref())),
         };
         let before = {
             let mut last = self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -90,10 +91,4 @@ impl fmt::Debug for Collector {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Collector").finish_non_exhaustive()
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -5,41 +5,39 @@ use std::sync::Arc;
 use nightbell_core::outcome::Outcome;
 use nightbell_core::owner::Ending;
 use nightbell_core::ports::{Alert, Destination};
-use opentelemetry::KeyValue;
 use opentelemetry::trace::{Span as _, SpanKind, Status};
 
-use crate::tracer::{Held, OfQueue};
+use crate::tracer::{CountedSpan, OfQueue};
 
 /// One delivery, from its arrival until it is settled; none while traces are off. It ends when it is dropped.
-pub struct DeliverySpan(pub(crate) Option<Box<(Arc<OfQueue>, Held)>>);
+pub struct DeliverySpan(pub(crate) Option<Box<(Arc<OfQueue>, CountedSpan)>>);
 
 /// One POST.
-pub struct AttemptSpan(Option<Box<Held>>);
+pub struct AttemptSpan(Option<Box<CountedSpan>>);
 
 /// One step of settling: an ack, or a publish.
-pub struct StepSpan(Option<Held>);
+pub struct StepSpan(Option<CountedSpan>);
 
 /// One HTTP request that brings events. By default, nothing.
 #[derive(Default)]
-pub struct RequestSpan(pub(crate) Option<Held>);
+pub struct RequestSpan(pub(crate) Option<CountedSpan>);
 
 impl DeliverySpan {
     /// Begins the span of an attempt, and puts the alert into its place.
     #[must_use]
     pub fn attempt(&self, alert: &mut Alert) -> AttemptSpan {
         let Some((of, delivery)) = self.0.as_deref() else { return AttemptSpan(None) };
-        let mut span = of.shared.begin("POST".into(), SpanKind::Client, &delivery.context());
-        if span.is_recording() {
-            span.set_attributes([
-                KeyValue::new("http.request.method", "POST"),
-                KeyValue::new("http.request.resend_count", i64::from(alert.attempt) - 1),
-                KeyValue::new("peer.service", "xmatters"),
-                KeyValue::new("nightbell.alert_id", alert.alert_id.to_string()),
-            ]);
-        }
-        let held = Box::new(of.shared.hold(span));
-        alert.trace = held.place();
-        AttemptSpan(Some(held))
+        let attributes = || {
+            [
+                ("http.request.method", "POST".into()),
+                ("http.request.resend_count", (i64::from(alert.attempt) - 1).into()),
+                ("peer.service", "xmatters".into()),
+                ("nightbell.alert_id", alert.alert_id.to_string().into()),
+            ]
+        };
+        let span = of.pipeline.begin("POST".into(), SpanKind::Client, &delivery.context(), attributes);
+        alert.trace = span.place();
+        AttemptSpan(Some(Box::new(span)))
     }
 
     /// Begins the span of a copy's publishing.
@@ -47,22 +45,21 @@ impl DeliverySpan {
     pub fn publishing(&self, to: &Destination) -> StepSpan {
         let Some((of, delivery)) = self.0.as_deref() else { return StepSpan(None) };
         let destination = match to {
-            Destination::Events { .. } => format!("{}.events", of.shared.prefix),
-            Destination::Retry { rung, .. } => format!("{}.retry.{}s", of.shared.prefix, rung.seconds()),
-            Destination::Requeue { .. } => format!("{}.requeue", of.shared.prefix),
-            Destination::Dead => format!("{}.dead", of.shared.prefix),
+            Destination::Events { .. } => format!("{}.events", of.pipeline.prefix),
+            Destination::Retry { rung, .. } => format!("{}.retry.{}s", of.pipeline.prefix, rung.seconds()),
+            Destination::Requeue { .. } => format!("{}.requeue", of.pipeline.prefix),
+            Destination::Dead => format!("{}.dead", of.pipeline.prefix),
         };
-        let mut span =
-            of.shared.begin(format!("send {destination}"), SpanKind::Producer, &delivery.context());
-        if span.is_recording() {
-            span.set_attributes([
-                KeyValue::new("messaging.system", of.shared.system.clone()),
-                KeyValue::new("messaging.destination.name", destination),
-                KeyValue::new("messaging.operation.name", "send"),
-                KeyValue::new("messaging.operation.type", "send"),
-            ]);
-        }
-        StepSpan(Some(of.shared.hold(span)))
+        let name = format!("send {destination}");
+        let attributes = || {
+            [
+                ("messaging.system", of.pipeline.system.clone().into()),
+                ("messaging.destination.name", destination.into()),
+                ("messaging.operation.name", "send".into()),
+                ("messaging.operation.type", "send".into()),
+            ]
+        };
+        StepSpan(Some(of.pipeline.begin(name, SpanKind::Producer, &delivery.context(), attributes)))
     }
 
     /// Begins the span of the ack, and says how the delivery ended.
@@ -93,12 +90,10 @@ impl DeliverySpan {
         Self::step(of, delivery, "nack")
     }
 
-    fn step(of: &OfQueue, delivery: &Held, name: &'static str) -> StepSpan {
-        let mut span = of.shared.begin(format!("{name} {}", of.queue), SpanKind::Client, &delivery.context());
-        if span.is_recording() {
-            span.set_attributes(of.attributes(name, "settle"));
-        }
-        StepSpan(Some(of.shared.hold(span)))
+    fn step(of: &OfQueue, delivery: &CountedSpan, name: &'static str) -> StepSpan {
+        let attributes = || of.attributes(name, "settle");
+        let name = format!("{name} {}", of.queue);
+        StepSpan(Some(of.pipeline.begin(name, SpanKind::Client, &delivery.context(), attributes)))
     }
 }
 

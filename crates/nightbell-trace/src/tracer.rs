@@ -13,7 +13,7 @@ use opentelemetry::trace::{
     Span as _, SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId, TraceState,
     Tracer as _, TracerProvider as _,
 };
-use opentelemetry::{Context, KeyValue, StringValue};
+use opentelemetry::{Context, KeyValue, StringValue, Value};
 use opentelemetry_otlp::{Protocol, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
@@ -80,9 +80,9 @@ pub fn describe() {
 
 /// The way to make spans; off by default. Clones share everything.
 #[derive(Debug, Clone, Default)]
-pub struct Tracer(Option<Arc<Shared>>);
+pub struct Tracer(Option<Arc<Pipeline>>);
 
-pub(crate) struct Shared {
+pub(crate) struct Pipeline {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
     ended: Counter,
@@ -90,9 +90,9 @@ pub(crate) struct Shared {
     pub(crate) prefix: String,
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for Pipeline {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Shared").field("prefix", &self.prefix).finish_non_exhaustive()
+        out.debug_struct("Pipeline").field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }
 
@@ -139,7 +139,7 @@ impl Tracer {
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
             .with_resource(resource)
             .build();
-        Self(Some(Arc::new(Shared {
+        Self(Some(Arc::new(Pipeline {
             tracer: provider.tracer("nightbell"),
             provider,
             ended: counter!("nightbell_spans_ended_total"),
@@ -151,11 +151,11 @@ impl Tracer {
     /// The tracer of one connector's queue.
     #[must_use]
     pub fn queue(&self, connector: &Connector) -> QueueTracer {
-        QueueTracer(self.0.as_ref().map(|shared| {
-            let queue = format!("{}.connector.{connector}", shared.prefix);
+        QueueTracer(self.0.as_ref().map(|pipeline| {
+            let queue = format!("{}.connector.{connector}", pipeline.prefix);
             let name = connector.as_str().to_owned().into();
             Arc::new(OfQueue {
-                shared: Arc::clone(shared),
+                pipeline: Arc::clone(pipeline),
                 queue: Arc::<str>::from(queue).into(),
                 connector: name,
             })
@@ -166,44 +166,49 @@ impl Tracer {
     /// for the messages that it becomes, too.
     #[must_use]
     pub fn request(&self, route: &'static str, mut headers: Headers) -> (RequestSpan, Headers) {
-        let Some(shared) = &self.0 else { return (RequestSpan(None), headers) };
-        let mut span = shared.begin(format!("POST {route}"), SpanKind::Server, &context_of(&headers));
-        if span.is_recording() {
-            span.set_attribute(KeyValue::new("http.request.method", "POST"));
-            span.set_attribute(KeyValue::new("http.route", route));
-        }
-        put(&mut headers, span.span_context());
-        (RequestSpan(Some(shared.hold(span))), headers)
+        let Some(pipeline) = &self.0 else { return (RequestSpan(None), headers) };
+        let attributes = || [("http.request.method", "POST".into()), ("http.route", route.into())];
+        let parent = context_of(&headers);
+        let counted = pipeline.begin(format!("POST {route}"), SpanKind::Server, &parent, attributes);
+        put(&mut headers, counted.span.span_context());
+        (RequestSpan(Some(counted)), headers)
     }
 
     /// Exports what waits, within a few seconds, and makes no spans from then on. It blocks; the runtime on which the
     /// tracer was started must go on meanwhile.
     pub fn close(&self) {
-        if let Some(shared) = &self.0 {
+        if let Some(pipeline) = &self.0 {
             // That spans were lost, the metrics say.
-            drop(shared.provider.shutdown_with_timeout(CLOSE_MAX));
+            drop(pipeline.provider.shutdown_with_timeout(CLOSE_MAX));
         }
     }
 }
 
-impl Shared {
-    pub(crate) fn begin(&self, name: String, kind: SpanKind, parent: &Context) -> Span {
-        self.tracer.span_builder(name).with_kind(kind).start_with_context(&self.tracer, parent)
-    }
-
-    /// A span that is counted when it ends.
-    pub(crate) fn hold(&self, span: Span) -> Held {
-        Held { span, ended: self.ended.clone() }
+impl Pipeline {
+    /// Begins a span, with these attributes if it is recorded.
+    pub(crate) fn begin<const N: usize>(
+        &self,
+        name: String,
+        kind: SpanKind,
+        parent: &Context,
+        attributes: impl FnOnce() -> [(&'static str, Value); N],
+    ) -> CountedSpan {
+        let mut span =
+            self.tracer.span_builder(name).with_kind(kind).start_with_context(&self.tracer, parent);
+        if span.is_recording() {
+            span.set_attributes(attributes().map(|(key, value)| KeyValue::new(key, value)));
+        }
+        CountedSpan { span, ended: self.ended.clone() }
     }
 }
 
 /// A span that ends when it is dropped, and is counted then.
-pub(crate) struct Held {
+pub(crate) struct CountedSpan {
     pub(crate) span: Span,
     ended: Counter,
 }
 
-impl Drop for Held {
+impl Drop for CountedSpan {
     fn drop(&mut self) {
         if self.span.is_recording() {
             self.ended.increment(1);
@@ -211,8 +216,8 @@ impl Drop for Held {
     }
 }
 
-impl Held {
-    pub(crate) fn set(&mut self, key: &'static str, value: impl Into<opentelemetry::Value>) {
+impl CountedSpan {
+    pub(crate) fn set(&mut self, key: &'static str, value: impl Into<Value>) {
         if self.span.is_recording() {
             self.span.set_attribute(KeyValue::new(key, value));
         }
@@ -234,7 +239,7 @@ pub struct QueueTracer(Option<Arc<OfQueue>>);
 
 #[derive(Debug)]
 pub(crate) struct OfQueue {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) queue: StringValue,
     connector: StringValue,
 }
@@ -246,32 +251,32 @@ impl QueueTracer {
     pub fn received(&self, message: &mut Message) -> DeliverySpan {
         let Some(of) = &self.0 else { return DeliverySpan(None) };
         let parent = context_of(&message.headers);
-        let mut span = of.shared.begin(format!("process {}", of.queue), SpanKind::Consumer, &parent);
+        let bytes = i64::try_from(message.body.len()).unwrap_or(i64::MAX);
+        let attributes = || {
+            let [system, name, operation, kind] = of.attributes("process", "process");
+            let connector = ("nightbell.connector", of.connector.clone().into());
+            [system, name, operation, kind, connector, ("messaging.message.body.size", bytes.into())]
+        };
+        let name = format!("process {}", of.queue);
+        let mut counted = of.pipeline.begin(name, SpanKind::Consumer, &parent, attributes);
         if !parent.has_active_span() {
-            put(&mut message.headers, span.span_context());
+            put(&mut message.headers, counted.span.span_context());
         }
-        if span.is_recording() {
-            let mut attributes = of.attributes("process", "process");
-            attributes.push(KeyValue::new("nightbell.connector", of.connector.clone()));
-            if let Some(id) = &message.message_id {
-                attributes.push(KeyValue::new("messaging.message.id", cut(id, EVENT_ID_SHOWN_BYTES_MAX)));
-            }
-            let bytes = i64::try_from(message.body.len()).unwrap_or(i64::MAX);
-            attributes.push(KeyValue::new("messaging.message.body.size", bytes));
-            span.set_attributes(attributes);
+        if let Some(id) = &message.message_id {
+            counted.set("messaging.message.id", cut(id, EVENT_ID_SHOWN_BYTES_MAX));
         }
-        DeliverySpan(Some(Box::new((Arc::clone(of), of.shared.hold(span)))))
+        DeliverySpan(Some(Box::new((Arc::clone(of), counted))))
     }
 }
 
 impl OfQueue {
     /// What each span about this queue says.
-    pub(crate) fn attributes(&self, name: &'static str, kind: &'static str) -> Vec<KeyValue> {
-        vec![
-            KeyValue::new("messaging.system", self.shared.system.clone()),
-            KeyValue::new("messaging.destination.name", self.queue.clone()),
-            KeyValue::new("messaging.operation.name", name),
-            KeyValue::new("messaging.operation.type", kind),
+    pub(crate) fn attributes(&self, name: &'static str, kind: &'static str) -> [(&'static str, Value); 4] {
+        [
+            ("messaging.system", self.pipeline.system.clone().into()),
+            ("messaging.destination.name", self.queue.clone().into()),
+            ("messaging.operation.name", name.into()),
+            ("messaging.operation.type", kind.into()),
         ]
     }
 }
