@@ -11,7 +11,7 @@ use lapin::{Channel, Connection};
 use nightbell_core::connector::Connector;
 use tokio::time::timeout;
 
-use crate::error::{AmqpError, soft_error};
+use crate::error::{AmqpError, Nature, soft_error};
 use crate::limits::{STEP_WAIT_MAX, TOPOLOGY_WAIT_MAX};
 use crate::names::Names;
 use crate::topology::{Argument, Binding, Declared, ExchangeKind, Kind, Topology};
@@ -96,12 +96,11 @@ pub enum ObjectKind {
 }
 
 impl TopologyError {
-    /// Whether an operator must act before it can end.
-    #[must_use]
-    pub fn is_standing(&self) -> bool {
+    pub(crate) fn nature(&self) -> Nature {
         match self {
-            Self::Mismatch { .. } | Self::Missing { .. } | Self::Forbidden { .. } => true,
-            Self::TimedOut { .. } | Self::Failed { .. } => false,
+            Self::Mismatch { .. } | Self::Missing { .. } | Self::Forbidden { .. } => Nature::Standing,
+            Self::TimedOut { .. } => Nature::Silence,
+            Self::Failed { .. } => Nature::Passing,
         }
     }
 }

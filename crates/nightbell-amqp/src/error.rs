@@ -86,24 +86,6 @@ pub enum AmqpError {
 }
 
 impl AmqpError {
-    /// Whether an operator must act before it can end.
-    #[must_use]
-    pub fn is_standing(&self) -> bool {
-        match self {
-            Self::Topology(error) => error.is_standing(),
-            Self::AtNone { errors } => errors.iter().all(Self::is_standing),
-            Self::Login { .. } | Self::VirtualHost { .. } | Self::Tls { .. } => true,
-            Self::Unreachable { .. }
-            | Self::TimedOut { .. }
-            | Self::Busy
-            | Self::Ended { .. }
-            | Self::Gone
-            | Self::NoAmqp { .. } => false,
-        }
-    }
-}
-
-impl AmqpError {
     /// The one error of several attempts.
     pub(crate) fn of_all(mut errors: Vec<Self>) -> Self {
         match errors.pop() {
@@ -112,22 +94,41 @@ impl AmqpError {
         }
     }
 
-    /// Whether the broker kept silent, so that its connection is not to be trusted.
-    pub(crate) fn is_time_out(&self) -> bool {
+    /// What an error says of what comes next.
+    pub(crate) fn nature(&self) -> Nature {
         match self {
-            Self::TimedOut { .. } | Self::Topology(TopologyError::TimedOut { .. }) => true,
-            Self::AtNone { errors } => errors.iter().any(Self::is_time_out),
-            Self::Topology(_)
-            | Self::Tls { .. }
-            | Self::Login { .. }
-            | Self::VirtualHost { .. }
-            | Self::Unreachable { .. }
-            | Self::Busy
-            | Self::Ended { .. }
-            | Self::Gone
-            | Self::NoAmqp { .. } => false,
+            Self::Topology(error) => error.nature(),
+            Self::AtNone { errors } => {
+                let is_any = |nature| errors.iter().any(|error| error.nature() == nature);
+                match (is_any(Nature::Silence), is_any(Nature::Passing)) {
+                    (true, _) => Nature::Silence,
+                    (false, true) => Nature::Passing,
+                    (false, false) => Nature::Standing,
+                }
+            }
+            Self::Login { .. } | Self::VirtualHost { .. } | Self::Tls { .. } => Nature::Standing,
+            Self::TimedOut { .. } => Nature::Silence,
+            Self::Unreachable { .. } | Self::Busy | Self::Ended { .. } | Self::Gone | Self::NoAmqp { .. } => {
+                Nature::Passing
+            }
         }
     }
+
+    /// Whether the broker kept silent, so that its connection is not to be trusted.
+    pub(crate) fn is_time_out(&self) -> bool {
+        self.nature() == Nature::Silence
+    }
+}
+
+/// What an error says of what comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nature {
+    /// An operator must act before it can end.
+    Standing,
+    /// The broker kept silent.
+    Silence,
+    /// It may pass by itself.
+    Passing,
 }
 
 fn all(errors: &[AmqpError]) -> String {

@@ -42,16 +42,16 @@ pub(crate) enum Role {
 
 /// A supervised connection. Dropping it ends the supervision, and the connection with its last user.
 pub(crate) struct Link {
-    shared: Arc<Shared>,
+    supervised: Arc<Supervised>,
     supervisor: JoinHandle<()>,
 }
 
-struct Shared {
+struct Supervised {
     role: Role,
     settings: Arc<BrokerSettings>,
     connectors: Arc<[Connector]>,
     status: Arc<BrokerStatus>,
-    standing: watch::Sender<Standing>,
+    state: watch::Sender<ConnectionState>,
     wanted: Notify,
     /// What was said to be taken for granted.
     granted: Mutex<Vec<Object>>,
@@ -59,7 +59,7 @@ struct Shared {
 
 /// How the connection stands.
 #[derive(Clone)]
-enum Standing {
+enum ConnectionState {
     /// Down, after so many attempts that failed or connections that were lost.
     Down {
         failures: u64,
@@ -83,29 +83,29 @@ impl Link {
         connectors: &Arc<[Connector]>,
         status: &Arc<BrokerStatus>,
     ) -> Self {
-        let down = Standing::Down { failures: 0, reason: "not connected yet".into() };
-        let shared = Arc::new(Shared {
+        let down = ConnectionState::Down { failures: 0, reason: "not connected yet".into() };
+        let supervised = Arc::new(Supervised {
             role,
             settings: Arc::clone(settings),
             connectors: Arc::clone(connectors),
             status: Arc::clone(status),
-            standing: watch::Sender::new(down),
+            state: watch::Sender::new(down),
             wanted: Notify::new(),
             granted: Mutex::default(),
         });
-        let supervisor = tokio::spawn(supervise(Arc::clone(&shared)));
-        Self { shared, supervisor }
+        let supervisor = tokio::spawn(supervise(Arc::clone(&supervised)));
+        Self { supervised, supervisor }
     }
 
     /// The connection, as soon as it is up. Cancel-safe.
     pub(crate) async fn live(&self) -> Arc<Live> {
-        self.shared.wanted.notify_one();
-        let mut standing = self.shared.standing.subscribe();
+        self.supervised.wanted.notify_one();
+        let mut state = self.supervised.state.subscribe();
         loop {
-            if let Standing::Up(live) = &*standing.borrow_and_update() {
+            if let ConnectionState::Up(live) = &*state.borrow_and_update() {
                 return Arc::clone(live);
             }
-            if standing.changed().await.is_err() {
+            if state.changed().await.is_err() {
                 // The sender lives in `self`.
                 std::future::pending::<()>().await;
             }
@@ -117,41 +117,41 @@ impl Link {
     /// # Errors
     /// Why it is down, in one line.
     pub(crate) async fn live_soon(&self) -> Result<Arc<Live>, String> {
-        self.shared.wanted.notify_one();
-        let mut standing = self.shared.standing.subscribe();
-        let before = match &*standing.borrow_and_update() {
-            Standing::Up(live) => return Ok(Arc::clone(live)),
-            Standing::Down { failures, .. } => *failures,
+        self.supervised.wanted.notify_one();
+        let mut state = self.supervised.state.subscribe();
+        let before = match &*state.borrow_and_update() {
+            ConnectionState::Up(live) => return Ok(Arc::clone(live)),
+            ConnectionState::Down { failures, .. } => *failures,
         };
-        let over = |standing: &Standing| match standing {
-            Standing::Up(_) => true,
-            Standing::Down { failures, .. } => *failures > before,
+        let over = |state: &ConnectionState| match state {
+            ConnectionState::Up(_) => true,
+            ConnectionState::Down { failures, .. } => *failures > before,
         };
-        drop(timeout(PUBLISHER_WAIT_MAX, standing.wait_for(over)).await);
-        match &*standing.borrow() {
-            Standing::Up(live) => Ok(Arc::clone(live)),
-            Standing::Down { reason, .. } => Err(reason.to_string()),
+        drop(timeout(PUBLISHER_WAIT_MAX, state.wait_for(over)).await);
+        match &*state.borrow() {
+            ConnectionState::Up(live) => Ok(Arc::clone(live)),
+            ConnectionState::Down { reason, .. } => Err(reason.to_string()),
         }
     }
 
     /// Whether each connection declares exchanges and queues.
     pub(crate) fn declares(&self) -> bool {
-        self.shared.settings.declare
+        self.supervised.settings.declare
     }
 
     /// Has the connection made, if it is not.
     pub(crate) fn want(&self) {
-        self.shared.wanted.notify_one();
+        self.supervised.wanted.notify_one();
     }
 
     /// Ends the supervision and closes the connection.
     pub(crate) async fn close(&self) {
         self.supervisor.abort();
-        let standing = self.shared.standing.borrow().clone();
-        if let Standing::Up(live) = standing {
+        let state = self.supervised.state.borrow().clone();
+        if let ConnectionState::Up(live) = state {
             live.wired.close().await;
         }
-        self.shared.down("closed by nightbell");
+        self.supervised.down("closed by nightbell");
     }
 }
 
@@ -184,17 +184,17 @@ impl Live {
     }
 }
 
-async fn supervise(shared: Arc<Shared>) {
-    shared.wanted.notified().await;
-    let mut outage = Outage::new(shared.role.what());
+async fn supervise(supervised: Arc<Supervised>) {
+    supervised.wanted.notified().await;
+    let mut outage = Outage::new(supervised.role.what());
     let mut backoff = Backoff::new();
     loop {
-        let gravity = match shared.connect().await {
+        let gravity = match supervised.connect().await {
             Ok(live) => {
                 let began = Instant::now();
                 outage.ended(began);
-                let reason = shared.serve(&live).await;
-                shared.down(&reason);
+                let reason = supervised.serve(&live).await;
+                supervised.down(&reason);
                 outage.failed(Gravity::Passing, &reason, Instant::now());
                 live.wired.close().await;
                 if began.elapsed() >= STEADY_MIN {
@@ -204,7 +204,7 @@ async fn supervise(shared: Arc<Shared>) {
             }
             Err(error) => {
                 let reason = in_full(&error);
-                shared.down(&reason);
+                supervised.down(&reason);
                 let gravity = Gravity::of(&error);
                 outage.failed(gravity, &reason, Instant::now());
                 gravity
@@ -214,7 +214,7 @@ async fn supervise(shared: Arc<Shared>) {
     }
 }
 
-impl Shared {
+impl Supervised {
     async fn connect(&self) -> Result<Arc<Live>, AmqpError> {
         let wired = Wired::connect(&self.settings.url, self.role.what()).await?;
         let BrokerSettings { names, declare, .. } = &*self.settings;
@@ -264,7 +264,7 @@ impl Shared {
         // Before it is lent out, so that no event is missed.
         let events = live.wired.connection.events_listener();
         self.note(Ok(()));
-        self.standing.send_replace(Standing::Up(Arc::clone(live)));
+        self.state.send_replace(ConnectionState::Up(Arc::clone(live)));
         let silent = async {
             match self.role {
                 Role::Publisher if self.status.is_subscribed() => self.try_often(live).await,
@@ -365,12 +365,12 @@ impl Shared {
 
     fn down(&self, reason: &str) {
         self.note(Err(reason.to_owned()));
-        self.standing.send_modify(|standing| {
-            let failures = match standing {
-                Standing::Down { failures, .. } => failures.saturating_add(1),
-                Standing::Up(_) => 1,
+        self.state.send_modify(|state| {
+            let failures = match state {
+                ConnectionState::Down { failures, .. } => failures.saturating_add(1),
+                ConnectionState::Up(_) => 1,
             };
-            *standing = Standing::Down { failures, reason: reason.into() };
+            *state = ConnectionState::Down { failures, reason: reason.into() };
         });
     }
 

@@ -130,17 +130,15 @@ pub(crate) fn properties(message: &Message, key: Key, frame_max: u32) -> Option<
             Err(_) => drop(headers.insert(MESSAGE_ID.to_owned(), HeaderValue::Text(id.clone()))),
         }
     }
-    if let Some(text) = &message.content_type {
-        properties = properties.with_content_type(short(text));
-    }
-    if let Some(text) = &message.correlation_id {
-        properties = properties.with_correlation_id(short(text));
-    }
-    if let Some(text) = &message.kind {
-        properties = properties.with_type(short(text));
-    }
-    if let Some(text) = &message.app_id {
-        properties = properties.with_app_id(short(text));
+    for (text, with) in [
+        (&message.content_type, BasicProperties::with_content_type as fn(_, _) -> _),
+        (&message.correlation_id, BasicProperties::with_correlation_id),
+        (&message.kind, BasicProperties::with_type),
+        (&message.app_id, BasicProperties::with_app_id),
+    ] {
+        if let Some(text) = text {
+            properties = with(properties, short(text));
+        }
     }
     fit(&mut headers, frame_max).then(|| properties.with_headers(write_headers(&headers)))
 }

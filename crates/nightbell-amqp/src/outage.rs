@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::error::AmqpError;
+use crate::error::{AmqpError, Nature};
 use crate::limits::OUTAGE_SAID_EVERY;
 
 /// How grave a failure is.
@@ -16,7 +16,10 @@ pub(crate) enum Gravity {
 
 impl Gravity {
     pub(crate) fn of(error: &AmqpError) -> Self {
-        if error.is_standing() { Self::Standing } else { Self::Passing }
+        match error.nature() {
+            Nature::Standing => Self::Standing,
+            Nature::Silence | Nature::Passing => Self::Passing,
+        }
     }
 }
 
