@@ -154,9 +154,6 @@ fn describe() {
     describe_gauge!(CONNECTED, "1 while the queue is connected and what all connectors share is right");
     let depth = "Messages that wait in the connector's queue, those in hand not included";
     describe_gauge!(QUEUE_DEPTH, depth);
-    let unavailable =
-        "1 while the connector's own queue can't be consumed: it is missing, forbidden or declared otherwise";
-    describe_gauge!(UNAVAILABLE, unavailable);
     describe_gauge!(DEAD_LETTERS, "Dead letters that wait for an operator");
 }
 

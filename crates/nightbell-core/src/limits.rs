@@ -7,6 +7,9 @@ use crate::time::UnixMillis;
 /// The longest event body that is read, in bytes. A longer one is dead-lettered as `invalid`.
 pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 
+/// The most publishes of one command or one request that wait for the queue's confirm at one time.
+pub const PUBLISHES_MAX: usize = 32;
+
 /// How much of an event's `message` and of its `details` is kept in memory until it is sent, in bytes.
 pub const TEXT_BYTES_HELD_MAX: usize = 8 * 1024;
 

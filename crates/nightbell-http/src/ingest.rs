@@ -39,7 +39,7 @@ use secrecy::SecretString;
 use self::body::{Coding, Hold};
 use self::items::{Batch, Form};
 use self::limits::{HELD_KIB_MAX, INLINE_BYTES_MAX, PEER_KIB_MAX, Patience};
-use self::meter::{Meters, Route};
+use self::meter::Meters;
 use self::publish::Publish;
 use self::query::EventsQuery;
 use crate::answer::Problem;
@@ -48,6 +48,7 @@ use crate::peer::{Peer, Pool, Share};
 
 pub(crate) use self::limits::MADE_BYTES_MIN;
 pub use self::limits::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, REPORT_BODY_BYTES_MAX};
+pub(crate) use self::meter::Route;
 
 /// The ways in. Cheap to clone.
 #[derive(Clone)]

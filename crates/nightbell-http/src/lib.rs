@@ -12,7 +12,6 @@ mod ingest;
 mod openapi;
 mod peer;
 mod proof;
-mod recorder;
 mod server;
 mod status;
 mod tls;
@@ -23,9 +22,7 @@ pub use self::client::{ClientError, Lines, Trust, WorkerAt, get, health, is_anot
 pub use self::guard::require_admin;
 pub use self::ingest::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, Ingest, REPORT_BODY_BYTES_MAX};
 pub use self::proof::{KEY_FILE, WorkerKey};
-pub use self::recorder::{RecorderError, install as install_recorder};
-pub use self::server::{Face, Listener, routes, serve};
+pub use self::server::{AdminRoutes, HttpState, Listener, routes, serve};
 pub use self::status::{BreakerState, ConnectorStatus, LedgerStatus, QueueStatus, Status};
 pub use self::tls::{Chain, Tls, TlsError, trusting};
 pub use hyper::Method;
-pub use metrics_exporter_prometheus::PrometheusHandle;

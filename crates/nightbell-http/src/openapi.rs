@@ -1,124 +1,95 @@
-//! The description of all routes, as OpenAPI 3.1. Events are described by the schema that `nightbell schema` prints.
+//! The description of all routes, as OpenAPI 3.1: `openapi.json`, with what other code knows put into its places. Events are
+//! described by the schema that `nightbell schema` prints.
 
-mod dead;
-mod ingest;
-mod schemas;
-
+use nightbell_core::event::{ApiFortress, Event};
+use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use crate::ingest::{EVENTS_BODY_BYTES_MAX, ITEMS_MAX, MADE_BYTES_MIN, REPORT_BODY_BYTES_MAX, Route};
 use crate::proof::NONCE_HEADER;
+use crate::status::Status;
 
-/// The description of the routes of a server with or without ways in for events, and with or without dead letters.
-pub(crate) fn document(has_ingest: bool, has_dead_letters: bool) -> Value {
-    let mut paths = watching();
-    if has_ingest {
-        paths.extend(ingest::paths());
+/// What is written by hand. `parts` are what stands in several places, by name: see [`expand`].
+const SOURCE: &str = include_str!("openapi.json");
+
+/// The description of the routes of a server with or without ways in for events, and with these admin routes.
+pub(crate) fn document(has_ingest: bool, admin: Map<String, Value>) -> Value {
+    let mut document: Map<String, Value> =
+        serde_json::from_str(SOURCE).expect("the description is JSON, as the tests of it show");
+    let parts = parts(document.remove("parts").unwrap_or_default());
+    if let Some(paths) = document["paths"].as_object_mut() {
+        paths.retain(|path, _| has_ingest || Route::ALL.iter().all(|route| route.path() != path));
+        paths.extend(admin);
     }
-    if has_dead_letters {
-        paths.extend(dead::paths());
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.extend(generated());
     }
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Nightbell",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "Carries failure alerts from test runners to on-call people through xMatters."
-        },
-        "paths": paths,
-        "components": {
-            "schemas": schemas::all(),
-            "securitySchemes": {
-                "ingest": { "type": "http", "scheme": "bearer", "description": "http.ingest_token" },
-                "admin": { "type": "http", "scheme": "bearer", "description": "http.admin_token" }
+    let mut document = Value::Object(document);
+    expand(&mut document, &parts);
+    document
+}
+
+/// The parts, and the limits and names that texts have in their places.
+fn parts(mut parts: Value) -> Value {
+    for (name, number) in [
+        ("ITEMS_MAX", ITEMS_MAX),
+        ("EVENTS_BODY_BYTES_MAX", EVENTS_BODY_BYTES_MAX),
+        ("REPORT_BODY_BYTES_MAX", REPORT_BODY_BYTES_MAX),
+        ("MADE_BYTES_MIN", MADE_BYTES_MIN),
+    ] {
+        parts[name] = number.to_string().into();
+    }
+    parts["NONCE_HEADER"] = NONCE_HEADER.into();
+    parts["VERSION"] = env!("CARGO_PKG_VERSION").into();
+    parts
+}
+
+/// Puts a part where `{"$part": NAME}` stands, and the text of one where a text has `{NAME}`.
+fn expand(value: &mut Value, parts: &Value) {
+    if let Some(part) = value.get("$part").and_then(Value::as_str).and_then(|name| parts.get(name)) {
+        *value = part.clone();
+    }
+    match value {
+        Value::Object(members) => members.values_mut().for_each(|member| expand(member, parts)),
+        Value::Array(values) => values.iter_mut().for_each(|value| expand(value, parts)),
+        Value::String(text) => {
+            for (name, part) in parts.as_object().into_iter().flatten() {
+                if let (Some(part), place) = (part.as_str(), format!("{{{name}}}"))
+                    && text.contains(&place)
+                {
+                    *text = text.replace(&place, part);
+                    return expand(value, parts);
+                }
             }
         }
-    })
-}
-
-/// The routes that only show something.
-fn watching() -> Map<String, Value> {
-    let text = |what: &str| json!({ "description": what, "content": { "text/plain": { "schema": { "type": "string" } } } });
-    let ready = |what: &str| answer(what, "Ready");
-    let paths = json!({
-        "/metrics": { "get": operation("metrics", "Metrics in Prometheus' text format", json!({
-            "200": text("The metrics"), "403": forbidden(), "500": answer("They could not be put together", "Problem")
-        })) },
-        "/healthz": { "get": operation("healthz", "Whether the process runs", json!({ "200": text("It does") })) },
-        "/readyz": { "get": operation("readyz", "Whether the worker is ready, and what is missing; why, for the admin token", json!({
-            "200": ready("It is"), "503": ready("It is not")
-        })) },
-        "/v1/proof": { "get": proof() },
-        "/openapi.json": { "get": operation("openapi", "This description", json!({
-            "200": { "description": "It", "content": { "application/json": { "schema": { "type": "object" } } } }
-        })) },
-        "/v1/status": { "get": guarded("admin", operation("status", "The worker's state", json!({
-            "200": answer("It", "WorkerState"), "400": answer("It came with a query or a body", "Problem"), "401": unauthorized(), "403": forbidden(),
-            "503": come_again("Too many requests are under way", "Problem")
-        }))) }
-    });
-    members(paths)
-}
-
-/// With what the commands of the same machine make sure of whom they ask.
-fn proof() -> Value {
-    let summary = "Proves to a command that can read the worker's key who the worker is";
-    let mut described = operation(
-        "proof",
-        summary,
-        json!({
-            "200": { "description": "A code of the number", "content": { "text/plain": { "schema": { "type": "string" } } } },
-            "400": answer("There is no number", "Problem"),
-            "404": answer("This worker has no key", "Problem")
-        }),
-    );
-    let number = json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" });
-    described["parameters"] = json!([{
-        "name": NONCE_HEADER, "in": "header", "required": true, "description": "A new random number", "schema": number
-    }]);
-    described
-}
-
-fn operation(id: &str, summary: &str, responses: Value) -> Value {
-    json!({ "operationId": id, "summary": summary, "responses": responses })
-}
-
-fn guarded(token: &str, mut operation: Value) -> Value {
-    operation["security"] = json!([{ token: [] }]);
-    operation
-}
-
-/// An answer in JSON, by a schema of this description.
-fn answer(description: &str, schema: &str) -> Value {
-    let schema = json!({ "$ref": format!("#/components/schemas/{schema}") });
-    json!({ "description": description, "content": { "application/json": { "schema": schema } } })
-}
-
-fn unauthorized() -> Value {
-    let mut answer = answer("The token is missing or wrong", "Problem");
-    answer["headers"] = json!({ "WWW-Authenticate": { "schema": { "type": "string" } } });
-    answer
-}
-
-fn forbidden() -> Value {
-    let description =
-        "No token is set, and the request comes from a web page or names another host than this one";
-    answer(description, "Problem")
-}
-
-/// An answer that says when to come again.
-fn come_again(description: &str, schema: &str) -> Value {
-    let mut answer = answer(description, schema);
-    answer["headers"] = json!({
-        "Retry-After": { "description": "Seconds", "schema": { "type": "integer", "minimum": 1 } }
-    });
-    answer
-}
-
-fn members(object: Value) -> Map<String, Value> {
-    match object {
-        Value::Object(members) => members,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// The schemas of our own types.
+fn generated() -> Map<String, Value> {
+    let settings = SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into());
+    let mut generator = settings.into_generator();
+    generator.subschema_for::<Event>();
+    generator.subschema_for::<ApiFortress>();
+    generator.subschema_for::<Status>();
+    let mut schemas = generator.take_definitions(true);
+    sharpen_event(&mut schemas);
+    schemas
+}
+
+/// Says what the event's own schema leaves to the reader: what is blank counts as empty, `null` as absent.
+fn sharpen_event(schemas: &mut Map<String, Value>) {
+    for name in ["project", "test"] {
+        schemas["Event"]["properties"][name]["pattern"] = "\\S".into();
+    }
+    for name in ["status", "severity", "tags", "labels"] {
+        let field = &mut schemas["Event"]["properties"][name];
+        let own = field.take();
+        *field = json!({ "anyOf": [own, { "type": "null" }] });
+    }
+    schemas["When"]["oneOf"][0]["pattern"] = "{time}".into();
 }
 
 #[cfg(test)]

@@ -16,9 +16,8 @@ use axum::{Json, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -70,19 +69,28 @@ const PLAIN_HTTP: &[u8] =
 /// The wait after a connection could not be accepted.
 const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 
+/// Routes that want the admin token, and their description in OpenAPI's words, by path.
+#[derive(Clone, Default)]
+pub struct AdminRoutes {
+    /// The routes, without the check of the token.
+    pub router: Router,
+    /// What each is.
+    pub paths: Map<String, Value>,
+}
+
 /// What the routes show, and what they let in.
 #[derive(Clone)]
-pub struct Face {
-    /// The metrics.
-    pub metrics: PrometheusHandle,
+pub struct HttpState {
+    /// Renders the metrics; it may block.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The worker's state, put together anew for each request; it must not block.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
     /// The token that `/v1/status` and the admin routes want; none on loopback only.
     pub admin_token: Option<SecretString>,
     /// The ways in for events; none: there are none.
     pub ingest: Option<Ingest>,
-    /// The routes under `/v1/dead-letters`, which are put behind the admin token.
-    pub admin: Option<Router>,
+    /// Further routes, which are put behind the admin token.
+    pub admin: AdminRoutes,
     /// Whether it can be reached from this machine alone.
     pub is_local: bool,
     /// The name of the embedded queue that this process has open; none with RabbitMQ.
@@ -114,9 +122,9 @@ impl Listener {
 
 /// Serves until `stop` is cancelled; requests under way then may finish, within bounds. A listener that fails is asked
 /// again.
-pub async fn serve(listener: Listener, face: Face, stop: CancellationToken) {
+pub async fn serve(listener: Listener, state: HttpState, stop: CancellationToken) {
     let Listener { tcp, places, tls } = listener;
-    let routes = routes(face);
+    let routes = routes(state);
     let graceful = GracefulShutdown::new();
     // A connection that makes room has its socket for a moment longer.
     let sockets = Arc::new(Semaphore::new(places.most()));
@@ -192,15 +200,16 @@ async fn accept(listener: &TcpListener) -> (TcpStream, Peer) {
 }
 
 /// All routes. Errors are JSON everywhere, and no answer allows another origin to read it.
-pub fn routes(mut face: Face) -> Router {
-    let (ingest, admin, key) = (face.ingest.take(), face.admin.take(), face.key.take());
-    let described = Json(openapi::document(ingest.is_some(), admin.is_some()));
-    let addressee = from_fn_with_state(face.queue.clone(), require_queue);
-    let guard = from_fn_with_state(face.admin_token.clone(), require_admin);
+pub fn routes(mut state: HttpState) -> Router {
+    let (ingest, key) = (state.ingest.take(), state.key.take());
+    let AdminRoutes { router: admin, paths } = std::mem::take(&mut state.admin);
+    let described = Json(openapi::document(ingest.is_some(), paths));
+    let addressee = from_fn_with_state(state.queue.clone(), require_queue);
+    let guard = from_fn_with_state(state.admin_token.clone(), require_admin);
     let guarded = Router::new()
         .route("/v1/status", get(status))
-        .with_state(face.clone())
-        .merge(admin.unwrap_or_default())
+        .with_state(state.clone())
+        .merge(admin)
         .route_layer(from_fn(require_no_body))
         .route_layer(guard);
     Router::new()
@@ -208,7 +217,7 @@ pub fn routes(mut face: Face) -> Router {
         .route(LIVES, get(|| async { "ok\n" }))
         .route(READY, get(ready))
         .route("/openapi.json", get(move || std::future::ready(described.clone())))
-        .with_state(face)
+        .with_state(state)
         .route(proof::PATH, get(prove).with_state(key))
         .merge(guarded)
         .merge(ingest.map(Ingest::routes).unwrap_or_default())
@@ -217,12 +226,12 @@ pub fn routes(mut face: Face) -> Router {
         .layer(addressee)
 }
 
-async fn metrics(State(face): State<Face>, uri: Uri, headers: HeaderMap) -> Response {
+async fn metrics(State(state): State<HttpState>, uri: Uri, headers: HeaderMap) -> Response {
     // Prometheus has no token, so they are open to it. Where only this machine can ask, a web page might, by a name of its
     // own that leads here.
     let is_given = |token| admit(Some(token), "admin", &uri, &headers).is_ok();
-    let is_known = face.admin_token.as_ref().is_some_and(is_given);
-    let is_checked = face.is_local || face.admin_token.is_none();
+    let is_known = state.admin_token.as_ref().is_some_and(is_given);
+    let is_checked = state.is_local || state.admin_token.is_none();
     if is_checked && !is_known && admit(None, "admin", &uri, &headers).is_err() {
         let error =
             "the request comes from a web page, or names a Host other than localhost or a loopback address";
@@ -231,11 +240,7 @@ async fn metrics(State(face): State<Face>, uri: Uri, headers: HeaderMap) -> Resp
         return Problem::new(StatusCode::FORBIDDEN, error, hint).into_response();
     }
     // Reading /proc and rendering both take their time; neither may hold a runtime thread.
-    let rendered = tokio::task::spawn_blocking(move || {
-        metrics_process::Collector::default().collect();
-        face.metrics.render()
-    });
-    match rendered.await {
+    match tokio::task::spawn_blocking(move || (state.metrics)()).await {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
         }
@@ -247,9 +252,9 @@ async fn metrics(State(face): State<Face>, uri: Uri, headers: HeaderMap) -> Resp
 }
 
 /// Strangers hear which part is missing, and neither where it is nor why.
-async fn ready(State(face): State<Face>, uri: Uri, headers: HeaderMap) -> Response {
-    let Status { ready, mut missing, .. } = (face.status)();
-    if admit(face.admin_token.as_ref(), "admin", &uri, &headers).is_err() {
+async fn ready(State(state): State<HttpState>, uri: Uri, headers: HeaderMap) -> Response {
+    let Status { ready, mut missing, .. } = (state.status)();
+    if admit(state.admin_token.as_ref(), "admin", &uri, &headers).is_err() {
         for part in &mut missing {
             part.truncate(part.find(':').unwrap_or(part.len()));
         }
@@ -258,12 +263,12 @@ async fn ready(State(face): State<Face>, uri: Uri, headers: HeaderMap) -> Respon
     (code, Json(json!({ "ready": ready, "missing": missing }))).into_response()
 }
 
-async fn status(State(face): State<Face>, uri: Uri) -> Response {
+async fn status(State(state): State<HttpState>, uri: Uri) -> Response {
     if uri.query().is_some_and(|query| !query.is_empty()) {
         let error = "this route knows no options";
         return Problem::new(StatusCode::BAD_REQUEST, error, "ask without a query").into_response();
     }
-    Json((face.status)()).into_response()
+    Json((state.status)()).into_response()
 }
 
 #[cfg(test)]

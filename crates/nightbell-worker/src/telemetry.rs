@@ -19,17 +19,6 @@ use nightbell_core::time::{Jump, UnixMillis, millis};
 use nightbell_core::trace::TraceParent;
 use tracing::{debug, error, info, warn};
 
-/// The buckets of `attempt_duration_seconds` and `ledger_commit_duration_seconds`, in seconds: half a millisecond to
-/// the longest time-out.
-pub const DURATION_BUCKETS: [f64; 16] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 30.0, 120.0];
-
-/// The buckets of `delivery_latency_seconds`, in seconds: milliseconds to the day after which an alert is given up.
-pub const LATENCY_BUCKETS: [f64; 17] = [
-    0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 28_800.0,
-    86_400.0,
-];
-
 /// A certificate that ends sooner is warned of.
 pub const CERTIFICATE_LEFT_MIN: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
@@ -72,11 +61,6 @@ fn describe_alerts() {
         "Attempts that failed and were put into a retry queue"
     );
     describe_counter!("nightbell_dead_letters_total", "Alerts that became dead letters, by reason");
-    describe_gauge!("nightbell_dead_letters", "Dead letters that wait for an operator");
-    describe_gauge!(
-        "nightbell_queue_depth",
-        "Messages that wait in the connector's queue, those in hand not included"
-    );
     describe_gauge!("nightbell_queue_oldest_seconds", Unit::Seconds, "Age of the oldest alert in hand");
     describe_gauge!("nightbell_in_flight", "POSTs that wait for their answer");
     describe_gauge!("nightbell_breaker_open", "1 while the connector's breaker is open");
@@ -109,10 +93,6 @@ fn describe_worker() {
         "1 while the ledger or the embedded queue can't be written, mostly for want of space"
     );
     describe_gauge!(
-        "nightbell_broker_connected",
-        "1 while the queue is connected and what all connectors share is right"
-    );
-    describe_gauge!(
         "nightbell_queue_unavailable",
         "1 while the connector's own queue can't be consumed: it is missing, forbidden or declared otherwise"
     );
@@ -136,8 +116,6 @@ pub fn begin(version: &'static str) {
     counter!("nightbell_ledger_reset_total").increment(0);
     log_line_dropped(0);
     gauge!("nightbell_ledger_entries").set(0.0);
-    gauge!("nightbell_dead_letters").set(0.0);
-    gauge!("nightbell_broker_connected").set(0.0);
     gauge!(DATA_DIR_FAILED).set(0.0);
     // Naming a histogram is enough for it to be shown, empty.
     let _ = histogram!("nightbell_ledger_commit_duration_seconds");

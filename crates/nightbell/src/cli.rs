@@ -6,9 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use nightbell_core::connector::Connector;
-use nightbell_core::dead::Reason;
 use nightbell_core::event::{Severity, Status};
-use nightbell_core::time::UnixMillis;
+pub use nightbell_letters::{Moment, Selector, start_of_id};
 use nightbell_reports::{Format, Link};
 use secrecy::SecretString;
 
@@ -420,75 +419,6 @@ pub enum Dead {
     },
 }
 
-/// Which dead letters; every condition that is given must hold.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Selector {
-    /// Of this connector.
-    #[arg(long)]
-    pub connector: Option<Connector>,
-    /// For this reason: invalid, expired, refused, unrouted or `delivery_limit`.
-    #[arg(long)]
-    pub reason: Option<Reason>,
-    /// Of this project; `*` stands for any characters.
-    #[arg(long, value_name = "PATTERN")]
-    pub project: Option<String>,
-    /// Dead since this time (RFC 3339), or for no longer than this duration (`2h`).
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<Moment>,
-    /// Dead until this time (RFC 3339), or for at least this duration (`2h`).
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<Moment>,
-    /// With this id, or an id that begins so; may be given several times.
-    #[arg(long, value_name = "ID", value_parser = start_of_id)]
-    pub id: Vec<String>,
-    /// At most so many, the longest dead first.
-    #[arg(long, value_name = "COUNT")]
-    pub limit: Option<usize>,
-}
-
-/// A point in time, or a time before now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
-    /// A point in time.
-    At(UnixMillis),
-    /// So long ago.
-    Ago(Duration),
-}
-
-impl Moment {
-    /// The point in time, seen from `now`.
-    #[must_use]
-    pub fn seen_from(self, now: UnixMillis) -> UnixMillis {
-        match self {
-            Self::At(time) => time,
-            Self::Ago(ago) => UnixMillis(now.0.saturating_sub(nightbell_core::time::millis(ago))),
-        }
-    }
-}
-
-impl std::fmt::Display for Moment {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::At(time) => time.fmt(out),
-            Self::Ago(ago) => humantime::format_duration(*ago).fmt(out),
-        }
-    }
-}
-
-impl std::str::FromStr for Moment {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(ago) = humantime::parse_duration(text) {
-            return Ok(Self::Ago(ago));
-        }
-        let time: jiff::Timestamp = text.parse().map_err(|_| {
-            format!("`{text}` is neither a time like 2026-11-21T03:00:00Z nor a duration like 2h")
-        })?;
-        Ok(Self::At(UnixMillis(u64::try_from(time.as_millisecond()).unwrap_or_default())))
-    }
-}
-
 /// `nightbell route`.
 #[derive(Debug, Args)]
 pub struct Route {
@@ -543,13 +473,6 @@ fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(value).map_err(|error| error.to_string())
 }
 
-/// Reads an id of a dead letter, or the start of one. No text is the start of every id, and a script that means one letter
-/// must not meet all of them because a variable is not set.
-pub(crate) fn start_of_id(text: &str) -> Result<String, String> {
-    let fits = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    fits.then(|| text.to_owned()).ok_or_else(|| format!("`{text}` is not 1 to 32 hexadecimal digits"))
-}
-
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -566,14 +489,5 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_moment_is_a_time_or_a_duration_before_now() {
-        let now = UnixMillis(10_000_000);
-        let seen = |text: &str| text.parse::<Moment>().unwrap().seen_from(now);
-        assert_eq!(seen("2h"), UnixMillis(2_800_000));
-        assert_eq!(seen("1970-01-01T00:00:05Z"), UnixMillis(5_000));
-        assert!("soon".parse::<Moment>().is_err());
     }
 }

@@ -1,126 +1,57 @@
-//! The dead letters of a queue that this process has open, and what can be done with them. The commands use it, and so do
-//! the worker's routes under `/v1/dead-letters`.
+//! The way to the dead letters of a configuration's queue.
 
-pub mod access;
-mod query;
-pub mod routes;
+use nightbell_http::{ClientError, is_there};
+use nightbell_letters::{Access, LettersError};
 
-use futures::future::join_all;
-use nightbell_core::ports::{Clock as _, DeadLetter, DeadLetters, Destination, MessageQueue, Outlet};
-use nightbell_core::time::UnixMillis;
-use nightbell_worker::SystemClock;
+use crate::config::Config;
+use crate::exit::{Code, Failure};
+use crate::holder::{Holder, holding_worker};
+use crate::output::one_line;
+use crate::queue::Queue;
 
-use crate::cli::Selector;
-use crate::exit::{Code, Failure, OrFail as _};
-use crate::feed::PUBLISHES_MAX;
-use crate::letter::{Chosen, Letter};
+/// How much is told of why a worker gives no more, in characters.
+const BROKEN_CHARS_MAX: usize = 2_000;
 
-/// What became of one dead letter: its id, and why nothing could be done, if so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Done {
-    /// The letter's id.
-    pub id: String,
-    /// Why it stays a dead letter; none if it is gone.
-    pub problem: Option<String>,
-}
-
-/// Going through the dead letters that were there when it began and that a selector means. All stay in the queue unless
-/// they are removed.
-pub struct Browse<L> {
-    letters: L,
-    chosen: Chosen,
-    meant: usize,
-    began: UnixMillis,
-}
-
-impl<L: DeadLetters> Browse<L> {
-    /// Begins.
-    ///
-    /// # Errors
-    /// The selector's pattern is broken, the queue can't be reached, or somebody else goes through RabbitMQ's dead letters.
-    pub async fn open<Q>(queue: &Q, selector: &Selector) -> Result<Self, Failure>
-    where
-        Q: MessageQueue<DeadLetters = L>,
-    {
-        let began = SystemClock.now();
-        let chosen = Chosen::new(selector, began).or_fail(Code::Usage)?;
-        let letters = queue.dead_letters().await.or_fail(Code::Unavailable)?;
-        Ok(Self { letters, chosen, meant: 0, began })
-    }
-
-    /// The next letter that is meant, in the order of the queue, and the right to remove it.
-    ///
-    /// # Errors
-    /// The queue can't be reached any more.
-    pub async fn next(&mut self) -> Result<Option<(Letter, L::Removal)>, Failure> {
-        while self.meant < self.chosen.limit {
-            let next = self.letters.next().await.or_fail(Code::Unavailable)?;
-            let Some(DeadLetter { message, death, removal }) = next else { break };
-            let letter = Letter::read(message, death);
-            if self.chosen.means(&letter) {
-                self.meant += 1;
-                return Ok(Some((letter, removal)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Ends it: whatever was not removed stays.
-    ///
-    /// # Errors
-    /// The queue did not say that all removals have reached it.
-    pub async fn close(self) -> Result<(), Failure> {
-        self.letters.close().await.or_fail(Code::Unavailable)
-    }
-}
-
-/// What is to be done with dead letters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// Publish each again, and remove it only when that is confirmed.
-    Replay,
-    /// Remove each for good.
-    Discard,
-}
-
-/// Does it with the next few letters, several at a time; none: there are no more.
+/// Opens the configuration's queue; an embedded one that is in use is reached through the worker that has it.
 ///
 /// # Errors
-/// The queue can't be reached any more.
-pub async fn act<L: DeadLetters>(
-    outlet: &impl Outlet,
-    browse: &mut Browse<L>,
-    verb: Verb,
-) -> Result<Vec<Done>, Failure> {
-    let mut some = Vec::new();
-    while some.len() < PUBLISHES_MAX
-        && let Some(found) = browse.next().await?
-    {
-        some.push(found);
+/// The queue can't be opened, and there is no such worker.
+pub async fn open(config: &Config) -> Result<Access<Queue>, Failure> {
+    if config.queue.is_some() {
+        return Queue::open(config).await.map(Access::Queue);
     }
-    let (letters, began) = (&browse.letters, browse.began);
-    Ok(join_all(some.into_iter().map(|(letter, removal)| async move {
-        let done = match verb {
-            Verb::Replay => replay(outlet, letters, &letter, began, removal).await,
-            Verb::Discard => letters.remove(removal).await.map_err(|error| error.to_string()),
-        };
-        Done { id: letter.id.to_string(), problem: done.err() }
-    }))
-    .await)
+    if let Holder::This(queue) = Holder::find(config).await? {
+        return Ok(Access::Queue(queue));
+    }
+    let worker = holding_worker(config, config.http.admin_token.as_ref());
+    let Err(absent) = is_there(&worker).await else { return Ok(Access::Worker(worker)) };
+    Queue::open_soon(config).await.map(Access::Queue).map_err(|Failure { code, error }| {
+        let is_nobody = matches!(absent, ClientError::NoWorker(_));
+        let why = if is_nobody { String::new() } else { format!(": {absent}") };
+        let nobody = || format!("no worker of this queue listens at {} (http.listen){why}", worker.at);
+        Failure { code, error: if code == Code::TempFail { error.context(nobody()) } else { error } }
+    })
 }
 
-async fn replay<L: DeadLetters>(
-    outlet: &impl Outlet,
-    letters: &L,
-    letter: &Letter,
-    began: UnixMillis,
-    removal: L::Removal,
-) -> Result<(), String> {
-    let to = match letter.death.replay_to() {
-        Some(connector) => Destination::Requeue { connector: connector.clone() },
-        None => Destination::Events { routing_key: letter.message.routing_key.clone() },
-    };
-    outlet.publish(to, letter.replayed(began)).await.map_err(|error| error.to_string())?;
-    let removed = letters.remove(removal).await;
-    removed.map_err(|error| format!("published, but not removed: {error}; replaying it again does no harm"))
+/// Lets go of the queue.
+///
+/// # Errors
+/// An embedded queue had failed.
+pub async fn close(access: Access<Queue>) -> Result<(), Failure> {
+    match access {
+        Access::Queue(queue) => queue.close().await,
+        Access::Worker(_) => Ok(()),
+    }
+}
+
+impl From<LettersError> for Failure {
+    fn from(error: LettersError) -> Self {
+        match error {
+            LettersError::Pattern(error) => Self { code: Code::Usage, error: error.into() },
+            LettersError::Broken(why) => Self::new(Code::Unavailable, one_line(&why, BROKEN_CHARS_MAX)),
+            error @ (LettersError::Queue(_) | LettersError::Worker(_) | LettersError::Line(_)) => {
+                Self { code: Code::Unavailable, error: error.into() }
+            }
+        }
+    }
 }

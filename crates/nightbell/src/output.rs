@@ -7,9 +7,8 @@ use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use comfy_table::{ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::exit::{Code, Failure};
+use crate::exit::{Code, Failure, OrFail as _};
 use crate::terminal::{fit, fit_json};
 
 /// A terminal with fewer columns, or one that says it has none, gets the table as a pipe does.
@@ -56,8 +55,7 @@ pub fn print_line(text: &str) -> Result<(), Failure> {
 /// # Errors
 /// As [`print`].
 pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|error| Failure { code: Code::Software, error: anyhow::Error::new(error) })?;
+    let text = serde_json::to_string_pretty(value).or_fail(Code::Software)?;
     print_as_it_is(&format!("{}\n", fit_json(&text)))
 }
 
@@ -65,8 +63,9 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
 ///
 /// # Errors
 /// As [`print`].
-pub fn print_json_line(value: &Value) -> Result<(), Failure> {
-    print_as_it_is(&format!("{}\n", fit_json(&value.to_string())))
+pub fn print_json_line(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).or_fail(Code::Software)?;
+    print_as_it_is(&format!("{}\n", fit_json(&text)))
 }
 
 /// A count on standard error, on a terminal only, that shows when the work takes long.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::ports::{Clock as _, Ledger as _, MessageQueue as _};
 use nightbell_core::record::{Change, Happening, RecordKey};
-use nightbell_http::{Face, Ingest, Listener, PrometheusHandle, Status, Tls, WorkerKey, install_recorder};
+use nightbell_http::{HttpState, Ingest, Listener, Status, Tls, WorkerKey};
 use nightbell_ledger::{LedgerSettings, LedgerStore, Opened};
 use nightbell_trace::Tracer;
 use nightbell_worker::{Control, Drained, OwnerHandle, Ports, SystemClock, telemetry};
@@ -24,7 +24,8 @@ use tracing::{info, warn};
 use crate::config::{Config, ConnectorConfig};
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::queue::{Queue, embedded_name};
-use crate::{handles, letters, listener, state, wiring};
+use crate::recorder::Render;
+use crate::{handles, listener, recorder, state, wiring};
 
 /// How much longer than the grace period an owner may take to leave its queue.
 const LEAVE_MAX: Duration = Duration::from_secs(5);
@@ -47,7 +48,7 @@ pub struct Worker {
     pub tls: Option<watch::Sender<Tls>>,
     tracer: Tracer,
     ledger: LedgerStore,
-    metrics: PrometheusHandle,
+    metrics: Render,
     listener: std::net::TcpListener,
     http: JoinHandle<()>,
     stop_http: CancellationToken,
@@ -62,7 +63,7 @@ impl Worker {
     pub async fn start(config: &Config, listener: TcpListener) -> Result<Self, Failure> {
         let senders = senders(config)?;
         let tls = listener::tls(&config.http)?.map(watch::Sender::new);
-        let metrics = install_recorder().or_fail(Code::Software)?;
+        let metrics = recorder::install().or_fail(Code::Software)?;
         telemetry::describe();
         telemetry::begin(env!("CARGO_PKG_VERSION"));
         nightbell_trace::describe();
@@ -211,18 +212,18 @@ fn serve(
     config: &Config,
     listener: &std::net::TcpListener,
     tls: Option<&watch::Sender<Tls>>,
-    (metrics, status): (&PrometheusHandle, &Arc<dyn Fn() -> Status + Send + Sync>),
+    (metrics, status): (&Render, &Arc<dyn Fn() -> Status + Send + Sync>),
     queue: &Queue,
     tracer: &Tracer,
 ) -> Result<(JoinHandle<()>, CancellationToken), Failure> {
     let listener = listener.try_clone().and_then(TcpListener::from_std).or_fail(Code::Software)?;
     let token = config.http.ingest_token.clone();
-    let face = Face {
+    let state = HttpState {
         metrics: metrics.clone(),
         status: Arc::clone(status),
         admin_token: config.http.admin_token.clone(),
         ingest: Some(Ingest::new(queue.outlet(), token, SystemClock, tracer.clone())),
-        admin: Some(letters::routes::routes(queue.clone())),
+        admin: nightbell_letters::routes(queue.clone(), SystemClock),
         is_local: config.http.listen.ip().to_canonical().is_loopback(),
         key: worker_key(config),
         queue: match queue {
@@ -236,7 +237,7 @@ fn serve(
         None => listener,
     };
     let stop = CancellationToken::new();
-    Ok((tokio::spawn(nightbell_http::serve(listener, face, stop.clone())), stop))
+    Ok((tokio::spawn(nightbell_http::serve(listener, state, stop.clone())), stop))
 }
 
 /// With what commands make sure that they ask this worker. It delivers without it all the same.

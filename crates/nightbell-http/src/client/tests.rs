@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::server::{Face, Listener, serve};
+use crate::server::{AdminRoutes, HttpState, Listener, serve};
 use crate::status::Status;
 use crate::tls::Tls;
 
@@ -26,13 +26,12 @@ async fn start_at(
     let listener = TcpListener::bind(at).await.unwrap();
     let at = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-    let face = Face {
-        metrics: recorder.handle(),
+    let state = HttpState {
+        metrics: Arc::new(String::new),
         status: Arc::new(move || Status::sample(ready)),
         admin_token: token.map(SecretString::from),
         ingest: None,
-        admin: None,
+        admin: AdminRoutes::default(),
         is_local: true,
         queue: Some("66-1f".into()),
         key: Some(key.clone()),
@@ -42,7 +41,7 @@ async fn start_at(
         Some(tls) => listener.with_tls(tls),
         None => listener,
     };
-    tokio::spawn(serve(listener, face, stop.clone()));
+    tokio::spawn(serve(listener, state, stop.clone()));
     let (trust, token) = (Trust::Key(key), token.map(SecretString::from));
     (WorkerAt { at, token, trust, queue: None }, stop)
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
 use crate::status::Status;
-use crate::{Face, Ingest, Listener, serve};
+use crate::{AdminRoutes, HttpState, Ingest, Listener, serve};
 
 const TOKEN: &str = "sixteen-bytes-ok";
 const HERE: &str = "host: 127.0.0.1:9464\r\n";
@@ -70,22 +70,22 @@ impl World {
             .route("/v1/dead-letters", get(list))
             .route("/v1/dead-letters/discard", post(discard));
         let tracer = nightbell_trace::Tracer::off();
-        let face = Face {
-            metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
+        let state = HttpState {
+            metrics: Arc::new(String::new),
             status: Arc::new(move || {
                 shown.add();
                 Status::sample(is_ready)
             }),
             admin_token: token.clone(),
             ingest: Some(Ingest::new(done.clone(), token, SystemClock, tracer)),
-            admin: Some(admin),
+            admin: AdminRoutes { router: admin, ..AdminRoutes::default() },
             is_local,
             queue: None,
             key: None,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (at, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        tokio::spawn(serve(Listener::new(listener, 4096), face, stop.clone()));
+        tokio::spawn(serve(Listener::new(listener, 4096), state, stop.clone()));
         Self { at, done, _stop: stop.drop_guard() }
     }
 

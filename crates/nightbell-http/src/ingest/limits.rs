@@ -11,9 +11,6 @@ pub const REPORT_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The most events in one request: its answer names each.
 pub const ITEMS_MAX: usize = 10_000;
 
-/// The most events of one request that wait for the queue's confirm at one time.
-pub(super) const PUBLISHES_MAX: usize = 32;
-
 /// What all requests together may hold beyond [`REQUEST_KIB_MIN`] each, in KiB: the longest report alone may have it all.
 pub(super) const HELD_KIB_MAX: usize = 192 * 1024;
 

@@ -7,7 +7,7 @@ use metrics::{Counter, counter, describe_counter};
 
 /// A way in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Route {
+pub(crate) enum Route {
     Events,
     Reports,
     Junit,
@@ -15,9 +15,9 @@ pub(super) enum Route {
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 4] = [Self::Events, Self::Reports, Self::Junit, Self::ApiFortress];
+    pub(crate) const ALL: [Self; 4] = [Self::Events, Self::Reports, Self::Junit, Self::ApiFortress];
 
-    pub(super) fn path(self) -> &'static str {
+    pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Events => "/v1/events",
             Self::Reports => "/v1/reports",

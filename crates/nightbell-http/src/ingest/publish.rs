@@ -10,12 +10,13 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{StreamExt as _, stream};
+use nightbell_core::limits::PUBLISHES_MAX;
 use nightbell_core::message::Message;
 use nightbell_core::ports::{Destination, PublishError};
 use serde_json::{Value, json};
 
 use super::items::{Bad, Batch, Item};
-use super::limits::{PUBLISHES_MAX, RETRY_LATER, RETRY_SOON};
+use super::limits::{RETRY_LATER, RETRY_SOON};
 use crate::answer::Problem;
 
 /// An outlet, whatever its type.

@@ -6,13 +6,12 @@ use axum::routing::{get, post};
 use nightbell_core::message::Message;
 use nightbell_core::ports::{Destination, Outlet, PublishError};
 use nightbell_worker::SystemClock;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::document;
 use crate::status::Status;
-use crate::{Face, Ingest, Listener, Method, serve};
+use crate::{AdminRoutes, HttpState, Ingest, Listener, Method, serve};
 
 #[derive(Clone)]
 struct Nowhere;
@@ -21,6 +20,20 @@ impl Outlet for Nowhere {
     async fn publish(&self, _: Destination, _: Message) -> Result<(), PublishError> {
         Ok(())
     }
+}
+
+/// What the description of further routes may look like.
+fn admin_paths() -> Map<String, Value> {
+    let responses = json!({ "200": {}, "401": { "$part": "unauthorized" }, "403": { "$part": "forbidden" } });
+    let operation = json!({ "responses": responses, "security": [{ "admin": [] }] });
+    let paths = [("", "get"), ("/replay", "post"), ("/discard", "post")];
+    Map::from_iter(
+        paths.map(|(end, method)| (format!("/v1/dead-letters{end}"), json!({ method: operation }))),
+    )
+}
+
+fn document(has_ingest: bool, has_admin: bool) -> Value {
+    super::document(has_ingest, if has_admin { admin_paths() } else { Map::new() })
 }
 
 async fn start(has_ingest: bool, has_admin: bool) -> std::net::SocketAddr {
@@ -34,21 +47,24 @@ async fn start_with(has_ingest: bool, has_admin: bool, has_tokens: bool) -> std:
         .route("/v1/dead-letters", get(|| async { "" }))
         .route("/v1/dead-letters/replay", post(|| async { "" }))
         .route("/v1/dead-letters/discard", post(|| async { "" }));
-    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-    let face = Face {
-        metrics: recorder.handle(),
+    let state = HttpState {
+        metrics: Arc::new(String::new),
         status: Arc::new(|| Status::sample(true)),
         admin_token: has_tokens.then(|| "admin-token-of-16".into()),
         ingest: has_ingest.then(|| {
             let token = has_tokens.then(|| "ingest-token-16".into());
             Ingest::new(Nowhere, token, SystemClock, nightbell_trace::Tracer::off())
         }),
-        admin: has_admin.then_some(admin),
+        admin: if has_admin {
+            AdminRoutes { router: admin, paths: admin_paths() }
+        } else {
+            AdminRoutes::default()
+        },
         is_local: false,
         queue: None,
         key: None,
     };
-    tokio::spawn(serve(Listener::new(listener, 4096), face, CancellationToken::new()));
+    tokio::spawn(serve(Listener::new(listener, 4096), state, CancellationToken::new()));
     at
 }
 
@@ -163,4 +179,13 @@ fn events_are_described_by_their_own_schema() {
     }
     let fortress = &described["components"]["schemas"]["ApiFortress"];
     assert_eq!(fortress["required"], json!(["eventId", "test", "companyId", "projectName"]));
+}
+
+#[test]
+fn nothing_is_left_that_should_have_been_put_in() {
+    let text = document(true, true).to_string();
+    assert!(!text.contains("$part") && !text.contains("_MAX}") && !text.contains("{time}"), "{text}");
+    for wanted in [crate::proof::NONCE_HEADER, "At most 10000 events", env!("CARGO_PKG_VERSION")] {
+        assert!(text.contains(wanted), "{wanted}");
+    }
 }

@@ -15,8 +15,7 @@ const LONG_BYTES: usize = 1024 * 1024;
 const LONG_COUNT: usize = 64;
 
 /// What the routes are for these tests. An answer of `/endless` cancels `let_go` when it is dropped.
-fn face(let_go: CancellationToken) -> Face {
-    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+fn state(let_go: CancellationToken) -> HttpState {
     let status = || unreachable!("nobody asks for the state");
     let endless = async move || {
         let guard = let_go.drop_guard();
@@ -29,12 +28,12 @@ fn face(let_go: CancellationToken) -> Face {
         .route("/never", get(std::future::pending::<()>))
         .route("/long", get(async || vec![b'x'; LONG_BYTES]))
         .route("/endless", get(endless));
-    Face {
-        metrics: recorder.handle(),
+    HttpState {
+        metrics: Arc::new(String::new),
         status: Arc::new(status),
         admin_token: None,
         ingest: None,
-        admin: Some(admin),
+        admin: AdminRoutes { router: admin, ..AdminRoutes::default() },
         is_local: true,
         queue: None,
         key: None,
@@ -42,9 +41,10 @@ fn face(let_go: CancellationToken) -> Face {
 }
 
 async fn start(stop: &CancellationToken) -> (TcpStream, JoinHandle<()>) {
-    let (face, listener) = (face(CancellationToken::new()), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let (state, listener) =
+        (state(CancellationToken::new()), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let at = listener.local_addr().unwrap();
-    let served = tokio::spawn(serve(Listener::new(listener, 4096), face, stop.clone()));
+    let served = tokio::spawn(serve(Listener::new(listener, 4096), state, stop.clone()));
     (TcpStream::connect(at).await.unwrap(), served)
 }
 
@@ -52,7 +52,7 @@ async fn start(stop: &CancellationToken) -> (TcpStream, JoinHandle<()>) {
 async fn narrow(request: &str, let_go: &CancellationToken) -> (DuplexStream, JoinHandle<hyper::Result<()>>) {
     let (mut client, server) = tokio::io::duplex(1000);
     let place = Places::new(1).take(Peer::default()).unwrap();
-    let service = Service::new(routes(face(let_go.clone())), place, None);
+    let service = Service::new(routes(state(let_go.clone())), place, None);
     let served = tokio::spawn(http1::Builder::new().serve_connection(patient(server), service));
     client.write_all(format!("{request} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
     (client, served)
@@ -77,7 +77,7 @@ async fn a_handshake_that_does_not_come_ends_the_connection() {
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (at, shown) = (tcp.local_addr().unwrap(), watch::Sender::new(pair));
     let listener = Listener::new(tcp, 4096).with_tls(shown.subscribe());
-    tokio::spawn(serve(listener, face(CancellationToken::new()), CancellationToken::new()));
+    tokio::spawn(serve(listener, state(CancellationToken::new()), CancellationToken::new()));
     let mut stream = TcpStream::connect(at).await.unwrap();
     let begun = Instant::now();
     drop(stream.read_to_end(&mut Vec::new()).await);
@@ -138,7 +138,7 @@ async fn start_with(places: usize) -> (SocketAddr, DropGuard) {
     let at = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
     let stop = CancellationToken::new();
     let listener = Listener { tcp: listener, places: Places::new(places), tls: None };
-    tokio::spawn(serve(listener, face(CancellationToken::new()), stop.clone()));
+    tokio::spawn(serve(listener, state(CancellationToken::new()), stop.clone()));
     (at, stop.drop_guard())
 }
 

@@ -2,21 +2,28 @@
 
 mod act;
 mod show;
+mod table;
 
-use serde_json::Value;
+use nightbell_core::ports::Clock as _;
+use nightbell_letters::{LetterView, Selector};
+use nightbell_worker::SystemClock;
 
-use crate::cli::{Dead, Selector};
+use crate::cli::Dead;
 use crate::config::Config;
 use crate::exit::Failure;
-use crate::letters::access::Access;
+use crate::letters;
 use crate::output::progress;
+use crate::queue::Queue;
+
+/// The way to the dead letters.
+type Access = nightbell_letters::Access<Queue>;
 
 /// Runs one of the verbs.
 ///
 /// # Errors
 /// The queue can't be reached, another `dead` command runs, or nothing could be done for some of the letters.
 pub async fn dead(config: &Config, verb: Dead) -> Result<(), Failure> {
-    let access = Access::open(config).await?;
+    let access = letters::open(config).await?;
     let done = match verb {
         Dead::List { selector, as_json } => show::list(&access, &selector, as_json).await,
         Dead::Groups { selector, as_json } => show::groups(&access, &selector, as_json).await,
@@ -27,7 +34,7 @@ pub async fn dead(config: &Config, verb: Dead) -> Result<(), Failure> {
         }
         Dead::Discard { selector, yes, as_json } => act::discard(&access, &selector, yes, as_json).await,
     };
-    let closed = access.close().await;
+    let closed = letters::close(access).await;
     done.and(closed)
 }
 
@@ -35,14 +42,29 @@ pub async fn dead(config: &Config, verb: Dead) -> Result<(), Failure> {
 async fn browse(
     access: &Access,
     selector: &Selector,
-    mut visit: impl FnMut(Value) -> Result<(), Failure>,
+    mut visit: impl FnMut(LetterView) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let progress = progress("reading dead letters");
-    let listed = access.list(selector, |letter| {
+    let listed = access.list(selector, SystemClock.now(), |letter| {
         progress.inc(1);
         visit(letter)
     });
     let listed = listed.await;
     progress.finish_and_clear();
     listed
+}
+
+/// All of them; `keep` says what of each.
+async fn collect(
+    access: &Access,
+    selector: &Selector,
+    keep: fn(LetterView) -> LetterView,
+) -> Result<Vec<LetterView>, Failure> {
+    let mut letters = Vec::new();
+    browse(access, selector, |letter| {
+        letters.push(keep(letter));
+        Ok(())
+    })
+    .await?;
+    Ok(letters)
 }

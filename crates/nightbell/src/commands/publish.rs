@@ -24,9 +24,9 @@ use self::session::{Session, Told};
 use self::source::{Reports, read_lines, read_reports};
 use crate::cli::{EventFlags, Publish};
 use crate::config::{Config, Needs};
-use crate::door::Door;
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::feed::Item;
+use crate::local_publisher::LocalPublisher;
 use crate::wiring;
 
 /// Publishes, and succeeds only when the queue has confirmed everything. With `--fail-open` it ends in time, whatever
@@ -52,7 +52,7 @@ pub async fn publish(config_path: &Path, flags: Publish) -> Result<(), Failure> 
 /// Where to publish: the one place that knows which queues there are.
 enum Queue {
     Amqp(Broker),
-    Embedded(Door),
+    Embedded(LocalPublisher),
 }
 
 fn queue(config_path: &Path, flags: &Publish) -> Result<Queue, Failure> {
@@ -63,7 +63,7 @@ fn queue(config_path: &Path, flags: &Publish) -> Result<Queue, Failure> {
     }
     let config = Config::load(config_path, Needs::Queue).or_fail(Code::Config)?;
     if config.queue.is_none() {
-        return Ok(Queue::Embedded(Door::new(config)));
+        return Ok(Queue::Embedded(LocalPublisher::new(config)));
     }
     Ok(Queue::Amqp(wiring::broker(&config)?))
 }
@@ -75,9 +75,9 @@ async fn through_queue(config_path: &Path, flags: &Publish, told: &mut Told) -> 
             broker.close().await;
             ended
         }
-        Queue::Embedded(door) => {
-            let ended = feed(door.clone(), flags, told).await;
-            ended.and(door.close().await)
+        Queue::Embedded(publisher) => {
+            let ended = feed(publisher.clone(), flags, told).await;
+            ended.and(publisher.close().await)
         }
     }
 }

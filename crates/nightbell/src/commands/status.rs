@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::cli::AsJson;
 use crate::config::Config;
-use crate::door::refuse_anothers;
 use crate::exit::{Code, Failure, OrFail as _};
+use crate::holder::Holder;
 use crate::listener::worker_at;
 use crate::output::{one_line, print_json, print_line, print_table, table};
 use crate::queue::{Queue, embedded_name};
@@ -25,17 +25,17 @@ pub async fn status(config: &Config, flags: AsJson) -> Result<(), Failure> {
     let mut unread = None;
     // To look makes no file.
     if config.queue.is_none() && !matches!(embedded_name(config), Ok(None)) {
-        refuse_anothers(config).await?;
-        // Where the file can be opened no worker has it, whoever listens.
-        match in_file(config).await {
-            Err(failure) if failure.code == Code::TempFail => {}
-            // It may be another user's, or its disk may be full; its worker may be asked all the same.
-            Err(failure) => unread = Some(failure),
-            Ok(rows) => {
+        match Holder::find(config).await? {
+            // Where the file can be opened no worker has it, whoever listens.
+            Holder::This(queue) => {
+                let rows = in_file(&queue);
+                queue.close().await?;
                 print_queues(&rows, flags)?;
                 let error = ClientError::NoWorker(config.http.listen);
                 return Err(Failure::new(Code::Unavailable, error));
             }
+            // It may be another user's, or its disk may be full; its worker may be asked all the same.
+            Holder::Another(failure) => unread = Some(failure).filter(|why| why.code != Code::TempFail),
         }
     }
     let worker = worker_at(config, config.http.admin_token.as_ref(), None);
@@ -122,15 +122,11 @@ async fn in_rabbitmq(config: &Config) -> Result<Vec<Row>, Failure> {
 }
 
 /// The queues as they stand in the embedded queue's file.
-async fn in_file(config: &Config) -> Result<Vec<Row>, Failure> {
-    let queue = Queue::open(config).await?;
+fn in_file(queue: &Queue) -> Vec<Row> {
     let depths = queue.view().depths;
     let row = |name: &str, ready| Row { name: name.to_owned(), ready, is_hidden: false, consumers: 0 };
-    let mut rows: Vec<Row> =
-        depths.connectors.keys().map(|name| row(name.as_str(), depths.waiting(name))).collect();
-    rows.push(row("dead letters", depths.dead.map(u64::from)));
-    queue.close().await?;
-    Ok(rows)
+    let connectors = depths.connectors.keys().map(|name| row(name.as_str(), depths.waiting(name)));
+    connectors.chain([row("dead letters", depths.dead.map(u64::from))]).collect()
 }
 
 fn print_queues(queues: &[Row], flags: AsJson) -> Result<(), Failure> {

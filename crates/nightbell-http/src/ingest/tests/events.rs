@@ -1,10 +1,11 @@
 //! What is taken, and what the answer says.
 
+use nightbell_core::limits::PUBLISHES_MAX;
 use nightbell_core::message::{HeaderValue, Headers};
 use serde_json::json;
 
 use super::world::{NOW, Queue, World, gzip};
-use crate::ingest::limits::{PUBLISHES_MAX, Patience};
+use crate::ingest::limits::Patience;
 
 const ONE: &str = r#"{ "project":"shop.eu", "test":"a", "id":"1", "unknown": true }"#;
 const NAMELESS: &str = r#"{"project":"p","test":"b"}"#;

@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::ingest::limits::Patience;
 use crate::status::Status;
-use crate::{Face, Ingest, Listener, serve};
+use crate::{AdminRoutes, HttpState, Ingest, Listener, serve};
 
 pub(super) const TOKEN: &str = "sixteen-bytes-ok";
 pub(super) const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -103,12 +103,12 @@ impl World {
             Ingest::with_patience(queue.clone(), token, Stopped, Tracer::off(), patience)
         });
         let metrics = recorder.handle();
-        let face = Face {
-            metrics: metrics.clone(),
+        let state = HttpState {
+            metrics: Arc::new(String::new),
             status: Arc::new(|| Status::sample(true)),
             admin_token: Some(SecretString::from("another-token-ok")),
             ingest: Some(ingest),
-            admin: None,
+            admin: AdminRoutes::default(),
             is_local: true,
             queue: None,
             key: None,
@@ -116,7 +116,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(serve(Listener::new(listener, 4096), face, stop.clone()));
+        tokio::spawn(serve(Listener::new(listener, 4096), state, stop.clone()));
         Self { at, queue, metrics, _stop: stop.drop_guard() }
     }
 

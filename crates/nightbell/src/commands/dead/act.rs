@@ -2,15 +2,15 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 
-use serde_json::{Value, json};
+use nightbell_core::ports::Clock as _;
+use nightbell_letters::{Done, LetterView, Moment, Selector, Verb};
+use nightbell_worker::SystemClock;
+use serde_json::json;
 
-use super::browse;
-use crate::cli::{AsJson, Moment, Selector};
+use super::{Access, collect, table};
+use crate::cli::AsJson;
 use crate::exit::{Code, Failure, OrFail as _};
-use crate::letter::{HEAD, row, without_body};
-use crate::letters::access::Access;
-use crate::letters::{Done, Verb};
-use crate::output::{count, print_json, print_line, print_table, progress, table};
+use crate::output::{count, print_json, print_line, print_table, progress};
 
 /// Publishes each letter again, and removes it only when that is confirmed.
 pub(super) async fn replay(
@@ -20,16 +20,16 @@ pub(super) async fn replay(
     as_json: AsJson,
 ) -> Result<(), Failure> {
     if dry_run {
-        let letters = collect(access, selector).await?;
+        let letters = collect(access, selector, LetterView::without_body).await?;
         return plan(&letters, "would be replayed", as_json);
     }
     let mut tally = Tally::default();
     let bar = progress("replaying");
-    let acted = access.act(Verb::Replay, selector, |done| {
+    let acted = access.act(Verb::Replay, selector, SystemClock.now(), |done| {
         bar.inc(1);
         tally.take(done);
     });
-    let acted = acted.await;
+    let acted = acted.await.map_err(Failure::from);
     bar.finish_and_clear();
     tally.conclude(acted, "replayed", as_json)
 }
@@ -50,7 +50,7 @@ pub(super) async fn discard(
     let selector = if yes {
         selector.clone()
     } else {
-        let letters = collect(access, selector).await?;
+        let letters = collect(access, selector, LetterView::without_body).await?;
         plan(&letters, "would be removed for good", AsJson { json: false })?;
         if letters.is_empty() {
             return Ok(());
@@ -61,25 +61,15 @@ pub(super) async fn discard(
         these(&letters, selector)
     };
     let mut tally = Tally::default();
-    let acted = access.act(Verb::Discard, &selector, |done| tally.take(done)).await;
-    tally.conclude(acted, "discarded", as_json)
-}
-
-async fn collect(access: &Access, selector: &Selector) -> Result<Vec<Value>, Failure> {
-    let mut letters = Vec::new();
-    browse(access, selector, |letter| {
-        letters.push(without_body(letter));
-        Ok(())
-    })
-    .await?;
-    Ok(letters)
+    let acted = access.act(Verb::Discard, &selector, SystemClock.now(), |done| tally.take(done)).await;
+    tally.conclude(acted.map_err(Failure::from), "discarded", as_json)
 }
 
 /// Those letters that were shown, and none that came since.
-fn these(letters: &[Value], selector: &Selector) -> Selector {
-    let ids = letters.iter().filter_map(|letter| letter["id"].as_str()).map(ToOwned::to_owned).collect();
+fn these(letters: &[LetterView], selector: &Selector) -> Selector {
+    let ids = letters.iter().map(|letter| letter.id.clone()).collect();
     // A letter whose time of death is not known would be meant by no `until`.
-    let died: Option<Vec<_>> = letters.iter().map(|letter| letter["died_at"].as_str()).collect();
+    let died: Option<Vec<_>> = letters.iter().map(|letter| letter.died_at.as_deref()).collect();
     let last = died.and_then(|died| died.into_iter().max());
     let until = last.and_then(|last| last.parse::<Moment>().ok());
     Selector { id: ids, until: selector.until.or(until), ..selector.clone() }
@@ -92,14 +82,14 @@ fn confirmed() -> Result<bool, Failure> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-fn plan(letters: &[Value], what: &str, as_json: AsJson) -> Result<(), Failure> {
+fn plan(letters: &[LetterView], what: &str, as_json: AsJson) -> Result<(), Failure> {
     if as_json.json {
         return print_json(&json!({ "would_replay": letters }));
     }
     if !letters.is_empty() {
-        let mut rows = table(&HEAD);
+        let mut rows = table::head();
         for letter in letters {
-            rows.add_row(row(letter));
+            rows.add_row(table::row(letter));
         }
         print_table(&rows)?;
     }

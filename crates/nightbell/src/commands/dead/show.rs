@@ -2,24 +2,29 @@
 
 use std::collections::BTreeMap;
 
+use nightbell_core::connector::Connector;
+use nightbell_letters::{LetterView, Selector};
 use serde_json::{Value, json};
 
-use super::browse;
-use crate::cli::{AsJson, Selector};
+use super::table::{self, DETAIL_CHARS};
+use super::{Access, browse, collect};
+use crate::cli::AsJson;
 use crate::exit::{Code, Failure};
-use crate::letter::{DETAIL_CHARS, HEAD, row, without_body};
-use crate::letters::access::Access;
 use crate::output::{complain, count, one_line, print_json, print_json_line, print_line, print_table, table};
 use crate::terminal::fit_json;
 
+/// How much of a field, and of a body that is no JSON, is shown, in characters.
+const FIELD_CHARS: usize = 2_000;
+const BODY_CHARS: usize = 4_000;
+
 pub(super) async fn list(access: &Access, selector: &Selector, as_json: AsJson) -> Result<(), Failure> {
     let mut summaries = Vec::new();
-    let mut rows = table(&HEAD);
+    let mut rows = table::head();
     browse(access, selector, |letter| {
         if as_json.json {
-            summaries.push(without_body(letter));
+            summaries.push(letter.without_body());
         } else {
-            rows.add_row(row(&letter));
+            rows.add_row(table::row(&letter));
         }
         Ok(())
     })
@@ -34,18 +39,15 @@ pub(super) async fn list(access: &Access, selector: &Selector, as_json: AsJson) 
 }
 
 /// Letters that died of the same: connector, reason and detail.
-type Group = (Option<String>, String, String);
+type Group = (Option<Connector>, &'static str, String);
 
 pub(super) async fn groups(access: &Access, selector: &Selector, as_json: AsJson) -> Result<(), Failure> {
     let mut groups: BTreeMap<Group, (usize, Option<String>, Option<String>)> = BTreeMap::new();
     browse(access, selector, |letter| {
-        let text = |name: &str| letter[name].as_str().map(ToOwned::to_owned);
-        let detail = one_line(letter["detail"].as_str().unwrap_or_default(), DETAIL_CHARS);
-        let died = text("died_at");
-        let key = (text("connector"), text("reason").unwrap_or_default(), detail);
+        let detail = one_line(&letter.detail, DETAIL_CHARS);
+        let (key, died) = ((letter.connector, letter.reason.as_str(), detail), letter.died_at);
         let (count, first, last) = groups.entry(key).or_insert((0, died.clone(), died.clone()));
         *count += 1;
-        // RFC 3339 in UTC with a fixed number of digits sorts as time does.
         *first = first.take().min(died.clone());
         *last = last.take().max(died);
         Ok(())
@@ -69,19 +71,15 @@ pub(super) async fn groups(access: &Access, selector: &Selector, as_json: AsJson
     let mut rows = table(&["count", "connector", "reason", "detail", "first", "last"]);
     for ((connector, reason, detail), (count, first, last)) in groups {
         let or_dash = |text: Option<String>| text.unwrap_or("-".to_owned());
-        rows.add_row([count.to_string(), or_dash(connector), reason, detail, or_dash(first), or_dash(last)]);
+        let connector = or_dash(connector.map(|connector| connector.to_string()));
+        rows.add_row([count.to_string(), connector, reason.into(), detail, or_dash(first), or_dash(last)]);
     }
     print_table(&rows)
 }
 
 pub(super) async fn show(access: &Access, ids: Vec<String>, as_json: AsJson) -> Result<(), Failure> {
     let selector = Selector { id: ids, ..Selector::default() };
-    let mut letters = Vec::new();
-    browse(access, &selector, |letter| {
-        letters.push(letter);
-        Ok(())
-    })
-    .await?;
+    let letters = collect(access, &selector, |letter| letter).await?;
     if as_json.json {
         print_json(&letters)?;
     } else {
@@ -91,7 +89,7 @@ pub(super) async fn show(access: &Access, ids: Vec<String>, as_json: AsJson) -> 
     }
     for id in &selector.id {
         let id = id.to_ascii_lowercase();
-        if !letters.iter().any(|letter| letter["id"].as_str().is_some_and(|own| own.starts_with(&id))) {
+        if !letters.iter().any(|letter| letter.id.starts_with(&id)) {
             return Err(Failure::new(Code::NoInput, format!("no dead letter's id begins with `{id}`")));
         }
     }
@@ -99,44 +97,36 @@ pub(super) async fn show(access: &Access, ids: Vec<String>, as_json: AsJson) -> 
 }
 
 /// A letter for a person: its fields, its history, and the body as it was published.
-fn text(letter: &Value) -> String {
-    let mut lines = Vec::new();
-    for field in [
-        "id",
-        "connector",
-        "reason",
-        "detail",
-        "died_at",
-        "accepted_at",
-        "attempts",
-        "project",
-        "test",
-        "event_id",
-        "replayed_at",
-        "routing_key",
-    ] {
-        let value = match &letter[field] {
-            Value::Null if field == "attempts" => "unknown".to_owned(),
-            Value::Null => continue,
-            Value::String(text) => one_line(text, 2_000),
-            other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-                one_line(&other.to_string(), 2_000)
-            }
-        };
-        lines.push(format!("{:<13}{value}", field.replace('_', " ")));
+fn text(letter: &LetterView) -> String {
+    let fields = [
+        ("id", Some(letter.id.as_str())),
+        ("connector", letter.connector.as_ref().map(Connector::as_str)),
+        ("reason", Some(letter.reason.as_str())),
+        ("detail", Some(letter.detail.as_str())),
+        ("died at", letter.died_at.as_deref()),
+        ("accepted at", letter.accepted_at.as_deref()),
+        ("attempts", Some(table::attempts(letter).as_str())),
+        ("project", letter.project.as_deref()),
+        ("test", letter.test.as_deref()),
+        ("event id", letter.event_id.as_deref()),
+        ("replayed at", letter.replayed_at.as_deref()),
+        ("routing key", letter.routing_key.as_deref()),
+    ]
+    .map(|(name, value)| value.map(|value| format!("{name:<13}{}", one_line(value, FIELD_CHARS))));
+    let mut lines: Vec<_> = fields.into_iter().flatten().collect();
+    for attempt in letter.history.iter().flatten() {
+        let part = |text: &str| one_line(text, 200);
+        let (at, outcome, detail) = (&attempt.at, attempt.outcome.as_str(), &attempt.detail);
+        lines.push(format!("{:<13}{} {outcome} ({})", "attempt", part(at), part(detail)));
     }
-    for attempt in letter["history"].as_array().into_iter().flatten() {
-        let part = |name: &str| one_line(attempt[name].as_str().unwrap_or_default(), 200);
-        lines.push(format!("{:<13}{} {} ({})", "attempt", part("at"), part("outcome"), part("detail")));
-    }
-    match (letter["body"].as_str(), letter["body_base64"].as_str()) {
-        (Some(body), _) => lines.push(match serde_json::from_str::<Value>(body) {
+    if let Some(body) = &letter.body {
+        lines.push(match serde_json::from_str::<Value>(body) {
             // It is JSON, so it has escapes of its own.
             Ok(json) => fit_json(&format!("{json:#}")).into_owned(),
-            Err(_) => one_line(body, 4_000),
-        }),
-        (None, Some(base64)) => lines.push(format!("{:<13}{base64}", "body, base64")),
-        (None, None) => {}
+            Err(_) => one_line(body, BODY_CHARS),
+        });
+    } else if let Some(base64) = &letter.body_base64 {
+        lines.push(format!("{:<13}{base64}", "body, base64"));
     }
     lines.push(String::new());
     lines.join("\n")

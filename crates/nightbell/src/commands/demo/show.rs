@@ -8,9 +8,11 @@ use bytes::Bytes;
 use futures::future::select_all;
 use nightbell_core::event::Event;
 use nightbell_core::owner::View;
-use nightbell_core::ports::MessageQueue as _;
+use nightbell_core::ports::{Clock as _, MessageQueue as _};
 use nightbell_http::{get, post};
+use nightbell_letters::{Access, Selector, Verb};
 use nightbell_reports::{Format, Input, Reading, Repeats, ReportOptions, Source, Summary};
+use nightbell_worker::SystemClock;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -20,10 +22,8 @@ use super::screen::Screen;
 use super::stage::Stage;
 use super::stand_in::Request;
 use super::texts;
-use crate::cli::Selector;
 use crate::exit::{Code, Failure, OrFail as _};
-use crate::letters::Verb;
-use crate::letters::access::Access;
+use crate::queue::Queue;
 
 /// A report that pytest wrote; `demo/test_shop.py` is the suite.
 const REPORT: &str = include_str!("report.xml");
@@ -38,7 +38,7 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 pub(super) struct Show<'a> {
     stage: &'a mut Stage,
     screen: &'a Screen,
-    access: Access,
+    access: Access<Queue>,
     views: Vec<watch::Receiver<View>>,
     board: Board,
     began: Instant,
@@ -103,9 +103,9 @@ impl<'a> Show<'a> {
         self.screen.title("3. A refused alert is kept as a dead letter, and replayed")?;
         let mut letters = Vec::new();
         let all = Selector::default();
-        let listed = self.access.list(&all, |letter| {
+        let listed = self.access.list(&all, SystemClock.now(), |letter| {
             letters.push(letter);
-            Ok(())
+            Ok::<_, Failure>(())
         });
         timeout(WAIT_MAX, listed).await.or_fail(Code::Unavailable)??;
         let [letter] = letters.as_slice() else {
@@ -114,12 +114,10 @@ impl<'a> Show<'a> {
         self.screen.say(&texts::letter(letter))?;
         self.stage.xmatters.mend();
         self.published = Instant::now();
-        let selector = Selector {
-            id: letter["id"].as_str().map(ToOwned::to_owned).into_iter().collect(),
-            ..Selector::default()
-        };
+        let selector = Selector { id: vec![letter.id.clone()], ..Selector::default() };
         let mut problems = Vec::new();
-        let acted = self.access.act(Verb::Replay, &selector, |done| problems.extend(done.problem));
+        let now = SystemClock.now();
+        let acted = self.access.act(Verb::Replay, &selector, now, |done| problems.extend(done.problem));
         timeout(WAIT_MAX, acted).await.or_fail(Code::Unavailable)??;
         if let Some(problem) = problems.pop() {
             return Err(Failure::new(

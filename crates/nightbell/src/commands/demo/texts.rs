@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use comfy_table::{Cell, Table};
 use console::style;
+use nightbell_core::connector::Connector;
+use nightbell_letters::LetterView;
 use nightbell_reports::Summary;
-use serde_json::Value;
 
 use super::board::{Board, Counts, Fate};
 use super::screen::{cell, coloured};
@@ -97,16 +98,16 @@ pub(super) const RETRIES: &str = "
 One connector's trouble delays no other.";
 
 /// A dead letter, as `dead list --json` gives it.
-pub(super) fn letter(letter: &Value) -> String {
-    let text = |name: &str| one_line(letter[name].as_str().unwrap_or("-"), 60);
+pub(super) fn letter(letter: &LetterView) -> String {
+    let text = |text: Option<&str>| one_line(text.unwrap_or("-"), 60);
     format!(
         "  id         {}\n  connector  {}\n  test       {}\n  reason     {}\n  answer     {}\n\n\
          Somebody makes the group in xMatters, and replays the dead letter:\n",
-        text("id"),
-        text("connector"),
-        text("test"),
-        text("reason"),
-        text("detail"),
+        text(Some(&letter.id)),
+        text(letter.connector.as_ref().map(Connector::as_str)),
+        text(letter.test.as_deref()),
+        text(Some(letter.reason.as_str())),
+        text(Some(&letter.detail)),
     )
 }
 
@@ -205,12 +206,14 @@ mod tests {
     fn no_fixed_line_is_longer_than_eighty_columns() {
         let summary = Summary { cases: 7, failed: 3, errors: 1, skipped: 1, events: 4, ..Summary::default() };
         let at = SocketAddr::from(([127, 0, 0, 1], 65_535));
+        let detail = "x".repeat(99);
+        let long = serde_json::json!({ "id": "f".repeat(99), "reason": "refused", "detail": detail });
         let all = [
             PROLOGUE.to_owned(),
             RETRIES.to_owned(),
             report(&summary),
             alerts(&Board::default()),
-            letter(&serde_json::json!({ "id": "f".repeat(99), "detail": "x".repeat(99) })),
+            letter(&serde_json::from_value(long).unwrap()),
             again(4),
             suppressed(5),
             farewell(),

@@ -2,15 +2,14 @@
 
 use nightbell_core::connector::Connector;
 use nightbell_core::dead::Reason;
-use serde::Deserialize;
-use url::form_urlencoded::Serializer;
+use serde::{Deserialize, Serialize};
 
-use crate::cli::{Moment, Selector, start_of_id};
+use crate::selector::{Moment, Selector, start_of_id};
 
 /// The query of the routes under `/v1/dead-letters`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Query {
+pub(crate) struct Query {
     connector: Option<Connector>,
     reason: Option<Reason>,
     project: Option<String>,
@@ -20,7 +19,7 @@ pub(super) struct Query {
     id: Option<String>,
     limit: Option<usize>,
     /// That all are meant, where there is no condition.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     all: bool,
 }
 
@@ -29,7 +28,7 @@ impl Query {
     ///
     /// # Errors
     /// As [`Query::selector`]; or there is no condition, or one beside `all=true`.
-    pub(super) fn deliberate(self) -> Result<Selector, String> {
+    pub(crate) fn deliberate(self) -> Result<Selector, String> {
         let all = self.all;
         let selector = self.selector()?;
         match (all, is_all(&selector)) {
@@ -45,7 +44,7 @@ impl Query {
     ///
     /// # Errors
     /// A time or an id that is none.
-    pub(super) fn selector(self) -> Result<Selector, String> {
+    pub(crate) fn selector(self) -> Result<Selector, String> {
         let moment = |name: &str, text: Option<String>| {
             let read = text.map(|text| text.parse::<Moment>()).transpose();
             read.map_err(|error| format!("{name}: {error}"))
@@ -71,25 +70,14 @@ fn is_all(selector: &Selector) -> bool {
 }
 
 /// The selector as a query.
-pub(super) fn query(selector: &Selector) -> String {
-    let Selector { connector, reason, project, since, until, id, limit } = selector;
-    let fields = [
-        ("connector", connector.as_ref().map(ToString::to_string)),
-        ("reason", reason.map(|reason| reason.to_string())),
-        ("project", project.clone()),
-        ("since", since.map(|moment| moment.to_string())),
-        ("until", until.map(|moment| moment.to_string())),
-        ("id", Some(id.join(",")).filter(|ids| !ids.is_empty())),
-        ("limit", limit.map(|limit| limit.to_string())),
-        ("all", is_all(selector).then(|| "true".to_owned())),
-    ];
-    let mut query = Serializer::new(String::new());
-    for (name, value) in fields {
-        if let Some(value) = value {
-            query.append_pair(name, &value);
-        }
-    }
-    query.finish()
+pub(crate) fn query(selector: &Selector) -> String {
+    let all = is_all(selector);
+    let Selector { connector, reason, project, since, until, id, limit } = selector.clone();
+    let moment = |moment: Option<Moment>| moment.map(|moment| moment.to_string());
+    let (since, until) = (moment(since), moment(until));
+    let id = Some(id.join(",")).filter(|ids| !ids.is_empty());
+    let query = Query { connector, reason, project, since, until, id, limit, all };
+    serde_urlencoded::to_string(query).expect("a query is made of texts and numbers")
 }
 
 #[cfg(test)]

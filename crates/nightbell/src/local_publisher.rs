@@ -8,18 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nightbell_core::message::{HeaderValue, Message};
 use nightbell_core::ports::{Destination, MessageQueue as _, Outlet, PublishError};
 use nightbell_core::trace::{TRACEPARENT, TRACESTATE};
-use nightbell_http::{ClientError, KEY_FILE, is_another, post};
+use nightbell_http::{ClientError, post};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::config::Config;
-use crate::exit::{Code, Failure};
-use crate::listener::worker_at;
-use crate::queue::{Queue, QueueOutlet, embedded_name, embedded_path};
+use crate::exit::Failure;
+use crate::holder::{Holder, holding_worker};
+use crate::queue::{Queue, QueueOutlet};
 
 /// The way in. Clones share it.
 #[derive(Clone)]
-pub struct Door(Arc<Inner>);
+pub struct LocalPublisher(Arc<Inner>);
 
 struct Inner {
     config: Config,
@@ -29,26 +29,7 @@ struct Inner {
     open: Mutex<Option<Queue>>,
 }
 
-/// Whether no worker has run with this configuration's folder. If a Nightbell listens all the same, it has another, or sees
-/// other folders: what is put into a file here might never be delivered, and what is looked for here is there.
-///
-/// # Errors
-/// It is so.
-pub(crate) async fn refuse_anothers(config: &Config) -> Result<(), Failure> {
-    let is_unused = matches!(embedded_name(config), Ok(None)) || !config.data_dir.join(KEY_FILE).exists();
-    if !is_unused || !is_another(&worker_at(config, None, None)).await {
-        return Ok(());
-    }
-    let text = format!(
-        "the worker at {} (http.listen) has another queue than {}, with which no worker has run; give this configuration \
-         the worker's data_dir, or another http.listen",
-        config.http.listen,
-        embedded_path(config).display()
-    );
-    Err(Failure::new(Code::Unavailable, text))
-}
-
-impl Door {
+impl LocalPublisher {
     /// The way into this configuration's embedded queue.
     #[must_use]
     pub fn new(config: Config) -> Self {
@@ -66,24 +47,22 @@ impl Door {
         }
     }
 
-    /// The queue itself, if this process has it open or can have it.
-    async fn own(&self) -> Result<QueueOutlet, Failure> {
+    /// The way into the file, if this process has it open or can have it; else why another has it.
+    async fn own(&self) -> Result<Result<QueueOutlet, Failure>, Failure> {
         let mut open = self.0.open.lock().await;
         if let Some(queue) = &*open {
-            return Ok(queue.outlet());
+            return Ok(Ok(queue.outlet()));
         }
-        refuse_anothers(&self.0.config).await?;
-        let queue = Queue::open(&self.0.config).await?;
-        let outlet = queue.outlet();
-        *open = Some(queue);
-        Ok(outlet)
+        Ok(match Holder::find(&self.0.config).await? {
+            Holder::This(queue) => Ok(open.insert(queue).outlet()),
+            Holder::Another(failure) => Err(failure),
+        })
     }
 
     /// The error says why there is no worker that has this queue open.
     async fn through_worker(&self, message: &Message) -> Result<Result<(), PublishError>, String> {
         let config = &self.0.config;
-        let worker =
-            worker_at(config, config.http.ingest_token.as_ref(), embedded_name(config).ok().flatten());
+        let worker = holding_worker(config, config.http.ingest_token.as_ref());
         let at = worker.at;
         let mut headers = vec![("content-type", "application/json")];
         for name in [TRACEPARENT, TRACESTATE] {
@@ -110,7 +89,7 @@ impl Door {
     }
 }
 
-impl Outlet for Door {
+impl Outlet for LocalPublisher {
     async fn publish(&self, to: Destination, message: Message) -> Result<(), PublishError> {
         let has_worker = &self.0.has_worker;
         if has_worker.load(Ordering::Relaxed)
@@ -119,13 +98,10 @@ impl Outlet for Door {
             return published;
         }
         let failure = match self.own().await {
-            Ok(outlet) => return outlet.publish(to, message).await,
-            Err(failure) => failure,
+            Ok(Ok(outlet)) => return outlet.publish(to, message).await,
+            Ok(Err(failure)) => failure,
+            Err(failure) => return Err(unavailable(failure.to_string())),
         };
-        // Who may not see the file can't open it either.
-        if !matches!(failure.code, Code::TempFail | Code::CantCreate) {
-            return Err(unavailable(failure.to_string()));
-        }
         let asked = self.through_worker(&message).await;
         has_worker.store(asked.is_ok(), Ordering::Relaxed);
         asked.unwrap_or_else(|nobody| Err(unavailable(format!("{failure}; {nobody}"))))
