@@ -1,47 +1,20 @@
 //! Dead letters: alerts that will not be tried again by themselves.
 
-use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
-/// Why an alert became a dead letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// The body is no event.
-    Invalid,
-    /// It was older than `retry.give_up_after`.
-    Expired,
-    /// xMatters refused it for good.
-    Refused,
-    /// No connector's queue was bound when it was published, or the routing took it from the only connector that had it.
-    Unrouted,
-    /// RabbitMQ returned it more often than the queue's delivery limit allows.
-    DeliveryLimit,
-}
-
-impl Reason {
-    /// All reasons, so that every series can be present from the start.
-    pub const ALL: [Self; 5] =
-        [Self::Invalid, Self::Expired, Self::Refused, Self::Unrouted, Self::DeliveryLimit];
-
-    /// The word used in metrics, logs, headers and commands.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Invalid => "invalid",
-            Self::Expired => "expired",
-            Self::Refused => "refused",
-            Self::Unrouted => "unrouted",
-            Self::DeliveryLimit => "delivery_limit",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.as_str())
+words! {
+    /// Why an alert became a dead letter.
+    pub enum Reason {
+        /// The body is no event.
+        Invalid = "invalid",
+        /// It was older than `retry.give_up_after`.
+        Expired = "expired",
+        /// xMatters refused it for good.
+        Refused = "refused",
+        /// No connector's queue was bound when it was published, or the routing took it from the only connector that had it.
+        Unrouted = "unrouted",
+        /// RabbitMQ returned it more often than the queue's delivery limit allows.
+        DeliveryLimit = "delivery_limit",
     }
 }
 

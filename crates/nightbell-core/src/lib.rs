@@ -4,6 +4,9 @@
 //! This crate does no I/O, spawns nothing, reads no clock and draws no randomness: time, chance and settings arrive as
 //! arguments, so the same inputs give the same verdict. It must never name tokio, lapin, sled, redb or reqwest.
 
+#[macro_use]
+mod words;
+
 pub mod admission;
 pub mod alert;
 pub mod breaker;

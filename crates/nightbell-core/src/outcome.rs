@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::dead::Reason;
 use crate::time::UnixMillis;
 
@@ -44,46 +42,21 @@ pub enum Outcome {
     },
 }
 
-/// An outcome's name alone: metric label, log field and history entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutcomeKind {
-    /// See [`Outcome::Accepted`].
-    Accepted,
-    /// See [`Outcome::Throttled`].
-    Throttled,
-    /// See [`Outcome::Unavailable`].
-    Unavailable,
-    /// See [`Outcome::TimedOut`].
-    TimedOut,
-    /// See [`Outcome::Unauthorized`].
-    Unauthorized,
-    /// See [`Outcome::Refused`].
-    Refused,
-}
-
-impl OutcomeKind {
-    /// All kinds, so that every series can be present from the start.
-    pub const ALL: [Self; 6] = [
-        Self::Accepted,
-        Self::Throttled,
-        Self::Unavailable,
-        Self::TimedOut,
-        Self::Unauthorized,
-        Self::Refused,
-    ];
-
-    /// The word used in metrics, logs and headers.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Throttled => "throttled",
-            Self::Unavailable => "unavailable",
-            Self::TimedOut => "timed_out",
-            Self::Unauthorized => "unauthorized",
-            Self::Refused => "refused",
-        }
+words! {
+    /// An outcome's name alone: metric label, log field and history entry.
+    pub enum OutcomeKind {
+        /// See [`Outcome::Accepted`].
+        Accepted = "accepted",
+        /// See [`Outcome::Throttled`].
+        Throttled = "throttled",
+        /// See [`Outcome::Unavailable`].
+        Unavailable = "unavailable",
+        /// See [`Outcome::TimedOut`].
+        TimedOut = "timed_out",
+        /// See [`Outcome::Unauthorized`].
+        Unauthorized = "unauthorized",
+        /// See [`Outcome::Refused`].
+        Refused = "refused",
     }
 }
 
@@ -112,6 +85,21 @@ impl Outcome {
         }
     }
 
+    /// What xMatters calls the request that it has accepted, if it says so.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        if let Self::Accepted { request_id } = self { request_id.as_deref() } else { None }
+    }
+
+    /// The same; if it is unavailable, with another detail.
+    #[must_use]
+    pub fn map_detail(mut self, change: impl FnOnce(String) -> String) -> Self {
+        if let Self::Unavailable { detail, .. } = &mut self {
+            *detail = change(std::mem::take(detail));
+        }
+        self
+    }
+
     /// One line about it for a history, a dead letter or a log; free of URLs and secrets.
     #[must_use]
     pub fn detail(&self) -> String {
@@ -134,7 +122,7 @@ impl Outcome {
 }
 
 /// What follows an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It is delivered.
     Done,

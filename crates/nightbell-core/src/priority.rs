@@ -1,22 +1,19 @@
 //! Priorities: how urgently xMatters notifies, and which severity asks for which.
 
-use std::fmt;
 use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
 
 use crate::event::Severity;
 
-/// How urgently xMatters notifies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Priority {
-    /// At once, through every device.
-    High,
-    /// As the recipients' timeframes say.
-    Medium,
-    /// Without waking anybody.
-    Low,
+words! {
+    /// How urgently xMatters notifies.
+    pub enum Priority {
+        /// At once, through every device.
+        High = "HIGH",
+        /// As the recipients' timeframes say.
+        Medium = "MEDIUM",
+        /// Without waking anybody.
+        Low = "LOW",
+    }
 }
 
 /// A word that is no priority.
@@ -27,56 +24,25 @@ pub struct BadPriority(String);
 impl Priority {
     /// The words that the configuration knows, most urgent first.
     pub const WORDS: [&'static str; 3] = ["high", "medium", "low"];
-
-    /// The word as xMatters writes it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::High => "HIGH",
-            Self::Medium => "MEDIUM",
-            Self::Low => "LOW",
-        }
-    }
 }
 
 impl FromStr for Priority {
     type Err = BadPriority;
 
     fn from_str(word: &str) -> Result<Self, BadPriority> {
-        match word {
-            "high" => Ok(Self::High),
-            "medium" => Ok(Self::Medium),
-            "low" => Ok(Self::Low),
-            _ => Err(BadPriority(word.to_owned())),
-        }
+        let is_meant = |priority: &Self| priority.as_str().to_ascii_lowercase() == word;
+        Self::ALL.into_iter().find(is_meant).ok_or_else(|| BadPriority(word.to_owned()))
     }
 }
 
-impl fmt::Display for Priority {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.as_str())
-    }
-}
-
-/// The priority of every severity. By default critical and high are high, medium is medium, low and minimal are low.
+/// The priority of every severity, from the least to the most. By default critical and high are high, medium is medium,
+/// low and minimal are low.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Priorities {
-    critical: Priority,
-    high: Priority,
-    medium: Priority,
-    low: Priority,
-    minimal: Priority,
-}
+pub struct Priorities([Priority; Severity::ALL.len()]);
 
 impl Default for Priorities {
     fn default() -> Self {
-        Self {
-            critical: Priority::High,
-            high: Priority::High,
-            medium: Priority::Medium,
-            low: Priority::Low,
-            minimal: Priority::Low,
-        }
+        Self([Priority::Low, Priority::Low, Priority::Medium, Priority::High, Priority::High])
     }
 }
 
@@ -84,26 +50,14 @@ impl Priorities {
     /// The same, but for one severity.
     #[must_use]
     pub fn with(mut self, severity: Severity, priority: Priority) -> Self {
-        match severity {
-            Severity::Critical => self.critical = priority,
-            Severity::High => self.high = priority,
-            Severity::Medium => self.medium = priority,
-            Severity::Low => self.low = priority,
-            Severity::Minimal => self.minimal = priority,
-        }
+        self.0[severity as usize] = priority;
         self
     }
 
     /// The priority of a severity.
     #[must_use]
     pub fn of(&self, severity: Severity) -> Priority {
-        match severity {
-            Severity::Critical => self.critical,
-            Severity::High => self.high,
-            Severity::Medium => self.medium,
-            Severity::Low => self.low,
-            Severity::Minimal => self.minimal,
-        }
+        self.0[severity as usize]
     }
 }
 

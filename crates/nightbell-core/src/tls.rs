@@ -1,76 +1,44 @@
 //! What can be wrong with TLS to a server, in the same words wherever it is met, and what helps against it.
 
-/// What is wrong with a server's certificate, or with its TLS. Each cure was tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TlsFault {
-    /// Nobody that we trust issued it: a private authority, or one whose intermediate certificate the server keeps back.
-    UnknownIssuer,
-    /// It is its own issuer.
-    SelfSigned,
-    /// It is a certificate for issuing others.
-    AuthoritysOwn,
-    /// Its time is over, or that of one between it and its authority.
-    Expired,
-    /// Its time has not come, or that of one between it and its authority.
-    NotYetValid,
-    /// It is made out to another name.
-    OtherName,
-    /// It is of a version from before 1996.
-    OldVersion,
-    /// It is for another use, as for a client.
-    OtherUse,
-    /// Its signature is of a kind that is not taken, such as SHA-1.
-    OldSignature,
-    /// Its authority took it back.
-    Revoked,
-    /// Something else is wrong with it.
-    Invalid,
-    /// The server speaks TLS 1.1 at the most.
-    OldTls,
-    /// What answers speaks something else.
-    NoTls,
-    /// The server wants to see a certificate of ours.
-    ClientCertificateWanted,
+words! {
+    /// What is wrong with a server's certificate, or with its TLS. Each cure was tried.
+    pub enum TlsFault {
+        /// Nobody that we trust issued it: a private authority, or one whose intermediate certificate the server keeps back.
+        UnknownIssuer = "certificate not trusted: its issuer is not known",
+        /// It is its own issuer.
+        SelfSigned = "certificate not trusted: it is signed by itself",
+        /// It is a certificate for issuing others.
+        AuthoritysOwn = "certificate not trusted: it is an authority's own",
+        /// Its time is over, or that of one between it and its authority.
+        Expired = "certificate not trusted: it has expired",
+        /// Its time has not come, or that of one between it and its authority.
+        NotYetValid = "certificate not trusted: it is not valid yet",
+        /// It is made out to another name.
+        OtherName = "certificate not trusted: it is made out to another name",
+        /// It is of a version from before 1996.
+        OldVersion = "certificate not trusted: it is not of X.509 version 3",
+        /// It is for another use, as for a client.
+        OtherUse = "certificate not trusted: it is not for a server",
+        /// Its signature is of a kind that is not taken, such as SHA-1.
+        OldSignature = "certificate not trusted: its signature is of a kind that is not taken",
+        /// Its authority took it back.
+        Revoked = "certificate not trusted: it was revoked",
+        /// Something else is wrong with it.
+        Invalid = "certificate not trusted: it is not valid",
+        /// The server speaks TLS 1.1 at the most.
+        OldTls = "TLS failed: the server speaks neither TLS 1.2 nor 1.3",
+        /// What answers speaks something else.
+        NoTls = "TLS failed: the server does not speak TLS",
+        /// The server wants to see a certificate of ours.
+        ClientCertificateWanted = "TLS failed: the server asks for a client certificate",
+    }
 }
 
 impl TlsFault {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
-        Self::UnknownIssuer,
-        Self::SelfSigned,
-        Self::AuthoritysOwn,
-        Self::Expired,
-        Self::NotYetValid,
-        Self::OtherName,
-        Self::OldVersion,
-        Self::OtherUse,
-        Self::OldSignature,
-        Self::Revoked,
-        Self::Invalid,
-        Self::OldTls,
-        Self::NoTls,
-        Self::ClientCertificateWanted,
-    ];
-
     /// What is wrong.
     #[must_use]
     pub fn words(self) -> &'static str {
-        match self {
-            Self::UnknownIssuer => "certificate not trusted: its issuer is not known",
-            Self::SelfSigned => "certificate not trusted: it is signed by itself",
-            Self::AuthoritysOwn => "certificate not trusted: it is an authority's own",
-            Self::Expired => "certificate not trusted: it has expired",
-            Self::NotYetValid => "certificate not trusted: it is not valid yet",
-            Self::OtherName => "certificate not trusted: it is made out to another name",
-            Self::OldVersion => "certificate not trusted: it is not of X.509 version 3",
-            Self::OtherUse => "certificate not trusted: it is not for a server",
-            Self::OldSignature => "certificate not trusted: its signature is of a kind that is not taken",
-            Self::Revoked => "certificate not trusted: it was revoked",
-            Self::Invalid => "certificate not trusted: it is not valid",
-            Self::OldTls => "TLS failed: the server speaks neither TLS 1.2 nor 1.3",
-            Self::NoTls => "TLS failed: the server does not speak TLS",
-            Self::ClientCertificateWanted => "TLS failed: the server asks for a client certificate",
-        }
+        self.as_str()
     }
 
     /// What helps.

@@ -13,8 +13,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::read::{BadEvent, Shape, object_text, read_slowly, require_text};
-use super::{Event, Severity, Status, When};
+use super::fields::{Event, Severity, Status};
+use super::parse::{BadEvent, Shape, object_text, read_slowly, require_text};
+use super::when::When;
 
 /// What API Fortress tells of one run of one test. Unknown fields are ignored; `null` counts as absent.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
