@@ -21,7 +21,10 @@ use crate::lane::{Copy, Hand, PUBLISH_TIME_OUT};
 impl World {
     pub(crate) fn tell(&mut self, lane: usize, input: Input) {
         let now = UnixMillis(self.now);
-        let steps = self.lanes[lane].owner.handle(input, now);
+        let steps = self.lanes[lane].owner.handle(input, now).unwrap_or_else(|unexpected| {
+            self.wrong(format!("c{lane}: {unexpected}"));
+            Vec::new()
+        });
         let life = self.life;
         for step in steps {
             if self.is_struck() || self.life != life {
@@ -70,7 +73,7 @@ impl World {
                 self.lanes[lane].outstanding += 1;
                 self.record(lane, tag, changes);
             }
-            Step::Skewed { .. } => {}
+            Step::Tell { .. } | Step::Skewed { .. } => {}
             Step::Note(changes) => self.after(1, Happens::Write { life, lane, tag: None, changes }),
             Step::Publish { tag, to, message } => self.publish(lane, tag, to, message),
             Step::Ack { tag, ending } => {
@@ -331,6 +334,7 @@ fn shown(step: &Step) -> String {
                 Some(Happening::Repeated { .. }) | None => format!("record {tag:?}"),
             }
         }
+        Step::Tell { tag, judged, .. } => format!("tell {tag:?}: {judged:?}"),
         Step::Skewed { skew, .. } => format!("a stamp is not believed: {skew:?}"),
         Step::Note(changes) => format!("note {} changes", changes.len()),
         Step::Publish { tag, to, .. } => match to {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use nightbell_trace::Tracer;
-use nightbell_worker::{Control, OwnerHandle, Ports, spawn};
+use nightbell_worker::{Control, OwnerHandle, SharedPorts, spawn};
 use tokio::runtime::Builder;
 use tokio::sync::{Notify, mpsc};
 
@@ -17,7 +17,7 @@ use crate::plan::{HOUR, START};
 use crate::search::Simulation;
 use crate::worker_around::Order;
 use crate::worker_bugs::Planted;
-use crate::worker_ports::{Shared, SimSubscription, Way};
+use crate::worker_ports::{Shared, SimPorts, SimSubscription, Way};
 use crate::world::Went;
 
 /// Nothing was asked of the world for so long: an owner that holds nothing has said all that it had to say.
@@ -149,7 +149,7 @@ impl Process {
             let way = Way { shared: self.shared.clone(), lane };
             let (sender, inbox) = mpsc::unbounded_channel();
             let (settings, dawdles) = self.shared.lock().connect(lane, sender);
-            let ports = Ports {
+            let ports = SharedPorts::<SimPorts> {
                 outlet: way.clone(),
                 ledger: self.shared.clone(),
                 clock: self.shared.clone(),

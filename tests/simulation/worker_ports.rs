@@ -13,6 +13,7 @@ use nightbell_core::ports::{
 };
 use nightbell_core::record::{Change, Looked};
 use nightbell_core::time::UnixMillis;
+use nightbell_worker::Ports;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 
@@ -45,6 +46,19 @@ impl Shared {
         }
         answer
     }
+}
+
+/// The real worker's ports, simulated.
+#[derive(Clone)]
+pub(crate) enum SimPorts {}
+
+impl Ports for SimPorts {
+    type Subscription = SimSubscription;
+    type Outlet = Way;
+    type Ledger = Shared;
+    type Sender = Way;
+    type Clock = Shared;
+    type Dice = Shared;
 }
 
 /// Waits for an answer; for ever if none will come.

@@ -244,7 +244,7 @@ impl World {
             self.tell(number, Input::Tick);
             let shown = format!("{:?}", self.lanes[number].owner);
             for part in
-                ["held: {}", "by_event: {}", "by_alert: {}", "ready: []", "delayed: {}", "repeats: {}"]
+                ["in_hand: {}", "by_event: {}", "by_alert: {}", "ready: []", "delayed: {}", "repeats: {}"]
             {
                 if !shown.contains(part) {
                     self.wrong(format!("an idle owner keeps something: no `{part}` in {shown}"));

@@ -8,11 +8,12 @@
 mod clock;
 mod compose;
 mod gate;
-mod held;
+mod in_hand;
 mod intake;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -23,9 +24,8 @@ use crate::breaker::Breaker;
 use crate::connector::Connector;
 use crate::dead::Reason;
 use crate::fingerprint::Fingerprint;
-use crate::limits::{HANDED_BACK_AFTER, HELD_MAX};
 use crate::message::Message;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Verdict};
 use crate::pace::Rate;
 use crate::policy::{Chance, Policy};
 use crate::ports::{Alert, Destination};
@@ -33,11 +33,10 @@ use crate::record::{Change, Looked};
 use crate::routing::Routing;
 use crate::time::{Jump, UnixMillis};
 
-pub use self::settle::Judged;
-
 use self::clock::Set;
 use self::gate::Gate;
-use self::held::{Held, Stage};
+use self::in_hand::{InHand, Stage};
+use self::turn::Turn;
 
 /// Names one delivery within one run of the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -135,6 +134,15 @@ pub enum Step {
         /// What to send.
         alert: Alert,
     },
+    /// Tell what an attempt came to; nothing depends on it.
+    Tell {
+        /// For which delivery.
+        tag: Tag,
+        /// What it came to.
+        outcome: Outcome,
+        /// What follows; none: the owner has halted, and has let go of the alert.
+        judged: Option<Judged>,
+    },
     /// Make these changes durable, and answer with [`Input::Recorded`].
     Record {
         /// For which delivery.
@@ -174,6 +182,25 @@ pub enum Step {
     },
     /// The ledger failed: leave the queue without acknowledging anything, so that a standby can take over.
     Halt,
+}
+
+/// What an attempt's end means for its alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judged {
+    /// What follows.
+    pub verdict: Verdict,
+    /// When the alert was accepted into the queue, as far as known.
+    pub since: UnixMillis,
+}
+
+/// An answer to a step that the owner did not take, or that was answered before. It has changed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{answer} came for delivery {}, which waits for none", tag.0)]
+pub struct Unexpected {
+    /// The delivery that was named.
+    pub tag: Tag,
+    /// What came for it.
+    pub answer: &'static str,
 }
 
 /// How a delivery ended for this owner.
@@ -218,8 +245,8 @@ pub struct View {
 pub struct Owner {
     settings: Settings,
     gate: Gate,
-    /// All deliveries in hand, but twins.
-    held: HashMap<Tag, Held>,
+    /// All deliveries in hand, each at its stage; but not those that joined another one of the same event.
+    in_hand: HashMap<Tag, (InHand, Stage)>,
     /// The one delivery in hand of each event.
     by_event: HashMap<Fingerprint, Tag>,
     /// The one delivery in hand that may be sent under each alert key and severity.
@@ -253,7 +280,7 @@ impl Owner {
         Self {
             gate: Gate::new(&settings),
             settings,
-            held: HashMap::new(),
+            in_hand: HashMap::new(),
             by_event: HashMap::new(),
             by_alert: HashMap::new(),
             ready: VecDeque::new(),
@@ -266,37 +293,15 @@ impl Owner {
     }
 
     /// Takes what happened and says what to do, in order.
-    pub fn handle(&mut self, input: Input, now: UnixMillis) -> Vec<Step> {
-        let mut steps = Vec::new();
+    ///
+    /// # Errors
+    /// [`Unexpected`]: it is an answer that fits nothing that is being done.
+    pub fn handle(&mut self, input: Input, now: UnixMillis) -> Result<Vec<Step>, Unexpected> {
         if self.mode == Mode::Halted {
-            return steps;
+            let Input::Attempted { tag, outcome, .. } = input else { return Ok(Vec::new()) };
+            return Ok(vec![Step::Tell { tag, outcome, judged: None }]);
         }
-        match input {
-            Input::Received { tag, message } => self.receive(tag, message, now, &mut steps),
-            Input::Looked { tag, looked: Some(looked) } => self.looked(tag, &looked, now, &mut steps),
-            Input::Looked { looked: None, .. } | Input::Recorded { durable: false, .. } => {
-                self.halt(&mut steps);
-            }
-            Input::Attempted { tag, outcome, chance } => {
-                self.attempted(tag, &outcome, chance, now, &mut steps);
-            }
-            Input::Recorded { tag, durable: true } => self.recorded(tag, now, &mut steps),
-            Input::Published { tag, confirmed: true } => self.published(tag, now, &mut steps),
-            Input::Published { tag, confirmed: false } => self.not_published(tag, now, &mut steps),
-            Input::Lost => self.lost(),
-            Input::Tick => {}
-            Input::ClockSet(jump) => self.clock_set(jump, now),
-            Input::Stop => self.stop(&mut steps),
-            Input::Configured(settings) => {
-                self.gate.configure(&settings);
-                self.settings = *settings;
-            }
-        }
-        if self.mode == Mode::Running {
-            self.tick(now, &mut steps);
-            self.pump(now, &mut steps);
-        }
-        steps
+        Turn { owner: self, now, steps: Vec::new() }.take(input)
     }
 
     /// When [`Input::Tick`] is wanted next; none while nothing waits.
@@ -305,7 +310,7 @@ impl Owner {
         if self.mode != Mode::Running {
             return None;
         }
-        let waiting = !self.held.is_empty() || !self.repeats.is_empty();
+        let waiting = !self.in_hand.is_empty() || !self.repeats.is_empty();
         let tick = waiting.then(|| self.ticked.after(TICK));
         let due = self.delayed.first().map(|(at, _)| *at);
         let gate = self.gate.opens_at().filter(|_| !self.ready.is_empty() && !self.gate.is_full());
@@ -316,127 +321,31 @@ impl Owner {
     #[must_use]
     pub fn view(&self) -> View {
         View {
-            held: self.held.values().map(|held| 1 + held.twins.len() + held.survivors.len()).sum(),
+            held: self.in_hand.values().map(|(one, _)| one.count()).sum(),
             attempting: self.gate.attempting(),
             breaker: self.gate.breaker(),
             paused_until: self.gate.paused_until(),
-            oldest_since: self.held.values().map(|held| held.accepted).min(),
-            halted: self.mode == Mode::Halted,
+            oldest_since: self.in_hand.values().map(|(one, _)| one.accepted).min(),
+            halted: self.is_halted(),
         }
+    }
+
+    /// Whether the ledger failed.
+    #[must_use]
+    pub fn is_halted(&self) -> bool {
+        self.mode == Mode::Halted
     }
 
     /// Whether nothing is in hand.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.in_hand.is_empty()
     }
 
     /// The alerts whose attempt is not settled in the ledger: if the worker ends now, they may be sent twice.
     #[must_use]
     pub fn uncertain(&self) -> Vec<Fingerprint> {
-        let attempting = |held: &&Held| matches!(held.stage, Stage::Attempting | Stage::RecordingDelivery);
-        self.held.values().filter(attempting).map(|held| self.alert_id(held)).collect()
-    }
-
-    /// Once a second: hands over counted repeats, parks what has waited too long, and gives back what can't be parked.
-    fn tick(&mut self, now: UnixMillis, steps: &mut Vec<Step>) {
-        self.wake_delayed(now, steps);
-        if now < self.ticked.after(TICK) && self.ticked <= now {
-            return;
-        }
-        self.ticked = now;
-        self.note_repeats(steps);
-        let overdue = |held: &Held, bound| held.is_idle() && now.since(held.held_since) >= bound;
-        let mut over: Vec<Tag> =
-            self.held.iter().filter(|(_, held)| overdue(held, HELD_MAX)).map(|(tag, _)| *tag).collect();
-        over.sort_unstable();
-        for tag in over {
-            let Some(held) = self.held.get(&tag) else { continue };
-            if overdue(held, HANDED_BACK_AFTER) {
-                self.hand_back(tag, steps);
-            } else if held.may_be_parked(now) {
-                self.park(tag, now, steps);
-            }
-        }
-    }
-
-    fn wake_delayed(&mut self, now: UnixMillis, steps: &mut Vec<Step>) {
-        while let Some((at, tag)) = self.delayed.first().copied().filter(|(at, _)| *at <= now) {
-            self.delayed.remove(&(at, tag));
-            let Some(held) = self.held.get(&tag) else { continue };
-            match held.stage {
-                Stage::Waiting if held.is_due(now) => self.ready.push_back(tag),
-                Stage::DeadLetterAt => self.publish_dead(tag, now, steps),
-                Stage::Waiting
-                | Stage::Looking
-                | Stage::Following
-                | Stage::Attempting
-                | Stage::RecordingDelivery
-                | Stage::Claiming { .. }
-                | Stage::PublishingRetry { .. }
-                | Stage::PublishingDead
-                | Stage::RecordingDeath => {}
-            }
-        }
-    }
-
-    /// Sends what is ready, as far as the gate lets it pass.
-    fn pump(&mut self, now: UnixMillis, steps: &mut Vec<Step>) {
-        while let Some(tag) = self.ready.front().copied() {
-            let waits = self.held.get(&tag).is_some_and(|held| held.is_due(now));
-            if waits && !self.gate.pass(now) {
-                return;
-            }
-            self.ready.pop_front();
-            if let Some(alert) = self.alert(tag).filter(|_| waits) {
-                self.set_stage(tag, Stage::Attempting);
-                steps.push(Step::Attempt { tag, alert });
-            }
-        }
-    }
-
-    fn halt(&mut self, steps: &mut Vec<Step>) {
-        self.mode = Mode::Halted;
-        self.forget_all();
-        steps.push(Step::Halt);
-    }
-
-    /// Deliveries that nothing is being done for come again; the others go on, and find nothing to settle at their end.
-    fn lost(&mut self) {
-        self.held.retain(|_, held| !held.is_idle());
-        for held in self.held.values_mut() {
-            held.is_orphan = true;
-            held.twins.clear();
-            held.survivors.clear();
-            held.followers.clear();
-        }
-        let held = &self.held;
-        self.by_event.retain(|_, tag| held.contains_key(tag));
-        self.by_alert.retain(|_, tag| held.contains_key(tag));
-        self.ready.clear();
-        self.delayed.clear();
-    }
-
-    fn stop(&mut self, steps: &mut Vec<Step>) {
-        self.mode = Mode::Stopping;
-        self.note_repeats(steps);
-        let mut idle: Vec<Tag> =
-            self.held.iter().filter(|(_, held)| held.is_idle()).map(|(tag, _)| *tag).collect();
-        idle.sort_unstable();
-        idle.into_iter().for_each(|tag| self.hand_back(tag, steps));
-    }
-
-    fn forget_all(&mut self) {
-        self.held.clear();
-        self.by_event.clear();
-        self.by_alert.clear();
-        self.ready.clear();
-        self.delayed.clear();
-    }
-
-    fn set_stage(&mut self, tag: Tag, stage: Stage) {
-        if let Some(held) = self.held.get_mut(&tag) {
-            held.stage = stage;
-        }
+        let uncertain = self.in_hand.values().filter(|(_, stage)| stage.is_uncertain());
+        uncertain.map(|(one, _)| self.alert_id(one)).collect()
     }
 }

@@ -1,42 +1,34 @@
 //! Named points at which a test kills the process, as `kill -9` would. Without the feature `failpoints` they are
 //! nothing.
 
-/// The steps of an alert's life after which a test may kill the worker, by the names used in `FAILPOINTS`.
+/// A step of an alert's life after which a test may kill the worker, by its name in `FAILPOINTS`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum After {
+pub(crate) struct After(&'static str);
+
+impl After {
     /// A delivery was received.
-    Received,
+    pub(crate) const RECEIVED: Self = Self("received");
     /// The ledger was asked.
-    Looked,
+    pub(crate) const LOOKED: Self = Self("looked");
     /// The gate let it pass; nothing is sent.
-    Gated,
+    pub(crate) const GATED: Self = Self("gated");
     /// The answer was seen; nothing is recorded.
-    Answered,
+    pub(crate) const ANSWERED: Self = Self("answered");
     /// The ledger is durable; the delivery or the death is not acknowledged.
-    Recorded,
-    /// A retry's claim is durable; nothing is published. The same point as [`After::Recorded`], before the publish.
-    Claimed,
+    pub(crate) const RECORDED: Self = Self("recorded");
+    /// A retry's claim is durable; nothing is published. The same point as [`After::RECORDED`], before the publish.
+    pub(crate) const CLAIMED: Self = Self("claimed");
     /// A copy in a retry queue is confirmed; nothing is acknowledged.
-    RetryPublished,
+    pub(crate) const RETRY_PUBLISHED: Self = Self("retry-published");
     /// A dead letter is confirmed; nothing is recorded.
-    DeadPublished,
+    pub(crate) const DEAD_PUBLISHED: Self = Self("dead-published");
     /// The ack was sent.
-    Acked,
+    pub(crate) const ACKED: Self = Self("acked");
 }
 
 /// Kills the process here if `FAILPOINTS` says so.
-pub(crate) fn point(after: After) {
-    match after {
-        After::Received => fail::fail_point!("received", die),
-        After::Looked => fail::fail_point!("looked", die),
-        After::Gated => fail::fail_point!("gated", die),
-        After::Answered => fail::fail_point!("answered", die),
-        After::Recorded => fail::fail_point!("recorded", die),
-        After::Claimed => fail::fail_point!("claimed", die),
-        After::RetryPublished => fail::fail_point!("retry-published", die),
-        After::DeadPublished => fail::fail_point!("dead-published", die),
-        After::Acked => fail::fail_point!("acked", die),
-    }
+pub(crate) fn point(After(_name): After) {
+    fail::fail_point!(_name, die);
 }
 
 /// Reads `FAILPOINTS`, such as `recorded=return`, when the feature is on; else does nothing.

@@ -8,8 +8,10 @@ mod clock;
 mod crash;
 mod owner;
 mod perform;
+mod ports;
 pub mod telemetry;
 
 pub use self::clock::SystemClock;
 pub use self::crash::arm as arm_fail_points;
-pub use self::owner::{Control, Drained, OwnerHandle, Ports, spawn};
+pub use self::owner::{Control, Drained, OwnerHandle, spawn};
+pub use self::ports::{Ports, SharedPorts};

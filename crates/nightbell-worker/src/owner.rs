@@ -2,36 +2,20 @@
 
 use std::time::Duration;
 
-use futures::{FutureExt as _, StreamExt as _};
+use futures::FutureExt as _;
 use nightbell_core::connector::Connector;
 use nightbell_core::fingerprint::Fingerprint;
-use nightbell_core::owner::{Input, Owner, Settings, Tag, View};
-use nightbell_core::ports::{Clock, Dice, Incoming, Ledger, Outlet, Sender, Subscription};
+use nightbell_core::owner::{Input, Owner, Settings, Step, View};
+use nightbell_core::ports::{Clock as _, Incoming, Subscription as _};
 use nightbell_core::time::UnixMillis;
-use nightbell_trace::Tracer;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock::Watch;
-use crate::crash::{self, After};
-use crate::perform::{Answer, AttemptEnded, Hand, Performer};
-use crate::telemetry::{DeliveryAttempted, Meters, clock_set};
-
-/// What all owners share.
-#[derive(Debug, Clone)]
-pub struct Ports<O, L, C, D> {
-    /// The way into the queues.
-    pub outlet: O,
-    /// The ledger.
-    pub ledger: L,
-    /// The clock.
-    pub clock: C,
-    /// Chance.
-    pub dice: D,
-    /// The way to make spans.
-    pub tracer: Tracer,
-}
+use crate::perform::{Performer, SettlerOf};
+use crate::ports::{Ports, SharedPorts};
+use crate::telemetry;
 
 /// What an owner can be told.
 #[derive(Debug)]
@@ -82,119 +66,79 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 const VIEW_EVERY: Duration = Duration::from_secs(1);
 
 /// Starts an owner. It ends when it is told to stop; when its ledger failed, it stays, leaves its queue and does nothing.
-pub fn spawn<Q, O, L, S, C, D>(
+pub fn spawn<P: Ports>(
     settings: Settings,
-    queue: Q,
-    sender: S,
-    ports: Ports<O, L, C, D>,
-) -> OwnerHandle<S>
-where
-    Q: Subscription,
-    O: Outlet,
-    L: Ledger,
-    S: Sender,
-    C: Clock,
-    D: Dice,
-{
+    queue: P::Subscription,
+    sender: P::Sender,
+    ports: SharedPorts<P>,
+) -> OwnerHandle<P::Sender> {
     let connector = settings.connector.clone();
     let (control, controls) = mpsc::channel(CONTROLS_MAX);
     let now = ports.clock.now();
     let (owner, watch) = (Owner::new(settings, now), Watch::new(now, Instant::now()));
     let (view, views) = watch::channel(owner.view());
-    let performer = Performer {
-        connector: connector.clone(),
-        meters: Meters::new(&connector),
-        tracer: ports.tracer.queue(&connector),
-        ports,
-        sender,
-        hands: std::collections::HashMap::new(),
-        answers: futures::stream::FuturesUnordered::new(),
-        finished: 0,
-        returned: 0,
-    };
-    let task = Task { owner, watch, queue, performer, controls, view, tags: 0, stop_at: None, halted: false };
+    let performer = Performer::new(connector.clone(), sender, ports);
+    let task = Task { owner, watch, queue, performer, controls, view, stop_at: None };
     OwnerHandle { connector, control, view: views, ended: tokio::spawn(task.run()) }
 }
 
-struct Task<Q: Subscription, O, L, S, C, D> {
+struct Task<P: Ports> {
     owner: Owner,
     watch: Watch,
-    queue: Q,
-    performer: Performer<Q::Settler, O, L, S, C, D>,
-    controls: mpsc::Receiver<Control<S>>,
+    queue: P::Subscription,
+    performer: Performer<P>,
+    controls: mpsc::Receiver<Control<P::Sender>>,
     view: watch::Sender<View>,
-    tags: u64,
     /// When the grace period ends, once it was told to stop.
     stop_at: Option<Instant>,
-    halted: bool,
 }
 
-impl<Q, O, L, S, C, D> Task<Q, O, L, S, C, D>
-where
-    Q: Subscription,
-    O: Outlet,
-    L: Ledger,
-    S: Sender,
-    C: Clock,
-    D: Dice,
-{
+impl<P: Ports> Task<P> {
     async fn run(mut self) -> Drained {
         let mut views = tokio::time::interval(VIEW_EVERY);
         views.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.is_drained() {
             let wake = self.owner.wake_at().map(|at| self.now().until(at).min(SLEEP_MAX));
             let grace = self.stop_at.map(|at| at.saturating_duration_since(Instant::now()));
-            let input = tokio::select! {
-                Some(answer) = self.performer.answers.next() => {
-                    self.take_answers(answer).await;
-                    None
+            tokio::select! {
+                Some(answer) = self.performer.next_answer() => self.take_answers(answer).await,
+                incoming = self.queue.next(), if self.is_consuming() => self.take_deliveries(incoming).await,
+                Some(control) = self.controls.recv() => self.obey(control).await,
+                () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => {
+                    self.handle(Input::Tick).await;
                 }
-                incoming = self.queue.next(), if self.is_consuming() => {
-                    self.take_deliveries(incoming).await;
-                    None
-                }
-                Some(control) = self.controls.recv() => self.obey(control),
-                () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => Some(Input::Tick),
                 () = tokio::time::sleep(grace.unwrap_or_default()), if grace.is_some() => break,
-                _ = views.tick() => {
-                    self.say_view();
-                    None
-                }
-            };
-            if let Some(input) = input {
-                self.handle(input).await;
+                _ = views.tick() => self.say_view(),
             }
         }
         let uncertain = self.owner.uncertain();
         self.queue.leave().await;
         self.say_view();
-        Drained { finished: self.performer.finished, returned: self.performer.returned, uncertain }
+        self.performer.drained(uncertain)
     }
 
     /// Takes an answer and those that are there by now, without going round the whole select for each.
-    async fn take_answers(&mut self, first: Answer) {
+    async fn take_answers(&mut self, first: Option<Input>) {
         let mut next = Some(first);
         let mut left = AT_ONCE_MAX;
         while let Some(answer) = next {
-            let input = match answer {
-                Answer::Nothing => None,
-                Answer::Input(input) => Some(input),
-                Answer::Attempted(ended) => Some(self.tell(ended)),
-            };
-            if let Some(input) = input {
+            if let Some(input) = answer {
                 self.handle(input).await;
             }
             left -= 1;
-            next = if left > 0 { self.performer.answers.next().now_or_never().flatten() } else { None };
+            next = if left > 0 { self.performer.next_answer().now_or_never().flatten() } else { None };
         }
     }
 
     /// Takes what the queue says, and what more it says at once.
-    async fn take_deliveries(&mut self, first: Incoming<Q::Settler>) {
+    async fn take_deliveries(&mut self, first: Incoming<SettlerOf<P>>) {
         let mut next = Some(first);
         let mut left = AT_ONCE_MAX;
         while let Some(incoming) = next {
-            let input = self.take(incoming);
+            let input = match incoming {
+                Incoming::Lost => self.performer.lost(),
+                Incoming::Delivery(message, settler) => self.performer.received(message, settler),
+            };
             self.handle(input).await;
             left -= 1;
             let more = left > 0 && self.is_consuming();
@@ -204,88 +148,59 @@ where
 
     async fn handle(&mut self, input: Input) {
         let now = self.now();
-        let mut steps = Vec::new();
         if let Some(jump) = self.watch.look(now, Instant::now()) {
-            clock_set(&self.performer.connector, jump);
-            steps = self.owner.handle(Input::ClockSet(jump), now);
+            telemetry::clock_set(self.performer.connector(), jump);
+            self.decide(Input::ClockSet(jump), now).await;
         }
-        steps.extend(self.owner.handle(input, now));
+        self.decide(input, now).await;
+    }
+
+    /// Asks core what follows, and does it.
+    async fn decide(&mut self, input: Input, now: UnixMillis) {
+        let steps = self.owner.handle(input, now).unwrap_or_else(|unexpected| {
+            telemetry::unexpected(self.performer.connector(), unexpected);
+            Vec::new()
+        });
         for step in steps {
-            if !self.performer.perform(step) {
-                self.halted = true;
+            let halts = matches!(step, Step::Halt);
+            self.performer.perform(step);
+            if halts {
                 self.queue.leave().await;
                 self.say_view();
             }
         }
     }
 
-    /// Tells what an attempt came to, and what is going to follow.
-    fn tell(&mut self, ended: AttemptEnded) -> Input {
-        let AttemptEnded { tag, alert_id, event_id, attempt, trace, span, outcome, took } = ended;
-        let (now, chance) = (self.now(), self.performer.ports.dice.roll());
-        let judged = self.owner.judge(tag, &outcome, chance, now);
-        let told = DeliveryAttempted {
-            alert_id,
-            event_id: &event_id,
-            attempt,
-            trace,
-            outcome: &outcome,
-            took,
-            judged: judged.as_ref(),
-            now,
-        };
-        self.performer.meters.attempted(&told);
-        span.ended(&outcome);
-        Input::Attempted { tag, outcome, chance }
-    }
-
-    fn take(&mut self, incoming: Incoming<Q::Settler>) -> Input {
-        match incoming {
-            Incoming::Lost => {
-                self.performer.hands.clear();
-                Input::Lost
-            }
-            Incoming::Delivery(mut message, settler) => {
-                self.performer.meters.received();
-                crash::point(After::Received);
-                self.tags += 1;
-                let tag = Tag(self.tags);
-                let span = self.performer.tracer.received(&mut message);
-                self.performer.hands.insert(tag, Hand { settler, span });
-                Input::Received { tag, message }
-            }
-        }
-    }
-
-    fn obey(&mut self, control: Control<S>) -> Option<Input> {
-        match control {
+    async fn obey(&mut self, control: Control<P::Sender>) {
+        let input = match control {
             Control::Reload(settings, sender) => {
-                self.performer.sender = sender;
-                Some(Input::Configured(settings))
+                self.performer.send_by(sender);
+                Input::Configured(settings)
             }
             Control::Stop { grace } => {
                 self.stop_at = Some(Instant::now() + grace);
-                (self.performer.finished, self.performer.returned) = (0, 0);
-                Some(Input::Stop)
+                self.performer.count_anew();
+                Input::Stop
             }
-        }
+        };
+        self.handle(input).await;
     }
 
     fn is_consuming(&self) -> bool {
-        self.stop_at.is_none() && !self.halted
+        self.stop_at.is_none() && !self.owner.is_halted()
     }
 
     fn is_drained(&self) -> bool {
-        self.stop_at.is_some() && self.owner.is_empty() && self.performer.answers.is_empty()
+        self.stop_at.is_some() && self.owner.is_empty() && self.performer.is_idle()
     }
 
     fn say_view(&self) {
         let view = self.owner.view();
-        self.performer.meters.viewed(&view, self.now());
+        self.performer.say_view(&view);
         self.view.send_replace(view);
     }
 
     fn now(&self) -> UnixMillis {
-        self.performer.ports.clock.now()
+        self.performer.now()
     }
 }

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use nightbell_core::connector::Connector;
 use nightbell_core::ports::Clock as _;
-use nightbell_worker::{SystemClock, telemetry};
+use nightbell_worker::SystemClock;
 use nightbell_xmatters::{DestinationSettings, certificate_end};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
 use crate::config::Config;
+use crate::telemetry;
 
 /// How often the certificates are looked at, with one handshake each.
 const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);

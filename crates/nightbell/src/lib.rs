@@ -22,6 +22,7 @@ pub mod queue;
 pub mod recorder;
 pub mod state;
 pub mod systemd;
+pub mod telemetry;
 pub mod terminal;
 pub mod wiring;
 pub mod worker;

@@ -5,7 +5,6 @@ mod writer;
 
 use std::io::{self, IsTerminal as _};
 
-use nightbell_worker::telemetry;
 use tracing::Level;
 use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::{self, MakeWriter};
@@ -17,6 +16,7 @@ use self::fitted::Fitted;
 use self::writer::LastLines;
 use crate::cli::{Cli, Command, LogFormat};
 use crate::exit::{Code, Failure, OrFail as _};
+use crate::telemetry;
 
 /// The log of a program that runs. Dropping it writes the lines that still wait.
 pub struct Log(#[expect(dead_code, reason = "it is there to be dropped")] Option<LastLines>);

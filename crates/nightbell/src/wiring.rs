@@ -11,7 +11,7 @@ use nightbell_core::policy::Chance;
 use nightbell_core::ports::Dice;
 use nightbell_core::routing::Routing;
 use nightbell_trace::{TraceSettings, Tracer};
-use nightbell_worker::{SystemClock, telemetry};
+use nightbell_worker::SystemClock;
 use nightbell_xmatters::{ClientCertificate, Pem, Verification, Xmatters};
 use secrecy::SecretString;
 use url::Url;
@@ -19,6 +19,7 @@ use url::Url;
 use crate::cli::QueueTls;
 use crate::config::{Config, ConnectorConfig, QueueConfig, broker_tls};
 use crate::exit::{Code, Failure, OrFail as _};
+use crate::telemetry;
 
 /// What the owner of a connector works by.
 #[must_use]

@@ -12,7 +12,9 @@ use nightbell_core::record::{Change, Happening, RecordKey};
 use nightbell_http::{HttpState, Ingest, Listener, Status, Tls, WorkerKey};
 use nightbell_ledger::{LedgerSettings, LedgerStore, Opened};
 use nightbell_trace::Tracer;
-use nightbell_worker::{Control, Drained, OwnerHandle, Ports, SystemClock, telemetry};
+use nightbell_worker::{
+    Control, Drained, OwnerHandle, Ports, SharedPorts, SystemClock, telemetry as owners_telemetry,
+};
 use nightbell_xmatters::Xmatters;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -23,12 +25,25 @@ use tracing::{info, warn};
 
 use crate::config::{Config, ConnectorConfig};
 use crate::exit::{Code, Failure, OrFail as _};
-use crate::queue::{Queue, embedded_name};
+use crate::queue::{Queue, QueueOutlet, QueueSubscription, embedded_name};
 use crate::recorder::Render;
-use crate::{handles, listener, recorder, state, wiring};
+use crate::{handles, listener, recorder, state, telemetry, wiring};
 
 /// How much longer than the grace period an owner may take to leave its queue.
 const LEAVE_MAX: Duration = Duration::from_secs(5);
+
+/// What owners work through: either queue, sled, and xMatters.
+#[derive(Clone)]
+pub enum WorkerPorts {}
+
+impl Ports for WorkerPorts {
+    type Subscription = QueueSubscription;
+    type Outlet = QueueOutlet;
+    type Ledger = LedgerStore;
+    type Sender = Xmatters<SystemClock>;
+    type Clock = SystemClock;
+    type Dice = wiring::SystemDice;
+}
 
 /// An owner that posts to xMatters.
 pub type Owner = OwnerHandle<Xmatters<SystemClock>>;
@@ -64,8 +79,8 @@ impl Worker {
         let senders = senders(config)?;
         let tls = listener::tls(&config.http)?.map(watch::Sender::new);
         let metrics = recorder::install().or_fail(Code::Software)?;
-        telemetry::describe();
-        telemetry::begin(env!("CARGO_PKG_VERSION"));
+        telemetry::begin(env!("CARGO_PKG_VERSION"), config.connectors.iter().map(|one| &one.name));
+        owners_telemetry::describe();
         nightbell_trace::describe();
         let tracer = wiring::tracer(config)?;
         wiring::tell_verification(config);
@@ -191,7 +206,7 @@ fn owners(
     tracer: &Tracer,
 ) -> Result<Vec<Owner>, Failure> {
     let routing = Arc::clone(&config.routing);
-    let ports = Ports {
+    let ports = SharedPorts::<WorkerPorts> {
         outlet: queue.outlet(),
         ledger: ledger.clone(),
         clock: SystemClock,
@@ -199,7 +214,6 @@ fn owners(
         tracer: tracer.clone(),
     };
     let one = |(connector, sender): (&ConnectorConfig, _)| {
-        telemetry::begin_connector(&connector.name);
         let settings = wiring::owner_settings(config, connector, &routing);
         let subscription = queue.subscribe(connector.name.clone());
         nightbell_worker::spawn(settings, subscription, sender, ports.clone())

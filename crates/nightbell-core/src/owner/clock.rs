@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::time::{Jump, UnixMillis};
 
 use super::Owner;
+use super::in_hand::{Recording, Stage};
 
 /// A clock that was set forth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +31,13 @@ impl Owner {
         self.ticked = self.ticked.moved(jump);
         self.gate.clock_set(jump);
         self.delayed = self.delayed.iter().map(|(at, tag)| (at.moved(jump), *tag)).collect();
-        for held in self.held.values_mut() {
-            for time in [&mut held.since, &mut held.accepted, &mut held.held_since, &mut held.publish_after] {
+        for (one, stage) in self.in_hand.values_mut() {
+            for time in [&mut one.since, &mut one.accepted, &mut one.held_since, &mut one.publish_after] {
                 *time = time.moved(jump);
             }
-            for due in [&mut held.journey.due, &mut held.due_before] {
-                *due = due.map(|due| due.moved(jump));
+            one.journey.due = one.journey.due.map(|due| due.moved(jump));
+            if let Stage::Recording(Recording::Claim { until, .. }) = stage {
+                *until = until.moved(jump);
             }
         }
     }

@@ -4,7 +4,6 @@ use crate::breaker::{Breaker, Passage};
 use crate::limits::OPEN_PER_SLOT_MAX;
 use crate::outcome::Outcome;
 use crate::pace::{Pace, Rate};
-use crate::policy::believed;
 use crate::time::{Jump, UnixMillis};
 
 use super::Settings;
@@ -126,18 +125,5 @@ impl Gate {
 
     pub(super) fn paused_until(&self) -> Option<UnixMillis> {
         self.paused_until
-    }
-}
-
-/// Until when a throttled connector waits: as long as the retry, at least.
-pub(super) fn pause_of(outcome: &Outcome, retry_at: UnixMillis, now: UnixMillis) -> Option<UnixMillis> {
-    match outcome {
-        Outcome::Throttled { retry_after: Some(hint) } => Some(now.after(believed(Some(*hint)))),
-        Outcome::Throttled { retry_after: None } => Some(retry_at),
-        Outcome::Accepted { .. }
-        | Outcome::Unavailable { .. }
-        | Outcome::TimedOut
-        | Outcome::Unauthorized { .. }
-        | Outcome::Refused { .. } => None,
     }
 }

@@ -85,7 +85,7 @@ impl Rig {
     }
 
     fn handle(&mut self, input: Input) -> Vec<Step> {
-        self.owner.handle(input, self.now)
+        self.owner.handle(input, self.now).unwrap()
     }
 
     fn pass_time(&mut self, seconds: u64) -> Vec<Step> {
@@ -103,8 +103,19 @@ impl Rig {
         self.handle(Input::Looked { tag, looked: Some(looked) })
     }
 
+    /// Ends an attempt, and gives what follows after it is told.
     fn attempted(&mut self, tag: Tag, outcome: Outcome) -> Vec<Step> {
-        self.handle(Input::Attempted { tag, outcome, chance: Chance::new(MIDDLE) })
+        self.judged(tag, outcome).1
+    }
+
+    /// The same, with what is told.
+    fn judged(&mut self, tag: Tag, outcome: Outcome) -> (Option<Judged>, Vec<Step>) {
+        let chance = Chance::new(MIDDLE);
+        let mut steps = self.handle(Input::Attempted { tag, outcome: outcome.clone(), chance });
+        let told = steps.remove(0);
+        let Step::Tell { judged, .. } = told else { panic!("{told:?}") };
+        assert_eq!(told, Step::Tell { tag, outcome, judged });
+        (judged, steps)
     }
 
     fn recorded(&mut self, tag: Tag) -> Vec<Step> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightbell_http::Tls;
-use nightbell_worker::{Control, telemetry};
+use nightbell_worker::Control;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -21,7 +21,7 @@ use crate::listener::{self, Weakness};
 use crate::patience::Patience;
 use crate::private::wide;
 use crate::worker::{Owner, StopSignals, Worker};
-use crate::{state, systemd, wiring};
+use crate::{state, systemd, telemetry, wiring};
 
 /// How often it is looked whether the disk works.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

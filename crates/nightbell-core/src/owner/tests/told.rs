@@ -1,7 +1,6 @@
 //! What is told of an attempt before and after it.
 
 use crate::outcome::Verdict;
-use crate::owner::Judged;
 use crate::trace;
 
 use super::*;
@@ -11,12 +10,36 @@ fn what_is_judged_is_what_happens() {
     let mut rig = Rig::new();
     let tag = rig.attempt("a");
     let due = NOW.after(Duration::from_secs(1));
-    let judge = |rig: &Rig| rig.owner.judge(tag, &unavailable(), Chance::new(0.5), NOW);
-    assert_eq!(judge(&rig), Some(Judged { verdict: Verdict::RetryAt(due), since: NOW }));
-    rig.attempted(tag, unavailable());
+    let (judged, _) = rig.judged(tag, unavailable());
+    assert_eq!(judged, Some(Judged { verdict: Verdict::RetryAt(due), since: NOW }));
     assert_eq!(check_publish(&rig.recorded(tag), &rung(1)).due, Some(due));
     rig.published(tag, true);
-    assert_eq!(judge(&rig), None, "it is not in hand any more");
+}
+
+#[test]
+fn an_attempt_that_ends_after_the_ledger_failed_is_told_without_a_verdict() {
+    let mut rig = Rig::new();
+    let tag = rig.attempt("a");
+    assert_eq!(rig.handle(Input::Looked { tag, looked: None }), [Step::Halt]);
+    assert_eq!(rig.judged(tag, accepted()), (None, Vec::new()));
+}
+
+#[test]
+fn an_answer_that_fits_no_stage_changes_nothing() {
+    let mut rig = Rig::new();
+    let tag = rig.attempt("a");
+    for input in [
+        Input::Looked { tag, looked: Some(Looked::default()) },
+        Input::Recorded { tag, durable: true },
+        Input::Published { tag, confirmed: true },
+        Input::Attempted { tag: Tag(99), outcome: accepted(), chance: Chance::new(MIDDLE) },
+    ] {
+        let error = rig.owner.handle(input, NOW).unwrap_err();
+        assert!(error.to_string().contains(&error.tag.0.to_string()), "{error}");
+    }
+    assert_eq!(rig.owner.view().attempting, 1);
+    rig.attempted(tag, accepted());
+    assert_eq!(rig.recorded(tag), [ack(tag, Ending::Delivered { since: NOW })]);
 }
 
 #[test]

@@ -21,6 +21,7 @@ fn attempted_at(retry_after: &[u64], seconds: u64) -> Vec<u64> {
                 Step::Record { .. } => rig.recorded(tag),
                 Step::Publish { .. } => rig.published(tag, false),
                 other @ (Step::Note(_)
+                | Step::Tell { .. }
                 | Step::Skewed { .. }
                 | Step::Ack { .. }
                 | Step::HandBack { .. }

@@ -6,12 +6,12 @@ use nightbell_core::ports::Clock as _;
 use nightbell_core::time::UnixMillis;
 use nightbell_core::tls::TlsFault;
 use nightbell_worker::SystemClock;
-use nightbell_worker::telemetry::CERTIFICATE_LEFT_MIN;
 use nightbell_xmatters::{Endpoint, Obstacle, Probe, Shown, TwoClocks, Validity, probe};
 
 use super::finding::Finding;
 use crate::config::{Config, ConnectorConfig};
 use crate::exit::{Code, Failure, OrFail as _};
+use crate::telemetry::CERTIFICATE_LEFT_MIN;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A clock that is further off is warned of.
