@@ -1,15 +1,15 @@
 //! The simulated xMatters: what comes of a POST, and what the sender hears of it.
 
+use std::time::Duration;
+
+use nightbell_core::outcome::Outcome;
+
 use crate::bugs::Bug;
 use crate::chance::Chances;
 use crate::plan::{SECOND, Weather};
-use crate::world::{Happens, World};
-use nightbell_core::outcome::Outcome;
-use nightbell_core::owner::{Input, Tag};
-use nightbell_core::policy::Chance;
-use std::time::Duration;
 
-use crate::lane::TIME_OUT;
+/// The longest that a sender waits for an answer.
+const TIME_OUT: u64 = 15 * SECOND;
 
 /// What xMatters makes of a POST that is there.
 #[derive(Debug)]
@@ -69,51 +69,17 @@ impl Reaction {
     }
 }
 
-impl World {
-    /// The POST is there: what xMatters makes of it, and what the sender hears.
-    pub(crate) fn arrive(&mut self, then: u32, lane: usize, tag: Tag, serial: usize, sent: u64) {
-        let weather = self.weather(lane);
-        let Reaction { outcome, accepts, accepts_late, at } =
-            Reaction::of(weather, self.now, sent, &mut self.chances);
-        if accepts_late {
-            self.after(20 * SECOND, Happens::LateAcceptance { lane, serial });
+/// What the sender tells of an outcome where a bug is planted.
+pub(crate) fn misheard(bug: Option<Bug>, outcome: Outcome) -> Outcome {
+    match (bug, outcome) {
+        (Some(Bug::TimeOutToldAsAccepted), Outcome::TimedOut)
+        | (Some(Bug::RefusedToldAsAccepted), Outcome::Refused { .. }) => {
+            Outcome::Accepted { request_id: None }
         }
-        let heard = matches!(outcome, Outcome::Accepted { .. }) && then == self.life;
-        if accepts {
-            self.accept(lane, serial, heard);
+        (Some(Bug::RetryAfterDropped), Outcome::Throttled { .. }) => Outcome::Throttled { retry_after: None },
+        (Some(Bug::UnauthorizedToldAsUnavailable), Outcome::Unauthorized { .. }) => {
+            Outcome::Unavailable { detail: String::new(), retry_after: None }
         }
-        if matches!(outcome, Outcome::Refused { .. }) {
-            let event = self.plan.publishes[serial].1;
-            self.lanes[lane].truth.cases[event].refused = true;
-        }
-        let chance = Chance::new(self.chances.unit());
-        let input = Box::new(Input::Attempted { tag, outcome, chance });
-        self.at(at, Happens::Answer { life: then, lane, input });
-    }
-
-    /// xMatters accepts an event. More than once is right only in the documented window.
-    pub(crate) fn accept(&mut self, lane: usize, serial: usize, heard: bool) {
-        let event = self.plan.publishes[serial].1;
-        self.say(|| {
-            format!("c{lane}: xMatters accepts event {event}{}", if heard { "" } else { ", unheard" })
-        });
-        if let Err(wrong) = self.lanes[lane].truth.accepts(&self.plan, event, self.now, heard) {
-            self.wrong(format!("c{lane}: {wrong}"));
-        }
-    }
-
-    pub(crate) fn misheard(&self, outcome: Outcome) -> Outcome {
-        let accepted = Outcome::Accepted { request_id: None };
-        match (self.bug, outcome) {
-            (Some(Bug::UnauthorizedSpendsAttempts), Outcome::Unauthorized { .. }) => {
-                Outcome::Unavailable { detail: String::new(), retry_after: None }
-            }
-            (Some(Bug::RetryAfterDropped), Outcome::Throttled { .. }) => {
-                Outcome::Throttled { retry_after: None }
-            }
-            (Some(Bug::TimeOutTakenForAccepted), Outcome::TimedOut) => accepted,
-            (Some(Bug::RefusedTakenForAccepted), Outcome::Refused { .. }) => accepted,
-            (_, outcome) => outcome,
-        }
+        (_, outcome) => outcome,
     }
 }

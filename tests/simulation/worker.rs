@@ -1,8 +1,5 @@
 //! Histories of the real worker: [`nightbell_worker::spawn`] with its loop and its performer, over simulated ports, on
 //! a clock that jumps to whatever is due next.
-//!
-//! `NIGHTBELL_WORKER_HISTORIES` is how many are lived through, and `NIGHTBELL_WORKER_SEED` replays one and prints its
-//! trace.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +10,10 @@ use nightbell_worker::{Control, OwnerHandle, SharedPorts, spawn};
 use tokio::runtime::Builder;
 use tokio::sync::{Notify, mpsc};
 
-use crate::plan::{HOUR, START};
+use crate::bugs::{Bug, Shows};
+use crate::ports::{Shared, SimPorts, SimSubscription, Way};
 use crate::search::Simulation;
-use crate::worker_around::Order;
-use crate::worker_bugs::Planted;
-use crate::worker_ports::{Shared, SimPorts, SimSubscription, Way};
-use crate::world::Went;
+use crate::world::{Order, Went};
 
 /// Nothing was asked of the world for so long: an owner that holds nothing has said all that it had to say.
 const REST: u64 = 3_000;
@@ -36,14 +31,15 @@ struct Owner {
 }
 
 /// Lives through one history.
-fn live(seed: u64, bug: Option<Planted>, traced: bool) -> Went {
+fn live(seed: u64, bug: Option<Bug>, traced: bool) -> Went {
     let clock = Builder::new_current_thread().enable_time().start_paused(true).build();
     clock.expect("a runtime without I/O").block_on(async {
         let shared = Shared::new(seed, bug, traced);
         let sooner = Arc::clone(&shared.lock().sooner);
         let mut process = Process { shared, sooner, owners: Vec::new() };
         process.run().await;
-        process.went()
+        let went = process.shared.lock().went();
+        went
     })
 }
 
@@ -94,18 +90,18 @@ impl Process {
     /// What the owners show, and whether they have ended.
     fn observe(&mut self) {
         for (lane, owner) in self.owners.iter_mut().enumerate().filter(|(_, owner)| !owner.ended) {
-            let mut around = self.shared.lock();
+            let mut world = self.shared.lock();
             if owner.handle.view.has_changed().unwrap_or(false) {
                 let view = *owner.handle.view.borrow_and_update();
-                around.check_view(lane, &view);
+                world.check_view(lane, &view);
             }
             match (&mut owner.handle.ended).now_or_never() {
                 None => {}
-                Some(Ok(drained)) if around.stopping => {
+                Some(Ok(drained)) if world.stopping => {
                     owner.ended = true;
-                    around.drained(lane, &drained);
+                    world.drained(lane, &drained);
                 }
-                Some(ended) => around.wrong(format!("c{lane}: an owner ended by itself: {ended:?}")),
+                Some(ended) => world.wrong(format!("c{lane}: an owner ended by itself: {ended:?}")),
             }
         }
         if !self.owners.is_empty() && self.owners.iter().all(|owner| owner.ended) {
@@ -120,6 +116,7 @@ impl Process {
             match order {
                 Order::Spawn => self.spawn(),
                 Order::Kill => self.owners.drain(..).for_each(|owner| owner.handle.ended.abort()),
+                Order::Wake { .. } | Order::GraceOver => unreachable!("the worker has its own clock"),
                 Order::Stop { grace } => {
                     let stop = |_| Control::Stop { grace: Duration::from_millis(grace) };
                     self.tell(stop);
@@ -148,7 +145,7 @@ impl Process {
         for lane in 0..lanes {
             let way = Way { shared: self.shared.clone(), lane };
             let (sender, inbox) = mpsc::unbounded_channel();
-            let (settings, dawdles) = self.shared.lock().connect(lane, sender);
+            let (settings, dawdles) = self.shared.lock().connect(lane, self.shared.inbox(sender));
             let ports = SharedPorts::<SimPorts> {
                 outlet: way.clone(),
                 ledger: self.shared.clone(),
@@ -161,31 +158,11 @@ impl Process {
             self.owners.push(Owner { handle, ended: false });
         }
     }
-
-    fn went(&self) -> Went {
-        let mut around = self.shared.lock();
-        let (mut ended, mut twice) = ([0; 4], 0);
-        for lane in 0..around.posts.len() {
-            let truth = &around.posts[lane].truth;
-            twice += truth.cases.iter().map(|case| case.accepted.saturating_sub(1)).sum::<u32>();
-            match truth.conserved() {
-                Ok(counts) => (0..4).for_each(|end| ended[end] += counts[end]),
-                Err(error) => around.wrong(error),
-            }
-        }
-        Went {
-            wrong: around.wrong.take(),
-            trace: around.trace.take().unwrap_or_default(),
-            digest: around.digest,
-            ended,
-            twice,
-            days: (around.now - START) / (24 * HOUR),
-        }
-    }
 }
 
-const WORKER: Simulation<Planted> = Simulation {
+const WORKER: Simulation = Simulation {
     live,
+    shows: Shows::Worker,
     histories: 1_200,
     count: "NIGHTBELL_WORKER_HISTORIES",
     seed: "NIGHTBELL_WORKER_SEED",

@@ -1,20 +1,36 @@
-//! What comes to pass in the world around the real worker, one thing at a time.
+//! What comes to pass in the world, one thing at a time.
 
 use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::outcome::Outcome;
 use nightbell_core::ports::{Destination, LedgerError, PublishError, SettleError};
 use nightbell_core::record::{Change, Looked};
-use tokio::sync::oneshot;
 
-use crate::lane::Copy;
 use crate::plan::SECOND;
-use crate::worker_around::Around;
+use crate::world::{Copy, Order, World};
 
-pub(crate) type Reply<T> = oneshot::Sender<T>;
+/// The way to answer a request of the process. Unused it goes when the process is gone.
+pub(crate) struct Reply<T>(Box<dyn FnOnce(T) + Send>);
 
-/// Answers the worker; nobody listens any more if its process is gone.
+impl<T> Reply<T> {
+    pub(crate) fn new(answer: impl FnOnce(T) + Send + 'static) -> Self {
+        Self(Box::new(answer))
+    }
+
+    /// Nobody listens.
+    pub(crate) fn unheard() -> Self {
+        Self::new(|_| ())
+    }
+}
+
+impl<T> std::fmt::Debug for Reply<T> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("a reply")
+    }
+}
+
+/// Answers the process; nobody listens any more if it is gone.
 pub(crate) fn tell<T>(reply: Reply<T>, answer: T) {
-    let _gone = reply.send(answer);
+    (reply.0)(answer);
 }
 
 /// What comes to pass at a certain time. With a `life`, only for the process of that life.
@@ -123,6 +139,11 @@ pub(crate) enum Happens {
     Start {
         life: u32,
     },
+    /// What the process has set itself for then.
+    Ordered {
+        life: u32,
+        order: Order,
+    },
     /// All trouble is over.
     Calm,
     Stop {
@@ -136,10 +157,11 @@ pub(crate) enum Happens {
 /// None: it was answered already.
 pub(crate) type Committed = Option<Reply<Result<(), LedgerError>>>;
 
-impl Around {
+impl World {
     /// What is due next comes to pass.
     pub(crate) fn happen(&mut self) {
-        let Some((_, what)) = self.to_come.pop_first() else { return };
+        let Some((at, what)) = self.to_come.pop_first() else { return };
+        self.now = self.now.max(at);
         self.mark(1);
         self.come_to_pass(what);
         if !self.finishing && self.is_quiet() {
@@ -149,9 +171,7 @@ impl Around {
     }
 
     fn come_to_pass(&mut self, what: Happens) {
-        let alive = |this: &Self, life| {
-            this.up && this.life == life && this.crash_in.is_none_or(|(steps, _)| steps > 0)
-        };
+        let alive = |this: &Self, life| this.is_alive() && this.life == life;
         match what {
             Happens::Published(serial) => self.take_event(serial),
             Happens::Strike(fault) => self.strike(self.plan.faults[fault].1),
@@ -195,6 +215,7 @@ impl Around {
             Happens::StopOver { life } if alive(self, life) => self.wrong("a stop does not come to its end"),
             Happens::Start { life } if self.life == life && !self.up => self.start(),
             Happens::Stop { life, grace, down } if alive(self, life) => self.stop(grace, down),
+            Happens::Ordered { life, order } if alive(self, life) => self.orders.push(order),
             Happens::Finish => {
                 self.check_rights();
                 self.stop(20 * SECOND, SECOND);
@@ -212,6 +233,7 @@ impl Around {
             | Happens::Crash { .. }
             | Happens::StopOver { .. }
             | Happens::Stop { .. }
+            | Happens::Ordered { .. }
             | Happens::Start { .. } => {}
         }
     }

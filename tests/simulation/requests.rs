@@ -1,4 +1,4 @@
-//! What the real worker asks of the ledger, the destination and the outlet, and what comes of it.
+//! What the process asks of the ledger, the destination and the outlet, and what comes of it.
 
 use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::journey;
@@ -9,12 +9,14 @@ use nightbell_core::ports::{Alert, Destination, LedgerError, PublishError};
 use nightbell_core::record::{Change, Happening, Looked, RecordKey};
 use nightbell_core::time::millis;
 
-use crate::destination::Reaction;
-use crate::lane::{Copy, PUBLISH_TIME_OUT};
+use crate::bugs::Bug;
+use crate::destination::{Reaction, misheard};
+use crate::happens::{Committed, Happens, Reply, tell};
 use crate::plan::{HOUR, SECOND, Weather};
-use crate::worker_around::Around;
-use crate::worker_bugs::Planted;
-use crate::worker_happens::{Committed, Happens, Reply, tell};
+use crate::world::{Copy, World};
+
+/// How long a publish waits for its confirm.
+const PUBLISH_TIME_OUT: u64 = 30 * SECOND;
 
 /// How long a publish waits for a connection.
 const NO_CONNECTION: u64 = 5 * SECOND;
@@ -24,7 +26,7 @@ fn failed() -> LedgerError {
 }
 
 /// The ledger.
-impl Around {
+impl World {
     pub(crate) fn look(
         &mut self,
         lane: usize,
@@ -32,7 +34,7 @@ impl Around {
         reply: Reply<Result<Looked, LedgerError>>,
     ) {
         self.say(|| format!("c{lane}: look"));
-        self.posts[lane].life.outstanding += 1;
+        self.lanes[lane].life.outstanding += 1;
         let (life, wait) = (self.life, self.soon(20));
         self.after(wait, Happens::Look { life, lane, of, reply });
     }
@@ -43,10 +45,10 @@ impl Around {
         (event, alerts): (Fingerprint, Vec<Fingerprint>),
         reply: Reply<Result<Looked, LedgerError>>,
     ) {
-        self.posts[lane].life.outstanding -= 1;
-        let of = if self.bug == Some(Planted::LookOfAnotherConnector) { 0 } else { lane };
+        self.lanes[lane].life.outstanding -= 1;
+        let of = if self.bug == Some(Bug::LookOfAnotherConnector) { 0 } else { lane };
         let looked = match (self.store.failed, self.bug) {
-            (true, Some(Planted::FailedLookToldAsUnknown)) => Ok(Looked::default()),
+            (true, Some(Bug::FailedLookToldAsUnknown)) => Ok(Looked::default()),
             (true, _) => Err(failed()),
             (false, _) => Ok(self.store.look(of, event, &alerts, self.now)),
         };
@@ -60,7 +62,7 @@ impl Around {
         reply: Reply<Result<(), LedgerError>>,
     ) {
         self.say(|| format!("c{lane}: commit {:?}", changes.first().map(|change| &change.happening)));
-        self.posts[lane].life.outstanding += 1;
+        self.lanes[lane].life.outstanding += 1;
         for change in &changes {
             if let (RecordKey::Event(name), Happening::Claimed { until, .. }) =
                 (change.key, &change.happening)
@@ -75,16 +77,16 @@ impl Around {
     /// An event goes to a retry queue until then. One that is parked may go again when its retry is due, which is earlier.
     fn claimed(&mut self, lane: usize, name: Fingerprint, due: u64) {
         let event = self.plan.events.iter().position(|event| event.name == name);
-        let post = &mut self.posts[lane];
-        if let Some(event) = event.filter(|event| std::mem::take(&mut post.life.seen[*event].sent)) {
-            post.truth.cases[event].due = due;
+        let state = &mut self.lanes[lane];
+        if let Some(event) = event.filter(|event| std::mem::take(&mut state.life.seen[*event].sent)) {
+            state.truth.cases[event].due = due;
         }
     }
 
     pub(crate) fn written(
         &mut self,
         lane: usize,
-        changes: Vec<Change>,
+        mut changes: Vec<Change>,
         reply: Reply<Result<(), LedgerError>>,
     ) {
         let delivered = changes.iter().find_map(|change| match change.happening {
@@ -93,6 +95,9 @@ impl Around {
             }
             Happening::Claimed { .. } | Happening::Died { .. } | Happening::Repeated { .. } => None,
         });
+        if self.bug == Some(Bug::AlertKeyNotRecorded) && delivered.is_some() {
+            changes.retain(|change| matches!(change.key, RecordKey::Event(_)));
+        }
         self.batches += 1;
         if !self.store.failed {
             self.store.write(self.batches, lane, changes, self.now);
@@ -100,7 +105,7 @@ impl Around {
         let slow = if self.chances.permille(20) { 2_000 } else { 30 };
         let mut at = (self.now + self.soon(slow)).max(self.flushed_at);
         let (life, number, mut reply) = (self.life, self.batches, Some(reply));
-        if self.bug == Some(Planted::CommitBeforeFlush) {
+        if self.bug == Some(Bug::CommitBeforeFlush) {
             at += 2 * SECOND;
             self.answer_commit(lane, delivered, reply.take(), true);
         }
@@ -112,13 +117,13 @@ impl Around {
         if !self.store.failed {
             self.store.flush(number);
         }
-        let durable = !self.store.failed || self.bug == Some(Planted::FailedCommitToldAsDurable);
+        let durable = !self.store.failed || self.bug == Some(Bug::FailedCommitToldAsDurable);
         self.answer_commit(lane, delivered, reply, durable);
     }
 
     fn answer_commit(&mut self, lane: usize, delivered: Option<usize>, reply: Committed, durable: bool) {
         let Some(reply) = reply else { return };
-        let own = &mut self.posts[lane].life;
+        let own = &mut self.lanes[lane].life;
         own.outstanding -= 1;
         if let Some(event) = delivered.filter(|_| durable) {
             own.unrecorded = own.unrecorded.saturating_sub(1);
@@ -129,21 +134,21 @@ impl Around {
 }
 
 /// The destination.
-impl Around {
+impl World {
     pub(crate) fn post(&mut self, lane: usize, alert: &Alert, reply: Reply<Outcome>) {
         let event = alert.event.message.as_deref().and_then(|number| number.parse::<usize>().ok());
         let Some(event) = event.filter(|event| *event < self.plan.events.len()) else {
             return self.wrong(format!("c{lane}: a POST of an event that nobody published"));
         };
         self.say(|| format!("c{lane}: POST of event {event}, attempt {}", alert.attempt));
-        let own = &mut self.posts[lane].life;
+        let own = &mut self.lanes[lane].life;
         own.outstanding += 1;
         own.posting += 1;
         own.seen[event].sent = true;
         if let Err(wrong) = self.may_send(lane, event) {
             self.wrong(format!("c{lane}: event {event}: {wrong}"));
         }
-        self.posts[lane].life.open.insert(event, alert.alert_id);
+        self.lanes[lane].life.open.insert(event, alert.alert_id);
         let (life, wait, sent) = (self.life, self.soon(150), self.now);
         self.after(wait, Happens::Arrive { life, lane, event, sent, reply });
         if let Some((grace, down)) = self.stop_at_post.take() {
@@ -153,18 +158,21 @@ impl Around {
 
     /// The POST is there: what xMatters makes of it, and what the sender hears.
     pub(crate) fn arrives(&mut self, life: u32, lane: usize, event: usize, sent: u64, reply: Reply<Outcome>) {
-        let (weather, until) = self.posts[lane].weather;
+        let (weather, until) = self.lanes[lane].weather;
         let weather = if self.now < until { weather } else { Weather::Fine };
         let Reaction { outcome, accepts, accepts_late, at } =
             Reaction::of(weather, self.now, sent, &mut self.chances);
         if accepts_late {
             self.after(20 * SECOND, Happens::LateAcceptance { lane, event });
         }
+        if matches!(outcome, Outcome::Refused { .. }) {
+            self.lanes[lane].truth.cases[event].refused = true;
+        }
         if accepts {
             let heard = matches!(outcome, Outcome::Accepted { .. }) && life == self.life;
             self.accepts(lane, event, heard);
         }
-        if self.bug != Some(Planted::TimeOutNotTold) || outcome != Outcome::TimedOut {
+        if self.bug != Some(Bug::TimeOutNotTold) || outcome != Outcome::TimedOut {
             self.at(at, Happens::Heard { life, lane, event, outcome, reply });
         } else {
             // The receiver would hear of a sender that is gone.
@@ -175,42 +183,31 @@ impl Around {
     pub(crate) fn accepts(&mut self, lane: usize, event: usize, heard: bool) {
         let unheard = if heard { "" } else { ", unheard" };
         self.say(|| format!("c{lane}: xMatters accepts event {event}{unheard}"));
-        if let Err(wrong) = self.posts[lane].truth.accepts(&self.plan, event, self.now, heard) {
+        if let Err(wrong) = self.lanes[lane].truth.accepts(&self.plan, event, self.now, heard) {
             self.wrong(format!("c{lane}: {wrong}"));
         }
     }
 
     pub(crate) fn heard(&mut self, lane: usize, event: usize, outcome: Outcome, reply: Reply<Outcome>) {
         self.say(|| format!("c{lane}: event {event}: the answer is {outcome:?}"));
-        let post = &mut self.posts[lane];
-        post.truth.manners.hears(&outcome, self.now);
-        post.life.outstanding -= 1;
-        post.life.posting -= 1;
+        let state = &mut self.lanes[lane];
+        state.truth.manners.hears(&outcome, self.now);
+        state.life.outstanding -= 1;
+        state.life.posting -= 1;
         // It waits for a probe then, and not for a retry of its own.
-        post.life.seen[event].sent &= !matches!(outcome, Outcome::Unauthorized { .. });
-        let accepted = Outcome::Accepted { request_id: None };
-        let told = match (self.bug, outcome) {
-            (Some(Planted::TimeOutToldAsAccepted), Outcome::TimedOut)
-            | (Some(Planted::RefusedToldAsAccepted), Outcome::Refused { .. }) => accepted,
-            (Some(Planted::RetryAfterDropped), Outcome::Throttled { .. }) => {
-                Outcome::Throttled { retry_after: None }
-            }
-            (Some(Planted::UnauthorizedToldAsUnavailable), Outcome::Unauthorized { .. }) => {
-                Outcome::Unavailable { detail: String::new(), retry_after: None }
-            }
-            (_, outcome) => outcome,
-        };
+        state.life.seen[event].sent &= !matches!(outcome, Outcome::Unauthorized { .. });
+        let told = misheard(self.bug, outcome);
         if matches!(told, Outcome::Accepted { .. }) {
-            post.life.unrecorded += 1;
+            state.life.unrecorded += 1;
         } else {
-            post.life.open.remove(&event);
+            state.life.open.remove(&event);
         }
         tell(reply, told);
     }
 }
 
 /// The outlet.
-impl Around {
+impl World {
     pub(crate) fn publish(
         &mut self,
         lane: usize,
@@ -219,8 +216,8 @@ impl Around {
         reply: Reply<Result<(), PublishError>>,
     ) {
         self.say(|| format!("c{lane}: publish to {to:?}"));
-        self.posts[lane].life.outstanding += 1;
-        if self.bug == Some(Planted::DueDropped) {
+        self.lanes[lane].life.outstanding += 1;
+        if self.bug == Some(Bug::DueDropped) {
             message.headers.remove(journey::DUE);
         }
         let Some(copy) = self.copy_of(message) else {
@@ -233,13 +230,13 @@ impl Around {
         let (life, wait) = (self.life, self.soon(30));
         let dead = to == Destination::Dead;
         match self.bug {
-            Some(Planted::DeadLetterNotPublished) if dead => {
+            Some(Bug::DeadLetterNotPublished) if dead => {
                 self.after(wait, Happens::Confirm { life, lane, result: Ok(()), reply });
             }
-            Some(Planted::ConfirmNotWaitedFor) => {
+            Some(Bug::ConfirmNotWaitedFor) => {
                 self.after(1, Happens::Confirm { life, lane, result: Ok(()), reply });
-                let (ignored, _) = tokio::sync::oneshot::channel();
-                self.posts[lane].life.outstanding += 1;
+                let ignored = Reply::unheard();
+                self.lanes[lane].life.outstanding += 1;
                 self.after(wait + 1, Happens::Land { life, lane, to, copy: Box::new(copy), reply: ignored });
             }
             _ => self.after(wait, Happens::Land { life, lane, to, copy: Box::new(copy), reply }),
@@ -257,16 +254,20 @@ impl Around {
     ) {
         let bad = self.now < self.confirms_bad_until;
         let silent = || Err(PublishError::Unavailable("no confirm came".into()));
-        let (lands, mut result, wait) = match self.chances.between(0, 100) {
+        let (lands, mut result, mut wait) = match self.chances.between(0, 100) {
             _ if !self.is_broker_up() => (false, silent(), NO_CONNECTION),
+            0..20 if bad && self.bug == Some(Bug::ReturnedTakenForConfirmed) => (false, Ok(()), 5),
             0..20 if bad => (false, Err(PublishError::Refused), 5),
             20..50 if bad => (true, silent(), PUBLISH_TIME_OUT),
             50..80 if bad => (true, Ok(()), self.chances.between(SECOND, 25 * SECOND)),
             0..3 => (true, Ok(()), self.chances.between(SECOND, 5 * SECOND)),
             _ => (true, Ok(()), self.soon(20)),
         };
-        if self.bug == Some(Planted::UnconfirmedToldAsConfirmed) {
+        if self.bug == Some(Bug::UnconfirmedToldAsConfirmed) {
             result = Ok(());
+        }
+        if self.bug == Some(Bug::RetryWithoutConfirm) && to != Destination::Dead {
+            (result, wait) = (Ok(()), 1);
         }
         if lands {
             match to {
@@ -294,7 +295,7 @@ impl Around {
         reply: Reply<Result<(), PublishError>>,
     ) {
         self.say(|| format!("c{lane}: published: {result:?}"));
-        let own = &mut self.posts[lane].life;
+        let own = &mut self.lanes[lane].life;
         own.outstanding -= 1;
         own.publishes_fail |= result.is_err();
         tell(reply, result);

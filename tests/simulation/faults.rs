@@ -1,19 +1,20 @@
-//! The faults that strike the process of the real worker, and its lives from start to end.
+//! The faults that strike the process, and its lives from start to end.
 
+use nightbell_core::journey::{Death, Journey};
+use nightbell_core::time::UnixMillis;
 use nightbell_worker::Drained;
 
-use crate::lane::Copy;
+use crate::bugs::Bug;
+use crate::chance::Chances;
+use crate::happens::Happens;
 use crate::plan::{self, Fault, MINUTE, SECOND};
-use crate::worker_around::{Around, Order};
-use crate::worker_bugs::Planted;
-use crate::worker_happens::Happens;
-use crate::worker_queue::marked;
-use crate::world::{replay_of, replayed};
+use crate::queue::marked;
+use crate::world::{Copy, Order, World};
 
 /// The longest that a stop takes beyond its grace: a farewell to the broker.
 const FAREWELL_MAX: u64 = 10 * SECOND;
 
-impl Around {
+impl World {
     /// A producer publishes until the broker confirms; the exchange gives a copy to every connector's queue.
     pub(crate) fn take_event(&mut self, serial: usize) {
         if !self.is_broker_up() {
@@ -24,9 +25,9 @@ impl Around {
         let since = self.now - age;
         let message = marked(plan::published(&self.plan.events[event], since), serial, since, None);
         self.say(|| format!("message {serial} is published: event {event}"));
-        for lane in 0..self.posts.len() {
+        for lane in 0..self.lanes.len() {
             let copy = Copy { serial, event, since, replay: None, returns: 0, message: message.clone() };
-            self.posts[lane].truth.taken[serial] = true;
+            self.lanes[lane].truth.taken[serial] = true;
             self.comes(lane, &copy);
             self.enqueue(lane, copy);
         }
@@ -56,10 +57,10 @@ impl Around {
             Fault::ChannelLost { lane } => self.lose(lane),
             Fault::BrokerDown { time } => {
                 self.broker_until = self.now + time;
-                (0..self.posts.len()).for_each(|lane| self.lose(lane));
+                (0..self.lanes.len()).for_each(|lane| self.lose(lane));
             }
             Fault::ConfirmsBad { time } => self.confirms_bad_until = self.now + time,
-            Fault::Weather { lane, weather, time } => self.posts[lane].weather = (weather, self.now + time),
+            Fault::Weather { lane, weather, time } => self.lanes[lane].weather = (weather, self.now + time),
             Fault::Reload { slots, routing } => {
                 (self.slots, self.routing, self.slots_max) = (slots, routing, self.slots_max.max(slots));
                 if self.up && !self.stopping {
@@ -75,8 +76,8 @@ impl Around {
             return;
         }
         (self.stopping, self.down_for) = (true, down);
-        for post in &mut self.posts {
-            (post.life.acks, post.life.backs, post.life.stop_at) = (0, 0, Some(self.now + grace));
+        for state in &mut self.lanes {
+            (state.life.acks, state.life.backs, state.life.stop_at) = (0, 0, Some(self.now + grace));
         }
         self.orders.push(Order::Stop { grace });
         let life = self.life;
@@ -109,13 +110,13 @@ impl Around {
         (self.up, self.stopping, self.crash_in, self.stop_at_post) = (false, false, None, None);
         self.life += 1;
         self.store.crash(&mut self.chances);
-        for lane in 0..self.posts.len() {
-            if self.bug != Some(Planted::OldSubscriptionKept) || drained {
+        for lane in 0..self.lanes.len() {
+            if self.bug != Some(Bug::OldSubscriptionKept) || drained {
                 self.drop_session(lane, drained);
             }
             let (now, store, events) = (self.now, &self.store, &self.plan.events);
             let is_recorded = |event: usize| store.is_delivered(lane, events[event].name, now);
-            self.posts[lane].truth.process_ended(&self.plan, is_recorded);
+            self.lanes[lane].truth.process_ended(&self.plan, is_recorded);
         }
         let life = self.life;
         self.after(down, Happens::Start { life });
@@ -128,11 +129,11 @@ impl Around {
         self.up = true;
         (self.flushed_at, self.slots_max) = (self.now, self.slots);
         self.say(|| format!("the process starts{}", if reset { " with a new ledger" } else { "" }));
-        for lane in 0..self.posts.len() {
-            let post = &mut self.posts[lane];
-            post.begin(&self.plan);
+        for lane in 0..self.lanes.len() {
+            let state = &mut self.lanes[lane];
+            state.begin(&self.plan);
             if reset {
-                post.truth.ledger_reset();
+                state.truth.ledger_reset();
             }
             let (life, wait) = (self.life, self.soon(500));
             self.after(wait, Happens::Attach { life, lane });
@@ -152,16 +153,38 @@ impl Around {
                 continue;
             };
             self.comes(lane, &letter);
-            self.posts[lane].truth.goes_round(&self.plan, letter.event);
+            self.lanes[lane].truth.goes_round(&self.plan, letter.event);
             if confirmed {
-                self.posts[lane].truth.is_replayed(letter.serial, letter.event);
+                self.lanes[lane].truth.is_replayed(letter.serial, letter.event);
             } else {
                 self.dead.push((lane, letter.clone()));
             }
             self.say(|| format!("c{lane}: message {} is replayed", letter.serial));
-            replayed(&mut letter, self.now, None);
+            replayed(&mut letter, self.now, self.bug);
             letter.message = marked(letter.message, letter.serial, letter.since, letter.replay);
             self.enqueue(lane, letter);
         }
     }
+}
+
+/// What comes of replaying a letter, where confirms are bad or not: none if it is not taken; else whether the copy was
+/// confirmed.
+fn replay_of(chances: &mut Chances, bad: bool, share: u64) -> Option<bool> {
+    let lands = !bad || chances.permille(700);
+    let confirmed = !bad || chances.permille(400);
+    (chances.permille(share) && lands).then_some(confirmed)
+}
+
+/// As an operator's command makes it of a dead letter.
+fn replayed(letter: &mut Copy, now: u64, bug: Option<Bug>) {
+    let before = Journey::read(&letter.message.headers);
+    let journey = Journey {
+        since: if bug == Some(Bug::ReplayKeepsFirstAge) { before.since } else { Some(UnixMillis(now)) },
+        replay: (bug != Some(Bug::ReplayWithoutMark)).then_some(UnixMillis(now)),
+        addressed_to: before.death.as_ref().and_then(Death::replay_to).cloned(),
+        history: before.history,
+        ..Journey::default()
+    };
+    journey.write(&mut letter.message.headers);
+    (letter.since, letter.replay, letter.returns) = (now, Some(now), 0);
 }

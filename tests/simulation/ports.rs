@@ -14,35 +14,50 @@ use nightbell_core::ports::{
 use nightbell_core::record::{Change, Looked};
 use nightbell_core::time::UnixMillis;
 use nightbell_worker::Ports;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
-use crate::worker_around::Around;
-use crate::worker_bugs::Planted;
-use crate::worker_happens::{Happens, Reply};
+use crate::bugs::Bug;
+use crate::happens::{Happens, Reply};
+use crate::queue::{Inbox, Token, Told};
+use crate::world::World;
 
 /// The world, as its ports share it. It is locked for the length of a call only.
 #[derive(Debug, Clone)]
-pub(crate) struct Shared(Arc<Mutex<Around>>);
+pub(crate) struct Shared(Arc<Mutex<World>>);
 
 impl Shared {
-    pub(crate) fn new(seed: u64, bug: Option<Planted>, traced: bool) -> Self {
-        Self(Arc::new_cyclic(|this| Mutex::new(Around::new(seed, bug, traced, this.clone()))))
+    pub(crate) fn new(seed: u64, bug: Option<Bug>, traced: bool) -> Self {
+        Self(Arc::new(Mutex::new(World::new(seed, bug, traced))))
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Around> {
-        let mut around = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        around.read_clock();
-        around
+    pub(crate) fn lock(&self) -> MutexGuard<'_, World> {
+        let mut world = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        world.read_clock();
+        world
+    }
+
+    /// What a subscription of this world's owners hears, handed on to the owner.
+    pub(crate) fn inbox(&self, owner: UnboundedSender<Incoming<SimSettler>>) -> Inbox {
+        let world = Arc::downgrade(&self.0);
+        Inbox::new(move |told| {
+            let incoming = match told {
+                Told::Lost => Incoming::Lost,
+                Told::Delivery(message, token) => {
+                    Incoming::Delivery(message, SimSettler { world: world.clone(), token, settled: false })
+                }
+            };
+            drop(owner.send(incoming));
+        })
     }
 
     /// Asks for something. There is no answer if the process is about to be killed.
-    fn ask<T>(&self, request: impl FnOnce(&mut Around, Reply<T>)) -> oneshot::Receiver<T> {
+    fn ask<T: Send + 'static>(&self, request: impl FnOnce(&mut World, Reply<T>)) -> oneshot::Receiver<T> {
         let (reply, answer) = oneshot::channel();
-        let mut around = self.lock();
-        around.mark(2);
-        if !around.is_struck() {
-            request(&mut around, reply);
+        let mut world = self.lock();
+        world.mark(2);
+        if !world.is_struck() {
+            request(&mut world, Reply::new(|answer| drop(reply.send(answer))));
         }
         answer
     }
@@ -76,9 +91,9 @@ fn lane_of(connector: &Connector) -> usize {
 
 impl Clock for Shared {
     fn now(&self) -> UnixMillis {
-        let mut around = self.lock();
-        around.count_read();
-        UnixMillis(around.now)
+        let mut world = self.lock();
+        world.count_read();
+        UnixMillis(world.now)
     }
 }
 
@@ -97,7 +112,7 @@ impl Ledger for Shared {
         _: UnixMillis,
     ) -> impl Future<Output = Result<Looked, LedgerError>> + Send + 'static {
         let lane = lane_of(connector);
-        answer(self.ask(|around, reply| around.look(lane, (event, alerts), reply)))
+        answer(self.ask(|world, reply| world.look(lane, (event, alerts), reply)))
     }
 
     fn commit(
@@ -107,7 +122,7 @@ impl Ledger for Shared {
         _: UnixMillis,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send + 'static {
         let lane = lane_of(connector);
-        answer(self.ask(|around, reply| around.commit(lane, changes, reply)))
+        answer(self.ask(|world, reply| world.commit(lane, changes, reply)))
     }
 }
 
@@ -121,14 +136,14 @@ pub(crate) struct Way {
 impl Sender for Way {
     fn send(&self, alert: Alert) -> impl Future<Output = Outcome> + Send + 'static {
         let lane = self.lane;
-        answer(self.shared.ask(|around, reply| around.post(lane, &alert, reply)))
+        answer(self.shared.ask(|world, reply| world.post(lane, &alert, reply)))
     }
 }
 
 impl Outlet for Way {
     async fn publish(&self, to: Destination, message: Message) -> Result<(), PublishError> {
         let lane = self.lane;
-        answer(self.shared.ask(|around, reply| around.publish(lane, to, message, reply))).await
+        answer(self.shared.ask(|world, reply| world.publish(lane, to, message, reply))).await
     }
 }
 
@@ -146,7 +161,7 @@ impl Subscription for SimSubscription {
     async fn next(&mut self) -> Incoming<SimSettler> {
         let Some(incoming) = self.inbox.recv().await else { return std::future::pending().await };
         if self.dawdles {
-            let later = self.way.shared.ask(|around, reply| around.after(20, Happens::Taken { reply }));
+            let later = self.way.shared.ask(|world, reply| world.after(20, Happens::Taken { reply }));
             let _taken = answer(later).await;
         }
         incoming
@@ -154,35 +169,22 @@ impl Subscription for SimSubscription {
 
     async fn leave(&mut self) {
         let lane = self.way.lane;
-        answer(self.way.shared.ask(|around, reply| around.leaves(lane, reply))).await;
+        answer(self.way.shared.ask(|world, reply| world.leaves(lane, reply))).await;
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct SimSettler {
-    around: Weak<Mutex<Around>>,
-    pub(crate) life: u32,
-    pub(crate) lane: usize,
-    pub(crate) session: u32,
-    pub(crate) number: u64,
+    world: Weak<Mutex<World>>,
+    token: Token,
     settled: bool,
 }
 
 impl SimSettler {
-    pub(crate) fn new(
-        around: Weak<Mutex<Around>>,
-        life: u32,
-        lane: usize,
-        session: u32,
-        number: u64,
-    ) -> Self {
-        Self { around, life, lane, session, number, settled: false }
-    }
-
     async fn settle(mut self, back: bool) -> Result<(), SettleError> {
         self.settled = true;
-        let Some(shared) = self.around.upgrade().map(Shared) else { return Err(SettleError::Gone) };
-        answer(shared.ask(|around, reply| around.settles(&self, back, reply))).await
+        let Some(shared) = self.world.upgrade().map(Shared) else { return Err(SettleError::Gone) };
+        answer(shared.ask(|world, reply| world.settles(self.token, back, reply))).await
     }
 }
 
@@ -199,9 +201,9 @@ impl Settler for SimSettler {
 impl Drop for SimSettler {
     fn drop(&mut self) {
         // The world itself lets go of one only when nobody is there to take it.
-        let around = self.around.upgrade();
-        if let Some(mut around) = around.as_ref().and_then(|around| around.try_lock().ok()) {
-            around.dropped(self, self.settled);
+        let world = self.world.upgrade();
+        if let Some(mut world) = world.as_ref().and_then(|world| world.try_lock().ok()) {
+            world.dropped(self.token, self.settled);
         }
     }
 }

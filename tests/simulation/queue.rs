@@ -1,19 +1,48 @@
-//! The simulated queue of one connector, as the real worker's subscription sees it.
+//! The simulated queue of one connector, as its subscription sees it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use nightbell_core::fingerprint::Fingerprint;
+use nightbell_core::journey;
 use nightbell_core::message::{HeaderValue, Message};
-use nightbell_core::ports::{Incoming, SettleError};
-use tokio::sync::mpsc::UnboundedSender;
+use nightbell_core::ports::SettleError;
 
-use crate::lane::Copy;
+use crate::bugs::Bug;
+use crate::happens::{Happens, Reply, tell};
 use crate::plan::{Plan, SECOND, Weather};
 use crate::truth::Truth;
-use crate::worker_around::Around;
-use crate::worker_bugs::Planted;
-use crate::worker_happens::{Happens, Reply, tell};
-use crate::worker_ports::SimSettler;
+use crate::world::{Copy, World};
+
+/// Names a delivery to its queue.
+#[derive(Debug, Clone, std::marker::Copy)]
+pub(crate) struct Token {
+    pub(crate) life: u32,
+    pub(crate) lane: usize,
+    pub(crate) session: u32,
+    pub(crate) number: u64,
+}
+
+/// What a subscription is told.
+#[derive(Debug)]
+pub(crate) enum Told {
+    Delivery(Message, Token),
+    Lost,
+}
+
+/// Where a subscription hears it.
+pub(crate) struct Inbox(Box<dyn Fn(Told) + Send>);
+
+impl Inbox {
+    pub(crate) fn new(hear: impl Fn(Told) + Send + 'static) -> Self {
+        Self(Box::new(hear))
+    }
+}
+
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("an inbox")
+    }
+}
 
 /// A delivery that is not settled.
 #[derive(Debug, Clone)]
@@ -38,7 +67,7 @@ pub(crate) struct Seen {
 /// What is known of an owner since its process began.
 #[derive(Debug, Default)]
 pub(crate) struct Life {
-    pub(crate) inbox: Option<UnboundedSender<Incoming<SimSettler>>>,
+    pub(crate) inbox: Option<Inbox>,
     /// The owner gave its subscription up.
     pub(crate) has_left: bool,
     pub(crate) seen: Vec<Seen>,
@@ -65,7 +94,7 @@ pub(crate) struct Life {
 }
 
 #[derive(Debug)]
-pub(crate) struct Post {
+pub(crate) struct Lane {
     pub(crate) truth: Truth,
     ready: VecDeque<Copy>,
     unacked: BTreeMap<u64, InHand>,
@@ -82,7 +111,7 @@ pub(crate) struct Post {
 /// No history has faults enough for more.
 const RETURNS_MAX: u32 = 30;
 
-impl Post {
+impl Lane {
     pub(crate) fn new(plan: &Plan) -> Self {
         Self {
             truth: Truth::of(plan),
@@ -132,7 +161,7 @@ pub(crate) fn marked(mut message: Message, serial: usize, since: u64, replay: Op
     message
 }
 
-impl Around {
+impl World {
     /// The truth about a message that the worker publishes.
     pub(crate) fn copy_of(&self, message: Message) -> Option<Copy> {
         let number = |name| match message.headers.get(name) {
@@ -153,60 +182,62 @@ impl Around {
     }
 
     pub(crate) fn comes(&mut self, lane: usize, copy: &Copy) {
-        self.posts[lane].truth.comes(&self.plan, copy.event);
-        self.posts[lane].copies[copy.serial] += 1;
+        self.lanes[lane].truth.comes(&self.plan, copy.event);
+        self.lanes[lane].copies[copy.serial] += 1;
     }
 
     fn goes(&mut self, lane: usize, copy: &Copy) {
-        self.posts[lane].truth.goes(&self.plan, copy.event);
-        self.posts[lane].copies[copy.serial] -= 1;
+        self.lanes[lane].truth.goes(&self.plan, copy.event);
+        self.lanes[lane].copies[copy.serial] -= 1;
     }
 
     /// Something keeps this message as a dead letter from now on.
     pub(crate) fn bury(&mut self, lane: usize, copy: Copy) {
         self.say(|| format!("c{lane}: message {} is a dead letter", copy.serial));
-        self.posts[lane].truth.is_buried(copy.serial, copy.event);
+        self.lanes[lane].truth.is_buried(copy.serial, copy.event);
         self.dead.push((lane, copy));
     }
 
     pub(crate) fn enqueue(&mut self, lane: usize, copy: Copy) {
-        self.posts[lane].ready.push_back(copy);
+        self.lanes[lane].ready.push_back(copy);
         self.deliver(lane);
     }
 
     fn deliver(&mut self, lane: usize) {
-        let prefetch =
-            if self.bug == Some(Planted::PrefetchIgnored) { usize::MAX } else { self.plan.prefetch };
-        let (up, post) = (self.up && self.is_broker_up(), &mut self.posts[lane]);
-        let room = post.unacked.len() < prefetch && !post.ready.is_empty();
-        if up && room && post.attached && !post.delivering {
-            post.delivering = true;
-            let (session, wait) = (post.session, self.soon(15));
+        let prefetch = if self.bug == Some(Bug::PrefetchIgnored) { usize::MAX } else { self.plan.prefetch };
+        let (up, state) = (self.up && self.is_broker_up(), &mut self.lanes[lane]);
+        let room = state.unacked.len() < prefetch && !state.ready.is_empty();
+        if up && room && state.attached && !state.delivering {
+            state.delivering = true;
+            let (session, wait) = (state.session, self.soon(15));
             self.after(wait, Happens::Deliver { lane, session });
         }
     }
 
     pub(crate) fn delivered(&mut self, lane: usize, session: u32) {
         let (now, routing) = (self.now, self.routing);
-        let post = &mut self.posts[lane];
-        if post.session != session || !post.attached {
+        let state = &mut self.lanes[lane];
+        if state.session != session || !state.attached {
             return;
         }
-        post.delivering = false;
-        let Some(copy) = post.ready.pop_front() else { return };
+        state.delivering = false;
+        let Some(mut copy) = state.ready.pop_front() else { return };
+        if !copy.message.headers.contains_key(journey::SINCE) {
+            copy.since = now;
+            copy.message = marked(copy.message, copy.serial, now, copy.replay);
+        }
         self.numbers += 1;
         let number = self.numbers;
-        let seen = &mut post.life.seen[copy.event];
+        let seen = &mut state.life.seen[copy.event];
         seen.wanted |= self.plan.wants(lane, copy.event, routing);
         seen.replay = seen.replay.max(copy.replay);
-        let message = copy.message.clone();
+        let message = self.misread(copy.message.clone());
         self.say(|| format!("c{lane}: message {} (event {}) is delivered", copy.serial, copy.event));
-        let post = &mut self.posts[lane];
-        post.unacked.insert(number, InHand { copy, received: now, routing, leaving: false });
-        post.life.rights += 1;
-        if let Some(inbox) = &post.life.inbox {
-            let settler = SimSettler::new(self.this.clone(), self.life, lane, session, number);
-            drop(inbox.send(Incoming::Delivery(message, settler)));
+        let state = &mut self.lanes[lane];
+        state.unacked.insert(number, InHand { copy, received: now, routing, leaving: false });
+        state.life.rights += 1;
+        if let Some(Inbox(hear)) = &state.life.inbox {
+            hear(Told::Delivery(message, Token { life: self.life, lane, session, number }));
         }
         if let Some(wait) = self.plan.consumer_timeout {
             self.after(wait, Happens::TimedOut { lane, session, number });
@@ -214,9 +245,30 @@ impl Around {
         self.deliver(lane);
     }
 
+    /// A message as the process reads it, where a bug is planted.
+    fn misread(&self, mut message: Message) -> Message {
+        if self.bug == Some(Bug::DueIgnored) {
+            message.headers.remove(journey::DUE);
+        }
+        if self.bug == Some(Bug::ReroutedRetryFiltered) {
+            message.headers.remove(journey::CONNECTOR);
+        }
+        if let (Some(Bug::StampDecides), Some(stamp)) = (self.bug, message.published_at) {
+            let stamp = HeaderValue::Number(i64::try_from(stamp.0).expect("a time"));
+            message.headers.entry(journey::SINCE.to_owned()).or_insert(stamp);
+        }
+        message
+    }
+
+    /// What the broker keeps of a delivery that is not settled.
+    pub(crate) fn in_hand(&self, token: Token) -> Option<&InHand> {
+        let state = &self.lanes[token.lane];
+        state.unacked.get(&token.number).filter(|_| state.session == token.session)
+    }
+
     pub(crate) fn consumer_timed_out(&mut self, lane: usize, session: u32, number: u64) {
-        let post = &self.posts[lane];
-        if post.session == session && post.unacked.get(&number).is_some_and(|held| !held.leaving) {
+        let state = &self.lanes[lane];
+        if state.session == session && state.unacked.get(&number).is_some_and(|held| !held.leaving) {
             self.say(|| format!("c{lane}: the consumer time-out strikes"));
             self.lose(lane);
         }
@@ -224,11 +276,11 @@ impl Around {
 
     /// The subscription ends: all that is not settled goes back to the front, in order.
     pub(crate) fn drop_session(&mut self, lane: usize, acks_land: bool) {
-        let post = &mut self.posts[lane];
-        post.session += 1;
-        (post.attached, post.delivering) = (false, false);
+        let state = &mut self.lanes[lane];
+        state.session += 1;
+        (state.attached, state.delivering) = (false, false);
         let mut back = Vec::new();
-        for held in std::mem::take(&mut post.unacked).into_values() {
+        for held in std::mem::take(&mut state.unacked).into_values() {
             if held.leaving && (acks_land || self.chances.permille(500)) {
                 continue;
             }
@@ -238,7 +290,7 @@ impl Around {
             back.extend(self.given_back(lane, held.copy));
         }
         for copy in back.into_iter().rev() {
-            self.posts[lane].ready.push_front(copy);
+            self.lanes[lane].ready.push_front(copy);
         }
     }
 
@@ -252,18 +304,20 @@ impl Around {
             return Some(copy);
         }
         self.goes(lane, &copy);
-        self.bury(lane, copy);
+        if self.bug != Some(Bug::TwinsOfLimitDropped) {
+            self.bury(lane, copy);
+        }
         None
     }
 
     pub(crate) fn lose(&mut self, lane: usize) {
-        if !self.up || !self.posts[lane].attached {
+        if !self.up || !self.lanes[lane].attached {
             return;
         }
         self.say(|| format!("c{lane}: the subscription is lost"));
         self.drop_session(lane, false);
         let (life, wait) = (self.life, self.soon(1_000));
-        let later = if self.bug == Some(Planted::LostToldLate) { 10 * SECOND } else { 0 };
+        let later = if self.bug == Some(Bug::LostToldLate) { 10 * SECOND } else { 0 };
         self.after(wait + later, Happens::ToldLost { life, lane });
         if later > 0 {
             self.after(wait, Happens::Attach { life, lane });
@@ -272,12 +326,12 @@ impl Around {
 
     pub(crate) fn tell_lost(&mut self, lane: usize) {
         let (life, wait) = (self.life, self.soon(5_000));
-        let post = &mut self.posts[lane];
-        post.life.carried = post.life.outstanding;
-        post.life.was_lost = true;
-        post.truth.cases.iter_mut().for_each(|case| case.due = 0);
-        if let Some(inbox) = post.life.inbox.as_ref().filter(|_| self.bug != Some(Planted::LostNotTold)) {
-            drop(inbox.send(Incoming::Lost));
+        let state = &mut self.lanes[lane];
+        state.life.carried = state.life.outstanding;
+        state.life.was_lost = true;
+        state.truth.cases.iter_mut().for_each(|case| case.due = 0);
+        if let Some(Inbox(hear)) = state.life.inbox.as_ref().filter(|_| self.bug != Some(Bug::LostNotTold)) {
+            hear(Told::Lost);
         }
         self.after(wait, Happens::Attach { life, lane });
     }
@@ -287,29 +341,23 @@ impl Around {
             let life = self.life;
             return self.after(2 * SECOND, Happens::Attach { life, lane });
         }
-        self.posts[lane].attached = !self.posts[lane].life.has_left;
+        self.lanes[lane].attached = !self.lanes[lane].life.has_left;
         self.deliver(lane);
     }
 
     /// An answer of the worker to a delivery, sent and on its way.
-    pub(crate) fn settles(
-        &mut self,
-        settler: &SimSettler,
-        back: bool,
-        reply: Reply<Result<(), SettleError>>,
-    ) {
-        let SimSettler { lane, session, number, .. } = *settler;
+    pub(crate) fn settles(&mut self, token: Token, back: bool, reply: Reply<Result<(), SettleError>>) {
+        let Token { lane, session, number, .. } = token;
         self.say(|| format!("c{lane}: {} {number}", if back { "hand back" } else { "ack" }));
-        let life = &mut self.posts[lane].life;
+        let life = &mut self.lanes[lane].life;
         *(if back { &mut life.backs } else { &mut life.acks }) += 1;
         let back = match self.bug {
-            Some(Planted::AckForHandBack) => false,
-            Some(Planted::HandBackForAck) => true,
+            Some(Bug::AckForHandBack) => false,
+            Some(Bug::HandBackForAck) => true,
             _ => back,
         };
         // Of a lost subscription: the broker has the message again, and the answer goes nowhere.
-        let there = self.posts[lane].session == session;
-        let Some(held) = self.posts[lane].unacked.get(&number).filter(|_| there).cloned() else {
+        let Some(held) = self.in_hand(token).cloned() else {
             let said = if self.chances.permille(500) { Ok(()) } else { Err(SettleError::Gone) };
             return tell(reply, said);
         };
@@ -317,11 +365,11 @@ impl Around {
         if !back {
             self.goes(lane, &held.copy);
             self.acked(lane, &held);
-            self.posts[lane].unacked.entry(number).and_modify(|held| held.leaving = true);
+            self.lanes[lane].unacked.entry(number).and_modify(|held| held.leaving = true);
         }
         let (life, wait) = (self.life, self.soon(20));
         match self.chances.between(0, 1_000) {
-            _ if self.bug == Some(Planted::AckNotSent) && !back => tell(reply, Ok(())),
+            _ if self.bug == Some(Bug::AckNotSent) && !back => tell(reply, Ok(())),
             0..3 => self.after(10 * SECOND, Happens::Stuck { life, lane, session, reply }),
             3..40 => {
                 let slow = self.soon(3_000);
@@ -337,18 +385,18 @@ impl Around {
 
     pub(crate) fn stuck(&mut self, lane: usize, session: u32, reply: Reply<Result<(), SettleError>>) {
         tell(reply, Err(SettleError::TimedOut));
-        if self.posts[lane].session == session {
+        if self.lanes[lane].session == session {
             self.lose(lane);
         }
     }
 
     pub(crate) fn settled(&mut self, lane: usize, session: u32, number: u64, back: bool) {
-        if self.posts[lane].session != session {
+        if self.lanes[lane].session != session {
             return;
         }
-        let Some(held) = self.posts[lane].unacked.remove(&number) else { return };
+        let Some(held) = self.lanes[lane].unacked.remove(&number) else { return };
         if back && let Some(copy) = self.given_back(lane, held.copy) {
-            self.posts[lane].ready.push_front(copy);
+            self.lanes[lane].ready.push_front(copy);
         }
         self.deliver(lane);
     }
@@ -357,7 +405,7 @@ impl Around {
     pub(crate) fn leaves(&mut self, lane: usize, reply: Reply<()>) {
         self.say(|| format!("c{lane}: leave"));
         let now = self.now;
-        let own = &mut self.posts[lane].life;
+        let own = &mut self.lanes[lane].life;
         if !own.has_left {
             own.open_at_end = own.open.values().copied().collect();
             (own.has_left, own.left_at) = (true, now);
@@ -367,7 +415,7 @@ impl Around {
     }
 
     pub(crate) fn left(&mut self, lane: usize, reply: Reply<()>) {
-        if self.posts[lane].attached {
+        if self.lanes[lane].attached {
             self.drop_session(lane, true);
         }
         tell(reply, ());
@@ -377,7 +425,7 @@ impl Around {
         if !self.is_broker_up() {
             return self.after(5 * SECOND, Happens::Return { lane, copy: Box::new(copy) });
         }
-        if self.bug == Some(Planted::RungLosesMessages) && self.chances.permille(200) {
+        if self.bug == Some(Bug::RungLosesMessages) && self.chances.permille(200) {
             return self.goes(lane, &copy);
         }
         if self.chances.permille(20) {
