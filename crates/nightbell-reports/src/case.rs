@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::text::clean;
+use crate::names::tidy;
+use crate::text::{clean, shortened};
 use crate::time::Stamp;
 
 /// How much of all texts of one case is kept, in bytes.
@@ -13,6 +14,10 @@ pub(crate) const OUTPUT_BYTES_MAX: usize = 32 * 1024;
 
 /// The most failures of one case that are kept apart.
 const FAILURES_MAX: usize = 20;
+
+/// The most tags of a test, and the longest of them, in characters.
+pub(crate) const TAGS_MAX: usize = 50;
+const TAG_CHARS_MAX: usize = 200;
 
 /// One result of one test; or of a suite, where that failed by itself.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +69,13 @@ pub(crate) struct Trouble {
     pub(crate) outputs: [String; 2],
 }
 
+/// Where something was printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    Standard,
+    Error,
+}
+
 /// One failure or error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -75,6 +87,37 @@ pub(crate) struct Failure {
     pub(crate) kind: String,
 }
 
+impl Case {
+    /// What went wrong outside of all tests, or in a suite as a whole.
+    pub(crate) fn error(name: impl Into<String>, trouble: Trouble) -> Self {
+        Self { name: name.into(), ending: Ending::Error, trouble, ..Self::default() }
+    }
+
+    /// Another one in the same place: of the same suite, file and host, made at the same time.
+    pub(crate) fn beside(&self) -> Self {
+        Self {
+            suite: self.suite.clone(),
+            file: self.file.clone(),
+            variant: self.variant.clone(),
+            host: self.host.clone(),
+            stamp: self.stamp.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// What a report counts as failed and does not show.
+    pub(crate) fn uncovered(counted: u64, shown: u64) -> Self {
+        let what = format!("the report counts {counted} failed, of which it shows {shown}");
+        Self::error("test run", Trouble::remark(what))
+    }
+}
+
+/// Tags as they are kept, within their bounds.
+pub(crate) fn tags(written: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<String> {
+    let tags = written.into_iter().take(TAGS_MAX);
+    tags.map(|tag| shortened(&tidy(tag.as_ref()), TAG_CHARS_MAX)).collect()
+}
+
 impl Ending {
     /// Whether somebody has to hear of it.
     pub(crate) fn is_bad(self) -> bool {
@@ -82,6 +125,11 @@ impl Ending {
             Self::Failed | Self::Error => true,
             Self::Passed | Self::Flaky | Self::Skipped => false,
         }
+    }
+
+    /// Whether nothing went wrong, be it only at first.
+    pub(crate) fn is_silent(self) -> bool {
+        matches!(self, Self::Passed | Self::Skipped)
     }
 
     /// The ending that a word tells, in whatever case and spelling; none: it tells none.
@@ -108,11 +156,43 @@ impl Trouble {
         Self { failures: vec![failure], ..Self::default() }
     }
 
+    /// What the reader itself has to say, which counts only where the report says nothing better.
+    pub(crate) fn remark(kind: String) -> Self {
+        Self::of(Failure { kind, ..Failure::default() })
+    }
+
+    /// What the report says in one text.
+    pub(crate) fn said(message: &str) -> Self {
+        let mut trouble = Self::default();
+        trouble.add(message, "");
+        trouble
+    }
+
     /// Adds a failure within the bounds.
     pub(crate) fn push(&mut self, failure: Failure) {
         if self.failures.len() < FAILURES_MAX {
             self.failures.push(failure);
         }
+    }
+
+    /// Adds all failures of another one, within the bounds.
+    pub(crate) fn extend(&mut self, other: Self) {
+        other.failures.into_iter().for_each(|failure| self.push(failure));
+    }
+
+    /// Adds what a test says of one failure, as far as there is room for it.
+    pub(crate) fn add(&mut self, message: &str, text: &str) {
+        let within = self.room() / 2;
+        let [message, text] = [message, text].map(|text| &text[..text.floor_char_boundary(within)]);
+        let failure = Failure::new(message, text);
+        if !failure.is_empty() {
+            self.push(failure);
+        }
+    }
+
+    /// Adds to what was printed, within the bounds.
+    pub(crate) fn print(&mut self, to: Output, text: &str) {
+        push_bounded(&mut self.outputs[to as usize], &clean(text), OUTPUT_BYTES_MAX);
     }
 
     /// How much more text may be kept, in bytes.

@@ -7,7 +7,7 @@ use crate::decode::Decoded;
 use crate::fault::{Fault, Place, Unfit};
 use crate::format::Format;
 use crate::formats::tap;
-use crate::json::{Handler, ITEM, Tree, Want, walk};
+use crate::json::{Handler, ITEM, Spot, Tree, Want, walk, words};
 use crate::lines::Lines;
 use crate::source::Source;
 use crate::xml::{Step, Vocabulary, Xml};
@@ -127,38 +127,10 @@ fn foreign_root(root: &str) -> String {
 }
 
 /// The keys by which formats are told apart.
-const KEYS: &[&str] = &[
-    "results",
-    "tests",
-    "reportFormat",
-    "testResults",
-    "numFailedTests",
-    "numTotalTests",
-    "suites",
-    "config",
-    "errors",
-    "stats",
-    "Action",
-    "Package",
-    "ImportPath",
-    "uuid",
-    "historyId",
-    "testCaseId",
-    "elements",
-    "keyword",
-    "uri",
-    "project",
-    "test",
-    "examples",
-    "summary_line",
-    "passes",
-    "failures",
-    "specs",
-    "statusDetails",
-    "stage",
-    "children",
-    "befores",
-    "afters",
+const KEYS: &[&str] = words![
+    results tests reportFormat testResults numFailedTests numTotalTests suites config errors stats Action
+    Package ImportPath uuid historyId testCaseId elements keyword uri project test examples summary_line passes
+    failures specs statusDetails stage children befores afters
 ];
 
 /// The keys at the top of a document, or of the first element of a list.
@@ -170,6 +142,10 @@ struct Keys {
 }
 
 impl Handler for Keys {
+    fn words(&self) -> &'static [&'static str] {
+        KEYS
+    }
+
     fn want(&mut self, path: &[&'static str]) -> Want {
         match path {
             [] | [ITEM] => return Want::Enter,
@@ -188,7 +164,7 @@ impl Handler for Keys {
         Want::Skip
     }
 
-    fn take(&mut self, _path: &[&'static str], _tree: Tree, _line: u64) {}
+    fn take(&mut self, _path: &[&'static str], _tree: Tree, _at: Spot) {}
 
     fn is_done(&self) -> bool {
         self.told().is_some()
@@ -241,7 +217,7 @@ impl Keys {
 
 fn of_json(source: &Source) -> Result<Option<Format>, Unfit> {
     let mut keys = Keys::default();
-    let damage = walk(source, KEYS, &mut keys)?;
+    let damage = walk(source, &mut keys)?;
     match keys.told() {
         Some(format) => Ok(Some(format)),
         // One document a line is no document, nor is TAP that begins with a bracket.

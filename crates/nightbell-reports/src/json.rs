@@ -1,6 +1,8 @@
 //! JSON as reports have it: walked through once, so that no more than one entry is held, and read as well as it can be,
 //! so that one odd entry costs no other.
 
+pub(crate) mod document;
+pub(crate) mod late;
 mod repair;
 #[cfg(test)]
 mod tests;
@@ -9,6 +11,7 @@ mod tree;
 use std::fmt;
 use std::io::Read;
 
+use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
@@ -36,23 +39,45 @@ pub(crate) enum Want {
     Whole,
 }
 
+/// What holds other values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bracket {
+    List,
+    Object,
+}
+
+/// A place in a text, from 1; the column is in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spot {
+    pub(crate) line: u64,
+    pub(crate) column: u64,
+}
+
+/// The words for keys, without quotes.
+macro_rules! words {
+    ($($word:tt)*) => { &[$(stringify!($word)),*] };
+}
+pub(crate) use words;
+
 /// Who wants to know what stands in a document. A path names the keys that lead to a value, [`ITEM`] for an element of a
-/// list; what has a key that is not in the vocabulary is passed over.
+/// list; what has a key that is not known is passed over.
 pub(crate) trait Handler {
+    /// The keys that are kept in a value that is wanted whole.
+    fn words(&self) -> &'static [&'static str];
+
+    /// The own word for a key of the object that is entered.
+    fn known(&self, key: &str) -> Option<&'static str> {
+        self.words().iter().find(|word| **word == key).copied()
+    }
+
     /// What is wanted of the value at this path.
     fn want(&mut self, path: &[&'static str]) -> Want;
 
-    /// What was entered and begins next is an object, and no list.
-    fn begin_object(&mut self, _path: &[&'static str], _line: u64) {}
-
     /// A list or an object that was entered begins.
-    fn begin(&mut self, _path: &[&'static str]) {}
+    fn begin(&mut self, _path: &[&'static str], _bracket: Bracket, _at: Spot) {}
 
-    /// The column where the value that is given next ends, from 1, in bytes.
-    fn column(&mut self, _column: u64) {}
-
-    /// A value that was wanted whole; or a text, number or the like where something to enter was expected.
-    fn take(&mut self, path: &[&'static str], tree: Tree, line: u64);
+    /// A value that was wanted whole; or a text, number or the like where something to enter was expected. It ends here.
+    fn take(&mut self, path: &[&'static str], tree: Tree, at: Spot);
 
     /// A list or an object that was entered has ended.
     fn end(&mut self, _path: &[&'static str], _line: u64) {}
@@ -67,13 +92,9 @@ pub(crate) trait Handler {
 ///
 /// # Errors
 /// It can't be read, or is empty.
-pub(crate) fn walk(
-    source: &Source,
-    vocabulary: &'static [&'static str],
-    handler: &mut dyn Handler,
-) -> Result<Option<Place>, Unfit> {
+pub(crate) fn walk(source: &Source, handler: &mut dyn Handler) -> Result<Option<Place>, Unfit> {
     let mut decoded = Decoded::new(source.open()?)?;
-    let damage = walk_text(&mut decoded, vocabulary, handler)?;
+    let damage = walk_text(&mut decoded, handler)?;
     let broken = decoded.broken().map(|error| Fault::Unreadable { problem: error.to_string() });
     Ok(match (damage, broken) {
         (Some(place), Some(fault)) => Some(Place { fault, ..place }),
@@ -81,17 +102,13 @@ pub(crate) fn walk(
     })
 }
 
-fn walk_text(
-    text: impl Read,
-    vocabulary: &'static [&'static str],
-    handler: &mut dyn Handler,
-) -> Result<Option<Place>, Unfit> {
+fn walk_text(text: impl Read, handler: &mut dyn Handler) -> Result<Option<Place>, Unfit> {
     let repair = Repair::new(text);
     let at = repair.whereabouts();
     let mut json = serde_json::Deserializer::from_reader(repair);
     let mut damage = None;
     for document in 0..DOCUMENTS_MAX {
-        let mut walk = Walk { vocabulary, handler: &mut *handler, path: Vec::new(), at: at.clone() };
+        let mut walk = Walk { handler: &mut *handler, path: Vec::new(), at: at.clone() };
         let walked = Value(&mut walk).deserialize(&mut json);
         if handler.is_done() {
             return Ok(None);
@@ -136,7 +153,6 @@ pub(crate) fn line(text: &str, vocabulary: &'static [&'static str]) -> Result<Tr
 }
 
 struct Walk<'h> {
-    vocabulary: &'static [&'static str],
     handler: &'h mut dyn Handler,
     path: Vec<&'static str>,
     at: Whereabouts,
@@ -146,15 +162,13 @@ struct Walk<'h> {
 struct Value<'w, 'h>(&'w mut Walk<'h>);
 
 impl Walk<'_> {
-    /// The vocabulary's own word for a key.
-    fn known(&self, key: &str) -> Option<&'static str> {
-        self.vocabulary.iter().find(|word| **word == key).copied()
+    fn spot(&self) -> Spot {
+        let Position { line, column, .. } = self.at.get();
+        Spot { line, column }
     }
 
     fn taken<E: Error>(&mut self, tree: Tree) -> Result<(), E> {
-        let Position { line, column, .. } = self.at.get();
-        self.handler.column(column);
-        self.handler.take(&self.path, tree, line);
+        self.handler.take(&self.path, tree, self.spot());
         self.go_on()
     }
 
@@ -171,15 +185,13 @@ impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
         match self.0.handler.want(&self.0.path) {
             Want::Skip => IgnoredAny::deserialize(from).map(drop),
             Want::Whole => {
-                let tree = Budget::new(self.0.vocabulary).deserialize(from)?;
+                let tree = Budget::new(self.0.handler.words()).deserialize(from)?;
                 self.0.taken(tree)
             }
             Want::Enter => from.deserialize_any(self),
         }
     }
 }
-
-use serde::Deserialize as _;
 
 impl<'de> Visitor<'de> for Value<'_, '_> {
     type Value = ();
@@ -190,10 +202,9 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let walk = self.0;
-        walk.handler.begin_object(&walk.path, walk.at.get().line);
-        walk.handler.begin(&walk.path);
+        walk.handler.begin(&walk.path, Bracket::Object, walk.spot());
         while let Some(key) = map.next_key::<String>()? {
-            let Some(known) = walk.known(&key) else {
+            let Some(known) = walk.handler.known(&key) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
@@ -207,7 +218,7 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let walk = self.0;
-        walk.handler.begin(&walk.path);
+        walk.handler.begin(&walk.path, Bracket::List, walk.spot());
         walk.path.push(ITEM);
         while list.next_element_seed(Value(walk))?.is_some() {}
         walk.path.pop();

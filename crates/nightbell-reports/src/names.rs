@@ -1,7 +1,7 @@
 //! What suites and tests are called: whole paths, the same in every run, and never two tests by one name where the
 //! report tells them apart.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use nightbell_core::fingerprint::Fingerprint;
 use regex_lite::Regex;
@@ -72,6 +72,29 @@ pub(crate) fn path(around: Option<&str>, name: &str) -> Option<String> {
 /// A path of several names, from outside to inside.
 pub(crate) fn path_of<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<String> {
     names.into_iter().fold(None, |around, name| path(around.as_deref(), name))
+}
+
+/// The path of suites that was asked for last: most tests have that of the test before, and it costs more than all else.
+#[derive(Debug, Default)]
+pub(crate) struct LastPath {
+    names: Vec<String>,
+    path: Option<Arc<str>>,
+}
+
+impl LastPath {
+    pub(crate) fn of(&mut self, names: &[&str]) -> Option<Arc<str>> {
+        if self.names != names {
+            self.names = names.iter().map(|name| (*name).to_owned()).collect();
+            self.path = path_of(names.iter().copied()).map(Into::into);
+        }
+        self.path.clone()
+    }
+}
+
+/// A test's name without the name of its class before it.
+pub(crate) fn within_class<'a>(name: &'a str, class: &str) -> &'a str {
+    let own = name.strip_prefix(class).and_then(|rest| rest.strip_prefix('.'));
+    own.filter(|own| !own.is_empty()).unwrap_or(name)
 }
 
 fn last(path: &str) -> &str {

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::case::Case;
+use crate::case::{Case, Trouble};
 use crate::compose::Origin;
 use crate::fault::{Place, Unfit};
 use crate::source::Source;
@@ -12,6 +12,15 @@ use crate::source::Source;
 /// # Errors
 /// It can't be read, or is no report of this format.
 pub(crate) type Read = fn(&Source, &mut Sink<'_>) -> Result<(), Unfit>;
+
+/// How a part of a report ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// By its own end.
+    Written,
+    /// Only because what is around it does, or the report.
+    CutOff,
+}
 
 /// Takes what a report tells.
 pub(crate) struct Sink<'a> {
@@ -27,10 +36,20 @@ impl<'a> Sink<'a> {
         Self { each, stopped: false, origin: Origin::default(), damage: None }
     }
 
-    /// Takes a result.
-    pub(crate) fn case(&mut self, case: Case) {
+    /// Takes a result. Of one that did not go wrong nothing is told besides.
+    pub(crate) fn case(&mut self, mut case: Case) {
+        if case.ending.is_silent() {
+            case.trouble = Trouble::default();
+        }
         if !self.stopped {
             self.stopped = (self.each)(case).is_break();
+        }
+    }
+
+    /// Takes a result that ended so: of one that is cut off it is not known that it passed.
+    pub(crate) fn ended(&mut self, case: Case, end: End) {
+        if end == End::Written || !case.ending.is_silent() {
+            self.case(case);
         }
     }
 

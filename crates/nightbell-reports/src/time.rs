@@ -62,6 +62,11 @@ impl Stamp {
         Self { text: moment.map(|_| text.to_owned()), moment }
     }
 
+    /// This, or if it is unknown another one.
+    pub(crate) fn or_else(self, other: impl FnOnce() -> Self) -> Self {
+        if self.moment.is_some() { self } else { other() }
+    }
+
     /// As written, if it is exact enough to tell one run from the next: a date alone is not.
     pub(crate) fn exact(&self) -> Option<&str> {
         let text = self.text.as_deref()?;

@@ -20,13 +20,13 @@ use std::sync::Arc;
 
 use nightbell_core::fingerprint::Fingerprint;
 
-use crate::case::{Attempt, Case, Ending, Failure, Trouble};
+use crate::case::{Attempt, Case, Ending, Failure, TAGS_MAX, Trouble, tags};
 use crate::fault::{Fault, Place, Unfit};
 use crate::format::Format;
-use crate::formats::jest::{LastPath, add};
-use crate::json::{Handler, ITEM, Tree, Want, walk};
-use crate::names::{tidy, tidy_suite};
-use crate::sink::Sink;
+use crate::json::document::{Kind, Object, Read, Report, Schema, read as read_documents};
+use crate::json::{Bracket, Tree, words};
+use crate::names::{LastPath, tidy, tidy_suite};
+use crate::sink::{End, Sink};
 use crate::source::Source;
 use crate::tally::CASES_MAX;
 use crate::text::shortened;
@@ -35,37 +35,28 @@ use crate::time::Stamp;
 /// What the names of the files end in that have results, fixtures or errors.
 const ENDS: [&str; 3] = ["-result.json", "-container.json", "-globals.json"];
 
-/// The most tags of a test, and the longest of them, in characters.
-const TAGS_MAX: usize = 50;
-const TAG_CHARS_MAX: usize = 200;
-
 /// The longest parameter in a test's name, in characters.
 const PARAMETER_CHARS_MAX: usize = 100;
 
-const VOCABULARY: &[&str] = &[
-    "uuid",
-    "historyId",
-    "fullName",
-    "name",
-    "status",
-    "statusDetails",
-    "message",
-    "trace",
-    "stage",
-    "start",
-    "stop",
-    "timestamp",
-    "labels",
-    "value",
-    "parameters",
-    "excluded",
-    "mode",
-    "titlePath",
-    "children",
-    "befores",
-    "afters",
-    "errors",
-];
+/// The lists of fixtures, and of errors of the whole run.
+const FIXTURES: &[&str] = words![befores afters errors];
+
+static SCHEMA: Schema = Schema {
+    format: Format::Allure,
+    root: Bracket::Object,
+    kinds: &[Kind::of("")
+        .names(words![uuid historyId fullName name status stage start stop])
+        .fields(words![statusDetails labels parameters titlePath children])
+        .items(FIXTURES)],
+    words: words![name status message trace start timestamp value excluded mode statusDetails],
+    signs: &[],
+    missing: "it is no result",
+    misfit: |misfit| misfit.key.is_none().then(|| foreign("it is not one result")),
+};
+
+fn foreign(problem: &str) -> Fault {
+    Fault::foreign(Format::Allure, problem)
+}
 
 /// Gives each result.
 pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
@@ -78,7 +69,7 @@ pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
 fn read_folder(folder: &Path, sink: &mut Sink<'_>) -> Result<(), Unfit> {
     let mut files = files(folder)?;
     if files.is_empty() {
-        return Err(foreign(1, "the folder has no results").into());
+        return Err(Place::new(1, foreign("the folder has no results")).into());
     }
     if files.len() > CASES_MAX {
         files.truncate(CASES_MAX);
@@ -112,18 +103,9 @@ fn read_file(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
         true
     })?;
     let mut known = learned.known();
-    let Read { damage, odd, has_entry } = entries(source, &mut |entry| known.give(entry, sink))?;
-    if !has_entry {
-        let place = odd.or_else(|| damage.map(|place| foreign(place.line, &place.fault.to_string())));
-        return Err(place.unwrap_or_else(|| foreign(1, "it is no result")).into());
-    }
-    sink.damage(damage);
-    sink.damage(odd);
+    let wrong = entries(source, &mut |entry| known.give(entry, sink))?.known(&SCHEMA)?;
+    sink.damage(wrong);
     Ok(())
-}
-
-fn foreign(line: u64, problem: &str) -> Place {
-    Place { line, fault: Fault::foreign(Format::Allure, problem) }
 }
 
 /// A file of a folder, and when what is in it began; 0: unknown.
@@ -148,9 +130,7 @@ fn files(folder: &Path) -> io::Result<Vec<Listed>> {
 /// What is wrong with a file of a folder; its name stands in the place of the report's.
 fn damage_in(file: &str, read: Result<Read, Unfit>) -> Option<Place> {
     let Place { line, fault } = match read {
-        Ok(Read { damage, odd, has_entry }) => {
-            damage.or(odd).or_else(|| (!has_entry).then(|| foreign(1, "it is no result")))?
-        }
+        Ok(Read { damage, odd, .. }) => damage.or(odd)?,
         Err(Unfit::Foreign(place)) => place,
         Err(Unfit::Unreadable(error)) => {
             Place { line: 1, fault: Fault::Unreadable { problem: error.to_string() } }
@@ -159,109 +139,73 @@ fn damage_in(file: &str, read: Result<Read, Unfit>) -> Option<Place> {
     Some(Place { line, fault: Fault::odd(&format!("{file}: {fault}")) })
 }
 
-/// How a file was read.
-#[derive(Debug, Default)]
-struct Read {
-    damage: Option<Place>,
-    /// The first entry that is none.
-    odd: Option<Place>,
-    has_entry: bool,
-}
-
 /// Gives what is in a file to `each`, until that wants no more.
 fn entries(source: &Source, each: &mut dyn FnMut(Entry) -> bool) -> Result<Read, Unfit> {
-    let mut document = Document { each, entry: None, read: Read::default(), is_done: false };
-    let damage = walk(source, VOCABULARY, &mut document)?;
-    // Of what is cut off only what went wrong is known.
-    if document.entry.as_ref().is_some_and(Entry::went_wrong) {
-        document.end(&[], 1);
-    }
-    Ok(Read { damage, ..document.read })
+    let mut entries = Entries { each, fixtures: Vec::new(), has_entry: false, is_done: false };
+    read_documents(source, &SCHEMA, &mut entries)
 }
 
-struct Document<'e> {
+struct Entries<'e> {
     each: &'e mut dyn FnMut(Entry) -> bool,
-    entry: Option<Entry>,
-    read: Read,
+    /// Those of the open entry that went wrong.
+    fixtures: Vec<Fixture>,
+    has_entry: bool,
     is_done: bool,
 }
 
 /// What a file holds: a result, or the fixtures of some.
-#[derive(Debug, Default)]
 struct Entry {
-    uuid: Option<String>,
-    history: Option<String>,
-    name: Option<String>,
-    full_name: Option<String>,
-    status: Option<String>,
-    stage: Option<String>,
+    object: Object,
     details: Failure,
     start: Stamp,
-    stop: Stamp,
-    labels: Vec<[String; 2]>,
-    parameters: Vec<Parameter>,
-    title_path: Vec<String>,
-    children: Vec<String>,
     /// Fixtures, or errors of the whole run, that went wrong.
     fixtures: Vec<Fixture>,
-    is_container: bool,
 }
 
-#[derive(Debug)]
-struct Parameter {
-    name: String,
-    value: String,
-    /// It does not tell one test from another.
-    is_excluded: bool,
-    is_shown: bool,
-}
-
-#[derive(Debug)]
 struct Fixture {
     name: Option<String>,
     details: Failure,
     start: Stamp,
 }
 
-impl Handler for Document<'_> {
-    fn want(&mut self, path: &[&'static str]) -> Want {
-        match path {
-            [] | ["befores" | "afters" | "errors"] => Want::Enter,
-            [_] | ["befores" | "afters" | "errors", ITEM] => Want::Whole,
-            _ => Want::Skip,
-        }
+impl Report for Entries<'_> {
+    fn begin(&mut self, _open: &[Object]) {
+        self.fixtures = Vec::new();
     }
 
-    fn begin(&mut self, path: &[&'static str]) {
-        match (path, &mut self.entry) {
-            ([], entry) => *entry = Some(Entry::default()),
-            (_, Some(entry)) => entry.is_container = true,
-            (_, None) => {}
+    fn item(&mut self, _open: &[Object], list: &'static str, tree: &Tree) -> Result<(), Fault> {
+        let [details, start] = match list {
+            "errors" => [tree, tree.get("timestamp")],
+            _ => [tree.get("statusDetails"), tree.get("start")],
+        };
+        let details = self::details(details);
+        // One without a status is written while it runs.
+        let word = tree.get("status").filled();
+        let is_bad = list == "errors" && !details.is_empty()
+            || word.is_some_and(|word| ending(Some(&word), None, !details.is_empty()).is_bad());
+        if is_bad {
+            self.fixtures.push(Fixture { name: tree.get("name").filled(), details, start: start.stamp() });
         }
+        Ok(())
     }
 
-    fn take(&mut self, path: &[&'static str], tree: Tree, line: u64) {
-        match (path, &mut self.entry) {
-            ([ITEM] | [], _) => {
-                self.read.odd.get_or_insert(foreign(line, "it is not one result"));
-                self.entry = None;
-            }
-            ([list, ITEM], Some(entry)) => entry.fixture(list, &tree),
-            ([key], Some(entry)) => entry.take(key, &tree),
-            (_, _) => {}
+    fn end(&mut self, _open: &[Object], object: Object, end: End) -> Result<(), Fault> {
+        let (details, start) = (details(object.get("statusDetails")), object.stamp("start"));
+        let entry = Entry { object, details, start, fixtures: mem::take(&mut self.fixtures) };
+        // Of what is cut off only what went wrong is known.
+        if end == End::CutOff && !entry.went_wrong() {
+            return Ok(());
         }
-    }
-
-    fn end(&mut self, path: &[&'static str], line: u64) {
-        let (true, Some(entry)) = (path.is_empty(), &mut self.entry) else { return };
-        let entry = mem::take(entry);
-        self.entry = None;
         if !entry.says_something() {
-            self.read.odd.get_or_insert(foreign(line, "it is no result"));
-            return;
+            return Err(foreign(SCHEMA.missing));
         }
-        self.read.has_entry = true;
+        self.has_entry = true;
         self.is_done = !(self.each)(entry);
+        Ok(())
+    }
+
+    fn is_known(&self, _has_sign: bool) -> bool {
+        self.has_entry
     }
 
     fn is_done(&self) -> bool {
@@ -270,112 +214,87 @@ impl Handler for Document<'_> {
 }
 
 impl Entry {
-    fn take(&mut self, key: &str, tree: &Tree) {
-        match key {
-            "uuid" => self.uuid = tree.filled(),
-            "historyId" => self.history = tree.filled(),
-            "name" => self.name = tree.filled(),
-            "fullName" => self.full_name = tree.filled(),
-            "status" => self.status = tree.filled(),
-            "stage" => self.stage = tree.filled(),
-            "statusDetails" => self.details = details(tree),
-            "start" => self.start = stamp(tree),
-            "stop" => self.stop = stamp(tree),
-            "labels" => self.labels = tree.items().iter().filter_map(label).collect(),
-            "parameters" => self.parameters = tree.items().iter().filter_map(Parameter::of).collect(),
-            "titlePath" => self.title_path = tree.texts(),
-            "children" => {
-                self.is_container = true;
-                self.children = tree.texts();
-            }
-            _ => {}
-        }
+    fn name(&self, key: &str) -> Option<&str> {
+        self.object.name(key)
     }
 
-    fn fixture(&mut self, list: &str, tree: &Tree) {
-        let [details, start] = match list {
-            "errors" => [tree, tree.get("timestamp")],
-            _ => [tree.get("statusDetails"), tree.get("start")],
-        };
-        let details = self::details(details);
-        // One without a status is written while it runs.
-        let is_bad = list == "errors" && !details.is_empty()
-            || tree
-                .get("status")
-                .filled()
-                .is_some_and(|word| ending(Some(&word), None, !details.is_empty()).is_bad());
-        if is_bad {
-            self.fixtures.push(Fixture { name: tree.get("name").filled(), details, start: stamp(start) });
-        }
+    fn is_container(&self) -> bool {
+        self.object.has("children") || FIXTURES.iter().any(|list| self.object.has(list))
     }
 
     /// Whether it is of Allure; a name alone, other files have as well.
     fn says_something(&self) -> bool {
-        let texts = [&self.uuid, &self.history, &self.full_name, &self.status, &self.stage];
-        self.is_container || texts.iter().any(|text| text.is_some()) || !self.details.is_empty()
+        let keys = ["uuid", "historyId", "fullName", "status", "stage"];
+        self.is_container() || keys.iter().any(|key| self.name(key).is_some()) || !self.details.is_empty()
     }
 
     fn ending(&self) -> Ending {
-        ending(self.status.as_deref(), self.stage.as_deref(), !self.details.is_empty())
+        ending(self.name("status"), self.name("stage"), !self.details.is_empty())
     }
 
     /// Whether it is known to have gone wrong, whatever else it says.
     fn went_wrong(&self) -> bool {
-        !self.fixtures.is_empty() || self.status.is_some() && self.ending().is_bad()
+        !self.fixtures.is_empty() || self.name("status").is_some() && self.ending().is_bad()
     }
 
     fn is_result(&self) -> bool {
-        !self.is_container || self.status.is_some() || self.history.is_some()
+        !self.is_container() || self.name("status").is_some() || self.name("historyId").is_some()
+    }
+
+    fn parameters(&self) -> impl Iterator<Item = Parameter> {
+        self.object.get("parameters").items().iter().filter_map(Parameter::of)
     }
 
     /// What is the same for all attempts of a test, and for nothing else.
     fn key(&self) -> Option<Fingerprint> {
-        let history = self.history.as_deref()?;
-        let counting = self.parameters.iter().filter(|parameter| !parameter.is_excluded);
-        let parts = counting.flat_map(|parameter| [parameter.name.as_str(), &parameter.value]);
-        Some(Fingerprint::of([history].into_iter().chain(parts).map(str::as_bytes)))
+        let history = self.name("historyId")?.to_owned();
+        let counting = self.parameters().filter(|parameter| !parameter.is_excluded);
+        let parts = counting.flat_map(|Parameter { name, value, .. }| [name, value]);
+        let parts: Vec<_> = [history].into_iter().chain(parts).collect();
+        Some(Fingerprint::of(parts.iter().map(String::as_bytes)))
     }
 
-    fn label(&self, wanted: &str) -> Option<&str> {
-        let mut labels = self.labels.iter().filter(|[name, _]| name == wanted);
-        labels.next().map(|[_, value]| value.as_str())
+    /// The values of all labels of this name.
+    fn labels(&self, wanted: &str) -> impl Iterator<Item = String> {
+        let labels = self.object.get("labels").items().iter();
+        let labels = labels.filter(move |label| label.get("name").filled().as_deref() == Some(wanted));
+        labels.filter_map(|label| label.get("value").filled())
     }
 
     /// The names of the suites around it, from what says the most.
-    fn suites(&self) -> Vec<&str> {
-        let labelled = |names: &[&str]| names.iter().filter_map(|name| self.label(name)).collect::<Vec<_>>();
+    fn suites(&self) -> Vec<String> {
         let labels: [&[&str]; 3] = [&["parentSuite", "suite", "subSuite"], &["testClass"], &["package"]];
-        let told = labels.iter().map(|names| labelled(names)).chain([self
-            .title_path
-            .iter()
-            .map(String::as_str)
-            .collect()]);
-        let head = || self.full_name.as_deref().and_then(|full| head(full, self.name.as_deref()));
-        told.into_iter().find(|names| !names.is_empty()).unwrap_or_else(|| head().into_iter().collect())
+        let labels =
+            labels.map(|names| names.iter().filter_map(|name| self.labels(name).next()).collect::<Vec<_>>());
+        let title_path = self.object.get("titlePath").texts();
+        let told = labels.into_iter().chain([title_path]).find(|names| !names.is_empty());
+        let head = || self.name("fullName").and_then(|full| head(full, self.name("name")));
+        told.unwrap_or_else(|| head().map(str::to_owned).into_iter().collect())
     }
 
     fn case(self, suite: Option<Arc<str>>, attempt: Option<Fingerprint>) -> Case {
-        let ending = self.ending();
-        let name = self.name.as_ref().or(self.full_name.as_ref()).map(|name| tidy(name)).unwrap_or_default();
-        let host = self.label("host").map(|host| tidy(host).into());
-        let tags = self.labels.iter().filter(|[name, _]| name == "tag").take(TAGS_MAX);
+        let name = self.name("name").or(self.name("fullName")).unwrap_or_default();
+        let number = self.start.order().unsigned_abs();
         Case {
             suite,
-            name: with_parameters(&name, &self.parameters),
-            host,
-            attempt: attempt
-                .map(|of| Attempt { of: of.to_string(), number: self.start.order().unsigned_abs() }),
-            tags: tags.map(|[_, tag]| shortened(&tidy(tag), TAG_CHARS_MAX)).collect(),
-            stamp: self.start,
-            ending,
-            trouble: if ending.is_bad() {
-                trouble(self.details, self.status.as_deref())
-            } else {
-                Trouble::default()
-            },
+            name: with_parameters(name, self.parameters()),
+            host: self.labels("host").next().map(|host| tidy(&host).into()),
+            attempt: attempt.map(|of| Attempt { of: of.to_string(), number }),
+            tags: tags(self.labels("tag")),
+            ending: self.ending(),
+            trouble: trouble(&self.details, self.name("status")),
+            stamp: self.start.clone(),
             ..Case::default()
         }
     }
+}
+
+struct Parameter {
+    name: String,
+    value: String,
+    /// It does not tell one test from another.
+    is_excluded: bool,
+    is_shown: bool,
 }
 
 impl Parameter {
@@ -409,11 +328,11 @@ impl Learned {
             return;
         }
         let is_bad = entry.ending().is_bad();
-        if let Some(uuid) = entry.uuid.as_deref().filter(|_| is_bad) {
+        if let Some(uuid) = entry.name("uuid").filter(|_| is_bad) {
             self.bad.insert(Fingerprint::of([uuid.as_bytes()]));
         }
         if let Some(key) = entry.key() {
-            let [start, stop] = [&entry.start, &entry.stop].map(Stamp::order);
+            let (start, stop) = (entry.start.order(), entry.object.stamp("stop").order());
             self.runs.push(Run { key, start, stop, is_bad });
         }
     }
@@ -455,13 +374,14 @@ impl Known {
     /// Gives what an entry tells; says whether more is wanted.
     fn give(&mut self, mut entry: Entry, sink: &mut Sink<'_>) -> bool {
         let is_bad = |uuid: &String| self.bad.contains(&Fingerprint::of([uuid.as_bytes()]));
-        let (fixtures, suite) = (mem::take(&mut entry.fixtures), entry.name.as_deref().map(tidy_suite));
-        if !entry.children.iter().any(is_bad) {
+        let (fixtures, suite) = (mem::take(&mut entry.fixtures), entry.name("name").map(tidy_suite));
+        if !entry.object.get("children").texts().iter().any(is_bad) {
             give_fixtures(fixtures, suite.filter(|suite| !suite.is_empty()), sink);
         }
         if entry.is_result() {
             let attempt = entry.key().filter(|key| self.retried.contains(key));
-            let suite = self.paths.of(&entry.suites());
+            let suites = entry.suites();
+            let suite = self.paths.of(&suites.iter().map(String::as_str).collect::<Vec<_>>());
             sink.case(entry.case(suite, attempt));
         }
         !sink.is_stopped()
@@ -470,15 +390,10 @@ impl Known {
 
 fn give_fixtures(fixtures: Vec<Fixture>, suite: Option<String>, sink: &mut Sink<'_>) {
     for Fixture { name, details, start } in fixtures {
-        let name = name.map(|name| tidy(&name)).filter(|name| !name.is_empty());
-        sink.case(Case {
-            suite: suite.as_deref().map(Into::into),
-            name: name.or_else(|| suite.clone()).unwrap_or_else(|| "test run".to_owned()),
-            stamp: start,
-            ending: Ending::Error,
-            trouble: trouble(details, None),
-            ..Case::default()
-        });
+        let name = name.map(|name| tidy(&name)).filter(|name| !name.is_empty()).or_else(|| suite.clone());
+        let name = name.unwrap_or_else(|| "test run".to_owned());
+        let suite = suite.as_deref().map(Into::into);
+        sink.case(Case { suite, stamp: start, ..Case::error(name, trouble(&details, None)) });
     }
 }
 
@@ -491,27 +406,18 @@ fn ending(status: Option<&str>, stage: Option<&str>, says_something: bool) -> En
     }
 }
 
-fn trouble(details: Failure, status: Option<&str>) -> Trouble {
+fn trouble(details: &Failure, status: Option<&str>) -> Trouble {
     let mut trouble = Trouble::default();
-    add(&mut trouble, &details.message, &details.text);
+    trouble.add(&details.message, &details.text);
     if trouble.is_empty() {
-        let kind = format!("it ended as {}, and does not say why", status.map_or("unknown".to_owned(), tidy));
-        trouble.push(Failure { kind, ..Failure::default() });
+        let status = status.unwrap_or("unknown");
+        return Trouble::remark(format!("it ended as {status}, and does not say why"));
     }
     trouble
 }
 
 fn details(tree: &Tree) -> Failure {
-    let [message, trace] = ["message", "trace"].map(|key| tree.get(key).text().unwrap_or_default());
-    Failure::new(&message, &trace)
-}
-
-fn label(tree: &Tree) -> Option<[String; 2]> {
-    Some([tree.get("name").filled()?, tree.get("value").filled()?])
-}
-
-fn stamp(tree: &Tree) -> Stamp {
-    tree.text().map(|time| Stamp::read(&time)).unwrap_or_default()
+    tree.failure(&["message"], &["trace"])
 }
 
 /// What a test's full name says before its own name.
@@ -524,8 +430,8 @@ fn head<'f>(full: &'f str, name: Option<&str>) -> Option<&'f str> {
 }
 
 /// A name with the parameters that it does not show already.
-fn with_parameters(name: &str, parameters: &[Parameter]) -> String {
-    let telling = parameters.iter().filter(|parameter| parameter.is_shown && !parameter.is_excluded);
+fn with_parameters(name: &str, parameters: impl Iterator<Item = Parameter>) -> String {
+    let telling = parameters.filter(|parameter| parameter.is_shown && !parameter.is_excluded);
     let missing: Vec<String> = telling
         .filter_map(|parameter| {
             let value = tidy(&parameter.value);

@@ -7,127 +7,83 @@
 #[cfg(test)]
 mod tests;
 
-use crate::case::{Case, Ending, Failure, OUTPUT_BYTES_MAX, Trouble, push_bounded};
+use crate::case::{Case, Ending, Failure, Output, Trouble, tags};
 use crate::compose::Origin;
-use crate::fault::{Fault, Place, Unfit};
+use crate::fault::{Fault, Unfit};
 use crate::format::Format;
-use crate::json::{Handler, ITEM, Tree, Want, walk};
-use crate::names::{path_of, tidy};
-use crate::sink::Sink;
+use crate::json::document::{Kind, Misfit, Object, Report, Schema, read as read_documents};
+use crate::json::{Bracket, Tree, words};
+use crate::names::path_of;
+use crate::sink::{End, Sink};
 use crate::source::Source;
-use crate::text::{clean, shortened};
-use crate::time::Stamp;
 
-/// The most names of a suite, or tags of a test.
-const WORDS_MAX: usize = 50;
+/// The most names of a suite.
+const SUITES_MAX: usize = 50;
 
-/// The longest tag, in characters.
-const TAG_CHARS_MAX: usize = 200;
+static SCHEMA: Schema = Schema {
+    format: Format::Ctrf,
+    root: Bracket::Object,
+    kinds: &[
+        Kind::of("").objects(words![results]),
+        Kind::of("results").fields(words![environment summary]).items(words![tests]),
+    ],
+    words: words![
+        failed name status message trace suite filePath browser device start retries flaky tags retryAttempts
+        stdout stderr testEnvironment buildName buildNumber buildUrl branchName
+    ],
+    signs: words![tests],
+    missing: "it has no list of `tests` in its `results`",
+    misfit,
+};
 
-const VOCABULARY: &[&str] = &[
-    "results",
-    "summary",
-    "failed",
-    "tests",
-    "name",
-    "status",
-    "rawStatus",
-    "message",
-    "trace",
-    "snippet",
-    "suite",
-    "filePath",
-    "browser",
-    "device",
-    "start",
-    "retries",
-    "flaky",
-    "tags",
-    "retryAttempts",
-    "stdout",
-    "stderr",
-    "environment",
-    "testEnvironment",
-    "buildName",
-    "buildNumber",
-    "buildUrl",
-    "branchName",
-];
+fn misfit(misfit: &Misfit<'_>) -> Option<Fault> {
+    if misfit.is_object {
+        return Some(Fault::odd("`tests` is no list"));
+    }
+    let place = misfit.key.map_or_else(|| "it".to_owned(), |key| format!("`{key}`"));
+    let problem = format!("column {}: {place} is not what it is in CTRF", misfit.at.column);
+    Some(Fault::foreign(Format::Ctrf, &problem))
+}
 
 /// Gives each result.
 pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
-    let mut reader = Reader { sink, has_tests: false, odd: None, shown: 0, counted: 0, number: 0, column: 1 };
-    let damage = walk(source, VOCABULARY, &mut reader)?;
-    let Reader { has_tests, odd, shown, counted, .. } = reader;
-    if !has_tests {
-        let place = odd.or_else(|| damage.map(|place| foreign(place.line, &place.fault.to_string())));
-        return Err(place.unwrap_or_else(|| foreign(1, "it has no list of `tests` in its `results`")).into());
-    }
-    if counted > shown {
-        sink.case(uncovered(counted, shown));
-    }
-    sink.damage(damage);
-    sink.damage(odd);
+    let mut reader = Reader { sink, number: 0, shown: 0 };
+    let wrong = read_documents(source, &SCHEMA, &mut reader)?.known(&SCHEMA)?;
+    sink.damage(wrong);
     Ok(())
-}
-
-fn foreign(line: u64, problem: &str) -> Place {
-    Place { line, fault: Fault::foreign(Format::Ctrf, problem) }
-}
-
-/// What is counted as failed and not shown.
-pub(crate) fn uncovered(counted: u64, shown: u64) -> Case {
-    let kind = format!("the report counts {counted} failed, of which it shows {shown}");
-    let trouble = Trouble::of(Failure { kind, ..Failure::default() });
-    Case { name: "test run".to_owned(), ending: Ending::Error, trouble, ..Case::default() }
 }
 
 struct Reader<'s, 'a> {
     sink: &'s mut Sink<'a>,
-    has_tests: bool,
-    /// The first entry that is none.
-    odd: Option<Place>,
-    /// How many failed, by the tests and by the summary.
-    shown: u64,
-    counted: u64,
     number: u64,
-    column: u64,
+    /// How many tests failed, as the report shows them.
+    shown: u64,
 }
 
-impl Handler for Reader<'_, '_> {
-    fn want(&mut self, path: &[&'static str]) -> Want {
-        match path {
-            [] | ["results" | "tests"] | ["results", "tests"] => Want::Enter,
-            ["results", "tests", ITEM] | ["results", "environment" | "summary"] => Want::Whole,
-            _ => Want::Skip,
+impl Report for Reader<'_, '_> {
+    fn item(&mut self, open: &[Object], _list: &'static str, test: &Tree) -> Result<(), Fault> {
+        self.number += 1;
+        if let (1, Some(results)) = (self.number, open.last()) {
+            self.learn_origin(results);
         }
-    }
-
-    fn begin_object(&mut self, path: &[&'static str], line: u64) {
-        if let ["results", "tests"] = path {
-            self.odd.get_or_insert(Place { line, fault: Fault::odd("`tests` is no list") });
+        let case = case_of(test);
+        if !test.is_object() || (case.name.is_empty() && case.suite.is_none() && case.trouble.is_empty()) {
+            return Err(Fault::odd(&format!("entry {} of `tests` is no test", self.number)));
         }
+        self.shown += u64::from(!case.ending.is_silent());
+        self.sink.case(case);
+        Ok(())
     }
 
-    fn begin(&mut self, path: &[&'static str]) {
-        self.has_tests |= matches!(path, ["results", "tests"]);
-    }
-
-    fn column(&mut self, column: u64) {
-        self.column = column;
-    }
-
-    fn take(&mut self, path: &[&'static str], tree: Tree, line: u64) {
-        match path {
-            ["results", "tests", ITEM] => self.test(&tree, line),
-            ["results", "environment"] => self.sink.origin = origin(&tree),
-            ["results", "summary"] => self.counted = tree.get("failed").count(),
-            path => {
-                let place = path.last().map_or_else(|| "it".to_owned(), |key| format!("`{key}`"));
-                let problem = format!("column {}: {place} is not what it is in CTRF", self.column);
-                self.odd.get_or_insert(foreign(line, &problem));
+    fn end(&mut self, _open: &[Object], object: Object, _end: End) -> Result<(), Fault> {
+        if object.list() == "results" {
+            self.learn_origin(&object);
+            let counted = object.get("summary").get("failed").count();
+            if counted > self.shown {
+                self.sink.case(Case::uncovered(counted, self.shown));
             }
         }
+        Ok(())
     }
 
     fn is_done(&self) -> bool {
@@ -136,16 +92,11 @@ impl Handler for Reader<'_, '_> {
 }
 
 impl Reader<'_, '_> {
-    fn test(&mut self, test: &Tree, line: u64) {
-        self.number += 1;
-        let case = case_of(test);
-        if !test.is_object() || (case.name.is_empty() && case.suite.is_none() && case.trouble.is_empty()) {
-            let problem = format!("entry {} of `tests` is no test", self.number);
-            self.odd.get_or_insert(Place { line, fault: Fault::odd(&problem) });
-            return;
+    /// What the report says of its run may stand before its tests or after them, of which there may be too many.
+    fn learn_origin(&mut self, results: &Object) {
+        if results.has("environment") {
+            self.sink.origin = origin(results.get("environment"));
         }
-        self.shown += u64::from(case.ending.is_bad() || case.ending == Ending::Flaky);
-        self.sink.case(case);
     }
 }
 
@@ -153,8 +104,8 @@ fn case_of(test: &Tree) -> Case {
     let failure = failure_of(test);
     let says_something = !failure.is_empty();
     let mut trouble = Trouble::of(failure);
-    for (output, key) in trouble.outputs.iter_mut().zip(["stdout", "stderr"]) {
-        push_bounded(output, &clean(&test.get(key).text().unwrap_or_default()), OUTPUT_BYTES_MAX);
+    for (to, key) in [(Output::Standard, "stdout"), (Output::Error, "stderr")] {
+        trouble.print(to, &test.get(key).text().unwrap_or_default());
     }
     let is_flaky = test.get("flaky").is_true() || test.get("retries").count() > 0;
     let word = test.get("status").text().unwrap_or_default();
@@ -172,26 +123,16 @@ fn case_of(test: &Tree) -> Case {
     if let (Ending::Flaky, Some(attempt)) = (ending, failed) {
         trouble.failures = vec![failure_of(attempt)];
     }
-    if !ending.is_bad() && ending != Ending::Flaky {
-        trouble = Trouble::default();
-    }
     let suites = test.get("suite").texts();
-    let file = test.get("filePath").filled();
-    let variants = ["browser", "device"].map(|key| test.get(key).filled().map(|text| tidy(&text)));
-    let variants: Vec<_> = variants.into_iter().flatten().collect();
+    let variants = ["browser", "device"].map(|key| test.get(key).name());
+    let variants: Vec<_> = variants.into_iter().filter(|variant| !variant.is_empty()).collect();
     Case {
-        suite: path_of(suites.iter().take(WORDS_MAX).map(String::as_str)).map(Into::into),
-        name: tidy(&test.get("name").text().unwrap_or_default()),
-        file: file.map(Into::into),
+        suite: path_of(suites.iter().take(SUITES_MAX).map(String::as_str)).map(Into::into),
+        name: test.get("name").name(),
+        file: test.get("filePath").filled().map(Into::into),
         variant: Some(variants.join(", ")).filter(|variant| !variant.is_empty()),
-        stamp: test.get("start").text().map(|start| Stamp::read(&start)).unwrap_or_default(),
-        tags: test
-            .get("tags")
-            .texts()
-            .iter()
-            .take(WORDS_MAX)
-            .map(|tag| shortened(&tidy(tag), TAG_CHARS_MAX))
-            .collect(),
+        stamp: test.get("start").stamp(),
+        tags: tags(test.get("tags").texts()),
         ending,
         trouble,
         ..Case::default()
@@ -199,12 +140,11 @@ fn case_of(test: &Tree) -> Case {
 }
 
 fn failure_of(tree: &Tree) -> Failure {
-    let [message, trace] = ["message", "trace"].map(|key| tree.get(key).text().unwrap_or_default());
-    Failure::new(&message, &trace)
+    tree.failure(&["message"], &["trace"])
 }
 
 fn origin(environment: &Tree) -> Origin {
-    let text = |key| environment.get(key).filled().map(|text| tidy(&text));
+    let text = |key| Some(environment.get(key).name()).filter(|text| !text.is_empty());
     let (name, number) = (text("buildName"), text("buildNumber"));
     Origin {
         environment: text("testEnvironment"),

@@ -15,21 +15,16 @@ use std::sync::Arc;
 
 use nightbell_core::fingerprint::Fingerprint;
 
-use crate::case::{Case, Ending, Failure, TEXT_BYTES_MAX, Trouble};
-use crate::fault::{Fault, Place, Unfit};
+use crate::case::{Case, Ending, Trouble};
+use crate::fault::{Fault, Unfit};
 use crate::format::Format;
-use crate::json::{Handler, ITEM, Tree, Want, walk};
-use crate::names::{NAME_CHARS_MAX, file, path_of, tidy};
-use crate::sink::Sink;
+use crate::json::document::{Kind, Object, Report, Schema, read as read_documents};
+use crate::json::late::{LateNames, Waiting};
+use crate::json::{Bracket, Tree, words};
+use crate::names::{LastPath, file};
+use crate::sink::{End, Sink};
 use crate::source::Source;
-use crate::text::shortened;
 use crate::time::Stamp;
-
-/// How much may wait for a name, in bytes.
-const HELD_BYTES_MAX: usize = 1024 * 1024;
-
-/// How much of all names of files is kept, in bytes; tests of further files are told without.
-const NAMES_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The most titles around a test.
 const TITLES_MAX: usize = 100;
@@ -37,30 +32,29 @@ const TITLES_MAX: usize = 100;
 /// The most failing suites of one file that are told apart.
 const SUITES_MAX: usize = 100_000;
 
-const VOCABULARY: &[&str] = &[
-    "numFailedTests",
-    "numFailedTestSuites",
-    "numRuntimeErrorTestSuites",
-    "numTotalTests",
-    "success",
-    "startTime",
-    "testResults",
-    "assertionResults",
-    "name",
-    "testFilePath",
-    "message",
-    "failureMessage",
-    "status",
-    "testExecError",
-    "stack",
-    "ancestorTitles",
-    "title",
-    "fullName",
-    "failureMessages",
-    "invocations",
-    "retryReasons",
-    "startAt",
-];
+const COUNTS: &[&str] =
+    words![numFailedTests numFailedTestSuites numRuntimeErrorTestSuites numTotalTests success startTime];
+
+/// The keys of a file's name.
+const NAMES: &[&str] = words![name testFilePath];
+
+static SCHEMA: Schema = Schema {
+    format: Format::Jest,
+    root: Bracket::Object,
+    kinds: &[
+        Kind::of("").fields(COUNTS).objects(words![testResults]),
+        Kind::of("testResults")
+            .names(NAMES)
+            .fields(words![message failureMessage status testExecError])
+            .items(words![assertionResults testResults]),
+    ],
+    words: words![
+        message stack status ancestorTitles title fullName failureMessages invocations retryReasons startAt
+    ],
+    signs: words![testResults numFailedTests numFailedTestSuites numRuntimeErrorTestSuites numTotalTests],
+    missing: "it has no `testResults`",
+    misfit: |misfit| misfit.unless_empty(Format::Jest, "Jest's"),
+};
 
 /// Gives each result.
 pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
@@ -68,213 +62,93 @@ pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
         source,
         sink,
         names: None,
-        held: Held::default(),
-        files: 0,
+        waiting: Waiting::default(),
         file: TestFile::default(),
         suites: LastPath::default(),
         run: Run::default(),
-        is_report: false,
-        odd: None,
     };
-    let damage = walk(source, VOCABULARY, &mut reader)?;
-    reader.give_held();
-    reader.end_run();
-    let Reader { is_report, odd, .. } = reader;
-    if !is_report {
-        let place = odd.or_else(|| damage.map(|place| foreign(place.line, &place.fault.to_string())));
-        return Err(place.unwrap_or_else(|| foreign(1, "it has no `testResults`")).into());
-    }
-    sink.damage(damage);
-    sink.damage(odd);
+    let wrong = read_documents(source, &SCHEMA, &mut reader)?.known(&SCHEMA)?;
+    sink.damage(wrong);
     Ok(())
-}
-
-/// Results that wait for a name which stands after them.
-#[derive(Debug, Default)]
-pub(crate) struct Held {
-    cases: Vec<Case>,
-    bytes: usize,
-}
-
-impl Held {
-    /// Takes one more; says whether no more should wait.
-    pub(crate) fn push(&mut self, case: Case) -> bool {
-        let said = TEXT_BYTES_MAX.saturating_sub(case.trouble.room());
-        let texts = [&case.name].into_iter().chain(&case.trouble.outputs).chain(&case.tags).map(String::len);
-        self.bytes +=
-            size_of::<Case>() + case.suite.as_deref().map_or(0, str::len) + said + texts.sum::<usize>();
-        self.cases.push(case);
-        self.bytes >= HELD_BYTES_MAX
-    }
-
-    pub(crate) fn take(&mut self) -> Vec<Case> {
-        mem::take(self).cases
-    }
-}
-
-/// Adds what a test says of one failure, as far as there is room for it.
-pub(crate) fn add(trouble: &mut Trouble, message: &str, text: &str) {
-    let within = trouble.room() / 2;
-    let [message, text] = [message, text].map(|text| &text[..text.floor_char_boundary(within)]);
-    let failure = Failure::new(message, text);
-    if !failure.is_empty() {
-        trouble.push(failure);
-    }
-}
-
-/// The path of suites that was asked for last: most tests have that of the test before, and it costs more than all else.
-#[derive(Debug, Default)]
-pub(crate) struct LastPath {
-    names: Vec<String>,
-    path: Option<Arc<str>>,
-}
-
-impl LastPath {
-    pub(crate) fn of(&mut self, names: &[&str]) -> Option<Arc<str>> {
-        if self.names != names {
-            self.names = names.iter().map(|name| (*name).to_owned()).collect();
-            self.path = path_of(names.iter().copied()).map(Into::into);
-        }
-        self.path.clone()
-    }
-}
-
-fn foreign(line: u64, problem: &str) -> Place {
-    Place { line, fault: Fault::foreign(Format::Jest, problem) }
-}
-
-/// Learns what the test files are called, in their order.
-#[derive(Default)]
-struct Names {
-    files: Vec<Option<Arc<str>>>,
-    bytes: usize,
-}
-
-impl Handler for Names {
-    fn want(&mut self, path: &[&'static str]) -> Want {
-        match path {
-            [] | ["testResults"] | ["testResults", ITEM] => Want::Enter,
-            ["testResults", ITEM, "name" | "testFilePath"] => Want::Whole,
-            _ => Want::Skip,
-        }
-    }
-
-    fn begin(&mut self, path: &[&'static str]) {
-        if matches!(path, ["testResults", ITEM]) {
-            self.files.push(None);
-        }
-    }
-
-    fn take(&mut self, path: &[&'static str], tree: Tree, _line: u64) {
-        let (["testResults", ITEM, _], Some(last)) = (path, self.files.last_mut()) else { return };
-        let name = tree.filled().map(|name| shortened(&name, NAME_CHARS_MAX));
-        if let Some(name) = name.filter(|name| self.bytes + name.len() <= NAMES_BYTES_MAX) {
-            self.bytes += name.len();
-            *last = Some(name.into());
-        }
-    }
 }
 
 struct Reader<'s, 'a> {
     source: &'s Source,
     sink: &'s mut Sink<'a>,
     /// What all files are called, if that was learned.
-    names: Option<Vec<Option<Arc<str>>>>,
-    held: Held,
-    /// How many files have begun.
-    files: usize,
+    names: Option<LateNames>,
+    waiting: Waiting,
     file: TestFile,
     suites: LastPath,
     run: Run,
-    is_report: bool,
-    /// The first entry that is none.
-    odd: Option<Place>,
 }
 
-/// What is known of the file whose tests are being read.
+/// What was shown of the file whose tests are being read.
 #[derive(Debug, Default)]
 struct TestFile {
-    name: Option<Arc<str>>,
-    message: String,
-    /// The error that Jest itself met, told beside the message.
-    error: Option<String>,
-    status: Option<Ending>,
     failing: u64,
     /// The paths of suites in which a test failed.
     suites: HashSet<Fingerprint>,
 }
 
-/// What the report says of the run as a whole, and what it shows.
+/// What was shown of the run as a whole.
 #[derive(Debug, Default)]
 struct Run {
+    files: u64,
     started: Stamp,
-    is_failed: bool,
-    tests: Count,
-    suites: Count,
+    tests: u64,
+    suites: u64,
     /// Files that failed by themselves.
-    files: Count,
+    broken: u64,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Count {
-    told: u64,
-    shown: u64,
-}
-
-impl Handler for Reader<'_, '_> {
-    fn want(&mut self, path: &[&'static str]) -> Want {
-        match path {
-            [] | ["testResults"] | ["testResults", ITEM] => Want::Enter,
-            ["testResults", ITEM, "assertionResults" | "testResults"] => Want::Enter,
-            ["testResults", ITEM, "assertionResults" | "testResults", ITEM] => Want::Whole,
-            ["testResults", ITEM, "startTime"] => Want::Skip,
-            [_] | ["testResults", ITEM, _] => Want::Whole,
-            _ => Want::Skip,
+impl Report for Reader<'_, '_> {
+    fn begin(&mut self, open: &[Object]) {
+        let [run, rest @ ..] = open else { return };
+        if rest.is_empty() {
+            self.run = Run::default();
+        } else {
+            self.run.files += 1;
+            self.run.started = run.stamp("startTime");
+            self.file = TestFile::default();
         }
     }
 
-    fn begin(&mut self, path: &[&'static str]) {
-        match path {
-            [] => self.run = Run::default(),
-            ["testResults"] => self.is_report = true,
-            ["testResults", ITEM] => {
-                self.files += 1;
-                self.file = TestFile { name: self.learned_name(), ..TestFile::default() };
-            }
-            _ => {}
+    fn item(&mut self, open: &[Object], _list: &'static str, test: &Tree) -> Result<(), Fault> {
+        let titles = test.get("ancestorTitles").texts();
+        let titles: Vec<_> = titles.iter().take(TITLES_MAX).map(String::as_str).collect();
+        let case = self.case_of(test, &titles);
+        if !test.is_object() || (case.name.is_empty() && case.suite.is_none() && case.trouble.is_empty()) {
+            return Err(Fault::odd(&format!("an entry of the tests of file {} is no test", self.run.files)));
         }
+        if case.ending.is_bad() {
+            self.run.tests += 1;
+            self.file.failing += 1;
+            for around in (1..=titles.len()).map(|count| &titles[..count]) {
+                if self.file.suites.len() < SUITES_MAX {
+                    self.file.suites.insert(Fingerprint::of(around.iter().map(|title| title.as_bytes())));
+                }
+            }
+        }
+        let is_full = self.waiting.push(case);
+        if is_full && self.names.is_none() {
+            self.names = Some(LateNames::learn(self.source, &SCHEMA, words![testResults]));
+        }
+        if let Some(file) = open.last()
+            && (self.names.is_some() || NAMES.iter().any(|key| file.has(key)))
+        {
+            self.give_waiting(file);
+        }
+        Ok(())
     }
 
-    fn take(&mut self, path: &[&'static str], tree: Tree, line: u64) {
-        match path {
-            ["testResults", ITEM, "assertionResults" | "testResults", ITEM] => self.test(&tree, line),
-            ["testResults", ITEM, "assertionResults" | "testResults"] | ["testResults"]
-                if tree == Tree::Nothing => {}
-            ["testResults", ITEM, "message" | "failureMessage"] => {
-                self.file.message = tree.text().unwrap_or_default();
-            }
-            ["testResults", ITEM, "status"] => {
-                self.file.status = tree.text().and_then(|word| Ending::of_word(&word));
-            }
-            ["testResults", ITEM, "testExecError"] => self.file.error = said(&tree),
-            ["testResults", ITEM, "name" | "testFilePath"] => {
-                self.file.name = tree.filled().map(|name| shortened(&name, NAME_CHARS_MAX).into());
-                self.give_held();
-            }
-            ["testResults", ITEM, "assertionResults" | "testResults"] | ["testResults" | ITEM, ..] | [] => {
-                let place = path.iter().rev().find(|key| **key != ITEM).map_or("it", |key| *key);
-                self.odd.get_or_insert(foreign(line, &format!("`{place}` is not what it is in Jest's")));
-            }
-            [key, ..] => self.told(key, &tree),
+    fn end(&mut self, _open: &[Object], object: Object, end: End) -> Result<(), Fault> {
+        match (object.list(), end) {
+            ("", _) => self.end_run(&object),
+            (_, End::Written) => self.end_file(&object),
+            (_, End::CutOff) => self.give_waiting(&object),
         }
-    }
-
-    fn end(&mut self, path: &[&'static str], _line: u64) {
-        match path {
-            [] => self.end_run(),
-            ["testResults", ITEM] => self.end_file(),
-            _ => {}
-        }
+        Ok(())
     }
 
     fn is_done(&self) -> bool {
@@ -283,140 +157,96 @@ impl Handler for Reader<'_, '_> {
 }
 
 impl Reader<'_, '_> {
-    /// Takes what the report says of the whole run.
-    fn told(&mut self, key: &str, tree: &Tree) {
-        self.is_report |= key.starts_with("num");
-        match key {
-            "numFailedTests" => self.run.tests.told = tree.count(),
-            "numFailedTestSuites" => self.run.suites.told = tree.count(),
-            "numRuntimeErrorTestSuites" => self.run.files.told = tree.count(),
-            "success" => self.run.is_failed = *tree == Tree::Flag(false),
-            "startTime" => self.run.started = stamp(tree).unwrap_or_default(),
-            _ => {}
-        }
+    /// What a file is called, as far as that is known.
+    fn name_of(&self, file: &Object) -> Option<Arc<str>> {
+        let late = |key| self.names.as_ref().and_then(|names| names.get(file, key));
+        NAMES.iter().find_map(|key| file.name(key).or_else(|| late(key))).map(Into::into)
     }
 
-    fn test(&mut self, test: &Tree, line: u64) {
-        let titles: Vec<_> = test.get("ancestorTitles").texts();
-        let titles: Vec<_> = titles.iter().take(TITLES_MAX).map(String::as_str).collect();
-        let case = self.case_of(test, &titles);
-        if !test.is_object() || (case.name.is_empty() && case.suite.is_none() && case.trouble.is_empty()) {
-            let problem = format!("an entry of the tests of file {} is no test", self.files);
-            self.odd.get_or_insert(Place { line, fault: Fault::odd(&problem) });
-            return;
-        }
-        if case.ending.is_bad() {
-            self.run.tests.shown += 1;
-            self.file.failing += 1;
-            for around in (1..=titles.len()).map(|count| &titles[..count]) {
-                if self.file.suites.len() < SUITES_MAX {
-                    self.file.suites.insert(Fingerprint::of(around.iter().map(|title| title.as_bytes())));
-                }
-            }
-        }
-        if self.file.name.is_some() || self.names.is_some() {
-            self.sink.case(Case { file: self.file.name.clone(), ..case });
-        } else if self.held.push(case) {
-            let mut names = Names::default();
-            // What is wrong with the report is said by the walk that this one is part of.
-            let _ = walk(self.source, VOCABULARY, &mut names);
-            self.names = Some(names.files);
-            self.file.name = self.learned_name();
-            self.give_held();
-        }
-    }
-
-    /// What the file that was begun last is called, as far as it is learned.
-    fn learned_name(&self) -> Option<Arc<str>> {
-        self.names.as_ref()?.get(self.files.checked_sub(1)?).cloned().flatten()
-    }
-
-    fn give_held(&mut self) {
-        for case in self.held.take() {
-            self.sink.case(Case { file: self.file.name.clone(), ..case });
+    fn give_waiting(&mut self, file: &Object) {
+        let name = self.name_of(file);
+        for case in self.waiting.take() {
+            self.sink.case(Case { file: name.clone(), ..case });
         }
     }
 
     fn case_of(&mut self, test: &Tree, titles: &[&str]) -> Case {
         let mut trouble = Trouble::default();
         for message in test.get("failureMessages").texts() {
-            add(&mut trouble, "", &message);
+            trouble.add("", &message);
         }
         let ending = ending(test, &trouble);
         if ending == Ending::Flaky && trouble.is_empty() {
             for reason in test.get("retryReasons").texts() {
-                add(&mut trouble, "", &reason);
+                trouble.add("", &reason);
             }
-            let kind = format!("it passed when it was invoked {} times", test.get("invocations").count());
-            trouble.push(Failure { kind, ..Failure::default() });
+            let count = test.get("invocations").count();
+            trouble.extend(Trouble::remark(format!("it passed when it was invoked {count} times")));
         }
-        if !ending.is_bad() && ending != Ending::Flaky {
-            trouble = Trouble::default();
-        }
-        let name = test.get("title").filled().or_else(|| test.get("fullName").filled());
+        let name =
+            ["title", "fullName"].map(|key| test.get(key)).into_iter().find(|name| name.filled().is_some());
         Case {
             suite: self.suites.of(titles),
-            name: name.map(|name| tidy(&name)).unwrap_or_default(),
-            stamp: stamp(test.get("startAt")).unwrap_or_else(|| self.run.started.clone()),
+            name: name.map(Tree::name).unwrap_or_default(),
+            stamp: test.get("startAt").stamp().or_else(|| self.run.started.clone()),
             ending,
             trouble,
             ..Case::default()
         }
     }
 
-    fn end_file(&mut self) {
-        self.give_held();
-        let TestFile { name, message, error, status, failing, suites } = mem::take(&mut self.file);
-        self.run.suites.shown += suites.len() as u64;
-        let is_bad = status.is_some_and(Ending::is_bad) || !message.trim().is_empty();
-        self.run.suites.shown += u64::from(is_bad || failing > 0 || error.is_some());
+    fn end_file(&mut self, file_object: &Object) {
+        self.give_waiting(file_object);
+        let message = ["message", "failureMessage"].iter().find_map(|key| file_object.get(key).filled());
+        let message = message.unwrap_or_default();
+        let error = said(file_object.get("testExecError"));
+        let TestFile { failing, suites } = mem::take(&mut self.file);
+        self.run.suites += suites.len() as u64;
+        let status = file_object.get("status").text().and_then(|word| Ending::of_word(&word));
+        let is_bad = status.is_some_and(Ending::is_bad) || !message.is_empty();
+        self.run.suites += u64::from(is_bad || failing > 0 || error.is_some());
         // With tests that failed, the message tells of them.
         if error.is_none() && (failing > 0 || !is_bad) {
             return;
         }
-        self.run.files.shown += 1;
-        let mut trouble = Trouble::default();
-        add(&mut trouble, &message, "");
-        add(&mut trouble, &error.unwrap_or_default(), "");
-        self.sink.case(Case {
-            name: name.as_deref().and_then(file).unwrap_or_else(|| "test file".to_owned()),
-            file: name,
-            stamp: self.run.started.clone(),
-            ending: Ending::Error,
-            trouble,
-            ..Case::default()
-        });
+        self.run.broken += 1;
+        let mut trouble = Trouble::said(&message);
+        trouble.add(&error.unwrap_or_default(), "");
+        let name = self.name_of(file_object);
+        let shown = name.as_deref().and_then(file).unwrap_or_else(|| "test file".to_owned());
+        self.sink.case(Case { file: name, stamp: self.run.started.clone(), ..Case::error(shown, trouble) });
     }
 
     /// What the report counts as failed and does not show is one result, as is a run that failed and shows nothing.
-    fn end_run(&mut self) {
-        let Run { started, is_failed, tests, suites, files } = mem::take(&mut self.run);
-        let told = [tests.missing("failed test", ""), files.missing("file", " that failed to run")];
+    fn end_run(&mut self, run: &Object) {
+        let Run { tests, suites, broken, .. } = mem::take(&mut self.run);
+        let counted = |key, shown, what, of_what| missing(run.get(key).count(), shown, what, of_what);
+        let told = [
+            counted("numFailedTests", tests, "failed test", ""),
+            counted("numRuntimeErrorTestSuites", broken, "file", " that failed to run"),
+        ];
         let mut missing: Vec<_> = told.into_iter().flatten().collect();
         if missing.is_empty() {
             // Vitest's failed suite may be a hook's; what is missing else makes its suites fail as well.
-            missing.extend(suites.missing("failed suite", ""));
+            missing.extend(counted("numFailedTestSuites", suites, "failed suite", ""));
         }
-        if missing.is_empty() && is_failed && tests.shown + suites.shown == 0 {
+        if missing.is_empty() && *run.get("success") == Tree::Flag(false) && tests + suites == 0 {
             missing.push("the report says that the run failed, and shows no failure".to_owned());
         }
         if missing.is_empty() {
             return;
         }
         let mut trouble = Trouble::default();
-        missing.iter().for_each(|what| add(&mut trouble, what, ""));
-        let name = "test run".to_owned();
-        self.sink.case(Case { name, stamp: started, ending: Ending::Error, trouble, ..Case::default() });
+        missing.iter().for_each(|what| trouble.add(what, ""));
+        self.sink.case(Case { stamp: run.stamp("startTime"), ..Case::error("test run", trouble) });
     }
 }
 
-impl Count {
-    fn missing(self, one: &str, of_what: &str) -> Option<String> {
-        let Self { told, shown } = self;
-        let plural = if told == 1 { "" } else { "s" };
-        (told > shown)
-            .then(|| format!("the report counts {told} {one}{plural}{of_what}, of which it shows {shown}"))
-    }
+/// What is said of a count of which too little is shown.
+fn missing(told: u64, shown: u64, one: &str, of_what: &str) -> Option<String> {
+    let plural = if told == 1 { "" } else { "s" };
+    let said = || format!("the report counts {told} {one}{plural}{of_what}, of which it shows {shown}");
+    (told > shown).then(said)
 }
 
 fn ending(test: &Tree, trouble: &Trouble) -> Ending {
@@ -439,8 +269,4 @@ fn said(error: &Tree) -> Option<String> {
         return Some(parts.into_iter().flatten().collect::<Vec<_>>().join("\n"));
     }
     error.filled()
-}
-
-fn stamp(tree: &Tree) -> Option<Stamp> {
-    tree.text().map(|time| Stamp::read(&time)).filter(|stamp| *stamp != Stamp::default())
 }

@@ -8,58 +8,40 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::mem;
-use std::sync::Arc;
 
-use crate::case::{Case, Ending, Failure, OUTPUT_BYTES_MAX, Trouble, push_bounded};
-use crate::fault::{Fault, Place, Unfit};
+use crate::case::{Case, Ending, Failure, Output, Trouble, tags};
+use crate::fault::{Fault, Unfit};
 use crate::format::Format;
-use crate::formats::ctrf::uncovered;
-use crate::formats::jest::{LastPath, add};
-use crate::json::{Handler, ITEM, Tree, Want, walk};
-use crate::names::{file, tidy};
-use crate::sink::Sink;
+use crate::json::document::{Kind, Object, Report, Schema, read as read_documents};
+use crate::json::late::LateNames;
+use crate::json::{Bracket, Tree, words};
+use crate::names::{LastPath, file};
+use crate::sink::{End, Sink};
 use crate::source::Source;
-use crate::text::{clean, shortened};
 use crate::time::Stamp;
 
-/// How much of all titles that come late is kept, in bytes.
-const TITLES_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// About what a kept title needs besides its text, in bytes.
-const TITLE_BYTES: usize = 64;
-
-/// The most tags of a test, and the longest of them, in characters.
-const TAGS_MAX: usize = 50;
-const TAG_CHARS_MAX: usize = 200;
-
-const VOCABULARY: &[&str] = &[
-    "suites",
-    "specs",
-    "tests",
-    "results",
-    "title",
-    "file",
-    "ok",
-    "tags",
-    "projectName",
-    "status",
-    "expectedStatus",
-    "error",
-    "errors",
-    "message",
-    "stack",
-    "snippet",
-    "value",
-    "location",
-    "stdout",
-    "stderr",
-    "text",
-    "startTime",
-    "stats",
-    "unexpected",
-];
+static SCHEMA: Schema = Schema {
+    format: Format::Playwright,
+    root: Bracket::Object,
+    kinds: &[
+        Kind::of("").fields(words![stats]).objects(words![suites]).items(words![errors]),
+        Kind::of("suites").names(words![title file]).objects(words![suites specs]),
+        Kind::of("specs").names(words![title file]).fields(words![tags ok]).objects(words![tests]),
+        Kind::of("tests").names(words![projectName status expectedStatus]).objects(words![results]),
+        Kind::of("results")
+            .names(words![status startTime])
+            .fields(words![error])
+            .items(words![errors stdout stderr]),
+    ],
+    words: words![message stack snippet value location file text unexpected],
+    signs: words![suites errors stats],
+    missing: "it has no list of `suites`",
+    misfit: |misfit| {
+        let is_alone = !misfit.is_item && matches!(misfit.key, Some("errors" | "stdout" | "stderr"));
+        misfit.unless_empty(Format::Playwright, "Playwright's").filter(|_| !is_alone)
+    },
+};
 
 /// Gives each result.
 pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
@@ -67,137 +49,38 @@ pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
         source,
         sink,
         late: None,
-        begun: 0,
-        suites: Vec::new(),
         paths: LastPath::default(),
-        spec: Spec::default(),
-        test: None,
-        attempt: None,
-        run: Run::default(),
-        is_report: false,
-        odd: None,
+        shown: 0,
+        is_spec_shown: false,
+        test: Test::default(),
+        trouble: Trouble::default(),
     };
-    let damage = walk(source, VOCABULARY, &mut reader)?;
-    reader.end_early();
-    let Reader { is_report, odd, .. } = reader;
-    if !is_report {
-        let place = odd.or_else(|| damage.map(|place| foreign(place.line, &place.fault.to_string())));
-        return Err(place.unwrap_or_else(|| foreign(1, "it has no list of `suites`")).into());
-    }
-    sink.damage(damage);
-    sink.damage(odd);
+    let wrong = read_documents(source, &SCHEMA, &mut reader)?.known(&SCHEMA)?;
+    sink.damage(wrong);
     Ok(())
-}
-
-fn foreign(line: u64, problem: &str) -> Place {
-    Place { line, fault: Fault::foreign(Format::Playwright, problem) }
-}
-
-/// How many suites lead to a place, and what leads on from the innermost.
-fn within<'p>(mut path: &'p [&'static str]) -> (usize, &'p [&'static str]) {
-    let mut depth = 0;
-    while let ["suites", ITEM, rest @ ..] = path {
-        (depth, path) = (depth + 1, rest);
-    }
-    (depth, path)
-}
-
-/// Learns the titles that stand after what is in their suite or spec. Suites and specs are numbered as they begin.
-#[derive(Default)]
-struct Titles {
-    late: HashMap<u64, Arc<str>>,
-    bytes: usize,
-    begun: u64,
-    /// The open suites and the open spec: its number, and whether something in it was met.
-    open: Vec<(u64, bool)>,
-}
-
-impl Handler for Titles {
-    fn want(&mut self, path: &[&'static str]) -> Want {
-        match within(path).1 {
-            [] | ["suites" | "specs"] | ["specs", ITEM] => Want::Enter,
-            ["title"] | ["specs", ITEM, "title"] => Want::Whole,
-            ["specs", ITEM, "tests"] => {
-                self.open.iter_mut().for_each(|(_, is_filled)| *is_filled = true);
-                Want::Skip
-            }
-            _ => Want::Skip,
-        }
-    }
-
-    fn begin(&mut self, path: &[&'static str]) {
-        if matches!(within(path), (1.., [] | ["specs", ITEM])) {
-            self.begun += 1;
-            self.open.push((self.begun, false));
-        }
-    }
-
-    fn take(&mut self, path: &[&'static str], tree: Tree, _line: u64) {
-        let (["title"] | ["specs", ITEM, "title"], Some((number, true))) = (within(path).1, self.open.last())
-        else {
-            return;
-        };
-        let title = title_of(&tree);
-        if self.bytes + title.len() + TITLE_BYTES <= TITLES_BYTES_MAX {
-            self.bytes += title.len() + TITLE_BYTES;
-            self.late.insert(*number, title);
-        }
-    }
-
-    fn end(&mut self, path: &[&'static str], _line: u64) {
-        match within(path) {
-            (1.., [] | ["specs", ITEM]) => drop(self.open.pop()),
-            (0, []) => self.open.clear(),
-            _ => {}
-        }
-    }
 }
 
 struct Reader<'s, 'a> {
     source: &'s Source,
     sink: &'s mut Sink<'a>,
     /// The titles that stand after what is in their suite or spec, if they were learned.
-    late: Option<HashMap<u64, Arc<str>>>,
-    /// How many suites and specs have begun.
-    begun: u64,
-    /// The open suites, the innermost last.
-    suites: Vec<Suite>,
+    late: Option<LateNames>,
     paths: LastPath,
-    spec: Spec,
-    test: Option<Test>,
-    attempt: Option<Attempt>,
-    run: Run,
-    is_report: bool,
-    /// The first entry that is none.
-    odd: Option<Place>,
+    /// How many tests failed, as the report shows them.
+    shown: u64,
+    /// Whether a test of the open spec failed.
+    is_spec_shown: bool,
+    /// The test that is being read.
+    test: Test,
+    /// What was read of the open attempt: its errors as people see them, and what it printed.
+    trouble: Trouble,
 }
 
-#[derive(Debug, Default)]
-struct Suite {
-    number: u64,
-    title: Option<Arc<str>>,
-    file: Option<Arc<str>>,
-}
-
-#[derive(Debug, Default)]
-struct Spec {
-    number: u64,
-    title: Option<Arc<str>>,
-    file: Option<Arc<str>>,
-    tags: Vec<String>,
-    /// Whether it says that one of its tests failed, and whether one was shown.
-    is_failed: bool,
-    is_shown: bool,
-}
-
-/// A test that is being read.
+/// The attempts of a test.
 #[derive(Debug, Default)]
 struct Test {
-    project: Option<String>,
-    status: Option<String>,
-    expected: Option<String>,
     last: Attempt,
-    /// The last attempt that did not pass.
+    /// The last one that did not pass.
     failed: Option<Attempt>,
 }
 
@@ -205,98 +88,49 @@ struct Test {
 #[derive(Debug, Clone, Default)]
 struct Attempt {
     status: String,
-    /// The error as it was thrown, and all of them as people see them.
-    error: Failure,
     trouble: Trouble,
     stamp: Stamp,
 }
 
-/// How many tests failed, by the report's sum and as it shows them.
-#[derive(Debug, Default)]
-struct Run {
-    counted: u64,
-    shown: u64,
-}
-
-impl Handler for Reader<'_, '_> {
-    fn want(&mut self, path: &[&'static str]) -> Want {
-        match within(path) {
-            (0, ["errors"]) => Want::Enter,
-            (0, ["errors", ITEM] | ["stats"]) => Want::Whole,
-            (_, [] | ["suites" | "specs"] | ["specs", ITEM] | ["specs", ITEM, "tests"]) => Want::Enter,
-            (1.., ["title" | "file"]) => Want::Whole,
-            (1.., ["specs", ITEM, inner @ ..]) => match inner {
-                ["tests", ITEM] | ["tests", ITEM, "results"] | ["tests", ITEM, "results", ITEM] => {
-                    Want::Enter
-                }
-                ["tests", ITEM, "results", ITEM, "errors" | "stdout" | "stderr"] => Want::Enter,
-                ["title" | "file" | "tags" | "ok"] => Want::Whole,
-                ["tests", ITEM, "projectName" | "status" | "expectedStatus"] => Want::Whole,
-                ["tests", ITEM, "results", ITEM, "status" | "error" | "startTime"] => Want::Whole,
-                ["tests", ITEM, "results", ITEM, "errors" | "stdout" | "stderr", ITEM] => Want::Whole,
-                _ => Want::Skip,
-            },
-            _ => Want::Skip,
+impl Report for Reader<'_, '_> {
+    fn begin(&mut self, open: &[Object]) {
+        match open.last().map_or("", Object::list) {
+            "" => self.shown = 0,
+            "specs" => self.is_spec_shown = false,
+            "tests" => self.test = Test::default(),
+            _ => self.trouble = Trouble::default(),
         }
     }
 
-    fn begin(&mut self, path: &[&'static str]) {
-        match within(path) {
-            (0, []) => (self.run, self.suites) = (Run::default(), Vec::new()),
-            (0, ["suites" | "errors"]) => self.is_report = true,
-            (1.., []) => {
-                self.begun += 1;
-                self.suites.push(Suite { number: self.begun, ..Suite::default() });
+    fn item(&mut self, open: &[Object], list: &'static str, tree: &Tree) -> Result<(), Fault> {
+        match (list, open) {
+            ("errors", [_]) => self.error(tree),
+            ("errors", _) => {
+                let Failure { message, text, .. } = failure_of(tree);
+                self.trouble.add(&message, &text);
             }
-            (1.., ["specs", ITEM]) => {
-                self.begun += 1;
-                self.spec = Spec { number: self.begun, ..Spec::default() };
+            ("stdout", _) => self.trouble.print(Output::Standard, &printed(tree)),
+            (_, _) => self.trouble.print(Output::Error, &printed(tree)),
+        }
+        Ok(())
+    }
+
+    /// Of what is cut off only what went wrong is known.
+    fn end(&mut self, open: &[Object], object: Object, end: End) -> Result<(), Fault> {
+        let is_whole = end == End::Written;
+        match object.list() {
+            "" => {
+                let counted = object.get("stats").get("unexpected").count();
+                if counted > self.shown {
+                    self.sink.case(Case::uncovered(counted, self.shown));
+                }
             }
-            (1.., ["specs", ITEM, "tests", ITEM]) => self.test = Some(Test::default()),
-            (1.., ["specs", ITEM, "tests", ITEM, "results", ITEM]) => self.attempt = Some(Attempt::default()),
+            "specs" if is_whole => self.end_spec(open, &object),
+            "tests" => self.end_test(open, &object, is_whole),
+            "results" => self.end_attempt(&object, is_whole),
             _ => {}
         }
-    }
-
-    fn take(&mut self, path: &[&'static str], tree: Tree, line: u64) {
-        match within(path) {
-            (0, ["stats"]) => {
-                self.is_report = true;
-                self.run.counted = tree.get("unexpected").count();
-            }
-            (0, ["errors", ITEM]) => self.error(&tree),
-            (1.., ["title"]) => self.suite(|suite| suite.title = Some(title_of(&tree))),
-            (1.., ["file"]) => self.suite(|suite| suite.file = tree.filled().map(Into::into)),
-            (1.., ["specs", ITEM, "tests", ITEM, "results", ITEM, key @ ..]) if !key.is_empty() => {
-                if let Some(attempt) = &mut self.attempt {
-                    attempt.take(key, &tree);
-                }
-            }
-            (1.., ["specs", ITEM, "tests", ITEM, key]) if *key != "results" => {
-                if let Some(test) = &mut self.test {
-                    test.take(key, &tree);
-                }
-            }
-            (1.., ["specs", ITEM, key]) if *key != "tests" => self.spec.take(key, &tree),
-            // Some lists are left out where they are empty.
-            _ if tree == Tree::Nothing && path.last() != Some(&ITEM) => {}
-            _ => {
-                let place = path.iter().rev().find(|key| **key != ITEM).map_or("it", |key| *key);
-                self.odd
-                    .get_or_insert(foreign(line, &format!("`{place}` is not what it is in Playwright's")));
-            }
-        }
-    }
-
-    fn end(&mut self, path: &[&'static str], _line: u64) {
-        match within(path) {
-            (0, []) => self.end_run(),
-            (1.., []) => drop(self.suites.pop()),
-            (1.., ["specs", ITEM]) => self.end_spec(),
-            (1.., ["specs", ITEM, "tests", ITEM]) => self.end_test(),
-            (1.., ["specs", ITEM, "tests", ITEM, "results", ITEM]) => self.end_attempt(),
-            _ => {}
-        }
+        Ok(())
     }
 
     fn is_done(&self) -> bool {
@@ -305,157 +139,90 @@ impl Handler for Reader<'_, '_> {
 }
 
 impl Reader<'_, '_> {
-    /// Learns what is not known yet of the titles of the open suites and the open spec.
-    fn name(&mut self) {
-        let suites = self.suites.iter_mut().map(|suite| (suite.number, &mut suite.title));
-        let unnamed: Vec<_> = suites
-            .chain([(self.spec.number, &mut self.spec.title)])
-            .filter(|(_, title)| title.is_none())
-            .collect();
-        if unnamed.is_empty() {
-            return;
-        }
-        let late = self.late.get_or_insert_with(|| {
-            let mut titles = Titles::default();
-            // What is wrong with the report is said by the walk that this one is part of.
-            let _ = walk(self.source, VOCABULARY, &mut titles);
-            titles.late
-        });
-        for (number, title) in unnamed {
-            *title = Some(late.get(&number).cloned().unwrap_or_default());
-        }
-    }
-
-    fn suite(&mut self, change: impl FnOnce(&mut Suite)) {
-        if let Some(suite) = self.suites.last_mut() {
-            change(suite);
-        }
-    }
-
     /// An error of no test.
     fn error(&mut self, error: &Tree) {
-        let file_name = error.get("location").get("file").filled();
+        let place = error.get("location").get("file").filled();
         let Failure { message, text, .. } = failure_of(error);
         let mut trouble = Trouble::default();
-        add(&mut trouble, &message, &text);
-        self.sink.case(Case {
-            name: file_name.as_deref().and_then(file).unwrap_or_else(|| "test run".to_owned()),
-            file: file_name.map(Into::into),
-            ending: Ending::Error,
-            trouble,
-            ..Case::default()
-        });
+        trouble.add(&message, &text);
+        let name = place.as_deref().and_then(file).unwrap_or_else(|| "test run".to_owned());
+        self.sink.case(Case { file: place.map(Into::into), ..Case::error(name, trouble) });
     }
 
-    fn end_attempt(&mut self) {
-        let (Some(mut attempt), Some(test)) = (self.attempt.take(), &mut self.test) else { return };
-        attempt.join();
+    fn end_attempt(&mut self, result: &Object, is_whole: bool) {
+        let (status, stamp) =
+            (result.name("status").unwrap_or_default().to_owned(), result.stamp("startTime"));
+        let mut attempt = Attempt { status, stamp, trouble: mem::take(&mut self.trouble) };
+        attempt.join(failure_of(result.get("error")));
         if attempt.went_wrong() {
-            test.failed = Some(attempt.clone());
+            self.test.failed = Some(attempt.clone());
+        } else if !is_whole {
+            return;
         }
-        test.last = attempt;
+        self.test.last = attempt;
     }
 
-    fn end_test(&mut self) {
-        let Some(test) = self.test.take() else { return };
-        let ending = test.ending();
-        self.run.shown += u64::from(ending.is_bad());
-        self.spec.is_shown |= ending.is_bad();
-        let case = self.case_of(test, ending);
-        self.sink.case(case);
+    fn end_test(&mut self, open: &[Object], object: &Object, is_whole: bool) {
+        let test = mem::take(&mut self.test);
+        let ending = test.ending(object);
+        if !is_whole && !ending.is_bad() {
+            return;
+        }
+        self.shown += u64::from(ending.is_bad());
+        self.is_spec_shown |= ending.is_bad();
+        let Test { last, failed } = test;
+        let passed_though =
+            ending.is_bad() && last.status == "passed" && object.name("expectedStatus") == Some("failed");
+        let Attempt { status, mut trouble, stamp } = failed.filter(|_| !passed_though).unwrap_or(last);
+        if passed_though {
+            trouble.add("Expected to fail, but passed.", "");
+        } else if trouble.failures.is_empty() {
+            trouble.extend(Trouble::remark(status));
+        }
+        let [around @ .., spec] = open else { return };
+        let variant = object.name("projectName").map(str::to_owned);
+        let case = self.case_of(around, spec);
+        self.sink.case(Case { variant, stamp, ending, trouble, ..case });
     }
 
     /// A spec that failed, and shows no test that did, is a result itself.
-    fn end_spec(&mut self) {
-        if self.spec.is_failed && !self.spec.is_shown {
-            let mut test = Test::default();
-            add(&mut test.last.trouble, "the report says that it failed, and shows no result that did", "");
-            self.run.shown += 1;
-            let case = self.case_of(test, Ending::Error);
-            self.sink.case(case);
+    fn end_spec(&mut self, around: &[Object], spec: &Object) {
+        if *spec.get("ok") == Tree::Flag(false) && !self.is_spec_shown {
+            let trouble = Trouble::said("the report says that it failed, and shows no result that did");
+            self.shown += 1;
+            let case = self.case_of(around, spec);
+            self.sink.case(Case { ending: Ending::Error, trouble, ..case });
         }
-        self.spec = Spec::default();
     }
 
-    fn case_of(&mut self, test: Test, ending: Ending) -> Case {
-        self.name();
-        let Test { project, expected, last, failed, .. } = test;
-        let passed_though =
-            ending.is_bad() && last.status == "passed" && expected.as_deref() == Some("failed");
-        let Attempt { status, mut trouble, stamp, .. } = failed.filter(|_| !passed_though).unwrap_or(last);
-        if !ending.is_bad() && ending != Ending::Flaky {
-            trouble = Trouble::default();
-        } else if passed_though {
-            add(&mut trouble, "Expected to fail, but passed.", "");
-        } else if trouble.failures.is_empty() {
-            trouble.push(Failure { kind: tidy(&status), ..Failure::default() });
+    /// What a spec, in these objects, is called.
+    fn case_of(&mut self, around: &[Object], spec: &Object) -> Case {
+        let suites = around.get(1..).unwrap_or_default();
+        if self.late.is_none() && suites.iter().chain([spec]).any(|object| !object.has("title")) {
+            self.late = Some(LateNames::learn(self.source, &SCHEMA, words![suites specs]));
         }
-        let titles: Vec<&str> = self.suites.iter().filter_map(|suite| suite.title.as_deref()).collect();
+        let late = self.late.as_ref();
+        let titles: Vec<&str> = suites.iter().map(|suite| title(suite, late)).collect();
         // The first suite is the file.
         let is_in_file = titles.first().is_some_and(|title| !title.is_empty());
-        let Spec { title, file, tags, .. } = &self.spec;
-        let file = file.clone().or_else(|| self.suites.iter().rev().find_map(|suite| suite.file.clone()));
+        let file = [spec].into_iter().chain(suites.iter().rev()).find_map(|object| object.name("file"));
         Case {
             suite: self.paths.of(&titles),
-            name: title.as_deref().unwrap_or_default().to_owned(),
-            file: file.filter(|_| !is_in_file),
-            variant: project,
-            stamp,
-            tags: tags.clone(),
-            ending,
-            trouble,
+            name: title(spec, late).to_owned(),
+            file: file.filter(|_| !is_in_file).map(Into::into),
+            tags: tags(spec.get("tags").texts()),
             ..Case::default()
-        }
-    }
-
-    fn end_run(&mut self) {
-        let Run { counted, shown } = mem::take(&mut self.run);
-        if counted > shown {
-            self.sink.case(uncovered(counted, shown));
-        }
-    }
-
-    /// The report is cut off: of what was open only what went wrong is known.
-    fn end_early(&mut self) {
-        if self.attempt.as_ref().is_some_and(Attempt::went_wrong) {
-            self.end_attempt();
-        }
-        if self.test.as_ref().is_some_and(|test| test.ending().is_bad()) {
-            self.end_test();
-        }
-        self.end_run();
-    }
-}
-
-impl Spec {
-    fn take(&mut self, key: &str, tree: &Tree) {
-        match key {
-            "title" => self.title = Some(title_of(tree)),
-            "file" => self.file = tree.filled().map(Into::into),
-            "ok" => self.is_failed = *tree == Tree::Flag(false),
-            _ => {
-                let tags = tree.texts();
-                self.tags =
-                    tags.iter().take(TAGS_MAX).map(|tag| shortened(&tidy(tag), TAG_CHARS_MAX)).collect();
-            }
         }
     }
 }
 
 impl Test {
-    fn take(&mut self, key: &str, tree: &Tree) {
-        match key {
-            "projectName" => self.project = tree.filled().map(|name| tidy(&name)),
-            "expectedStatus" => self.expected = tree.filled(),
-            _ => self.status = tree.filled(),
-        }
-    }
-
-    fn ending(&self) -> Ending {
-        let ending = match self.status.as_deref().map(Ending::of_word) {
+    fn ending(&self, test: &Object) -> Ending {
+        let expected = test.name("expectedStatus");
+        let ending = match test.name("status").map(Ending::of_word) {
             Some(Some(ending)) => ending,
-            Some(None) => self.ending_by_attempts(Ending::Error),
-            None => self.ending_by_attempts(Ending::Skipped),
+            Some(None) => self.ending_by_attempts(expected, Ending::Error),
+            None => self.ending_by_attempts(expected, Ending::Skipped),
         };
         match ending {
             // It was stopped, and something went wrong in it before that.
@@ -470,8 +237,8 @@ impl Test {
         }
     }
 
-    fn ending_by_attempts(&self, otherwise: Ending) -> Ending {
-        let is_expected = |attempt: &Attempt| self.expected.as_deref() == Some(&attempt.status);
+    fn ending_by_attempts(&self, expected: Option<&str>, otherwise: Ending) -> Ending {
+        let is_expected = |attempt: &Attempt| expected == Some(&attempt.status);
         let ending = if is_expected(&self.last) { Ending::Passed } else { self.last.ending(otherwise) };
         let is_flaky =
             ending == Ending::Passed && self.failed.as_ref().is_some_and(|failed| !is_expected(failed));
@@ -480,28 +247,12 @@ impl Test {
 }
 
 impl Attempt {
-    fn take(&mut self, key: &[&'static str], tree: &Tree) {
-        match key {
-            ["status"] => self.status = tree.text().unwrap_or_default(),
-            ["startTime"] => self.stamp = tree.text().map(|time| Stamp::read(&time)).unwrap_or_default(),
-            ["error"] => self.error = failure_of(tree),
-            ["errors", ..] => {
-                let Failure { message, text, .. } = failure_of(tree);
-                add(&mut self.trouble, &message, &text);
-            }
-            ["stdout", ..] => push_bounded(&mut self.trouble.outputs[0], &printed(tree), OUTPUT_BYTES_MAX),
-            ["stderr", ..] => push_bounded(&mut self.trouble.outputs[1], &printed(tree), OUTPUT_BYTES_MAX),
-            _ => {}
-        }
-    }
-
-    /// The first of the errors is the one that was thrown, with the source around it.
-    fn join(&mut self) {
-        let error = mem::take(&mut self.error);
+    /// Takes the error that was thrown: it is the first of the errors, without the source around it.
+    fn join(&mut self, thrown: Failure) {
         match self.trouble.failures.first_mut() {
-            None => add(&mut self.trouble, &error.message, &error.text),
-            Some(first) if !error.message.is_empty() && first.message.starts_with(&error.message) => {
-                let whole = mem::replace(&mut first.message, error.message);
+            None => self.trouble.add(&thrown.message, &thrown.text),
+            Some(first) if !thrown.message.is_empty() && first.message.starts_with(&thrown.message) => {
+                let whole = mem::replace(&mut first.message, thrown.message);
                 if whole.len() > first.message.len() {
                     first.text = whole;
                 }
@@ -525,17 +276,15 @@ impl Attempt {
     }
 }
 
-fn title_of(tree: &Tree) -> Arc<str> {
-    tidy(&tree.text().unwrap_or_default()).into()
+/// What a suite or a spec is called.
+fn title<'o>(object: &'o Object, late: Option<&'o LateNames>) -> &'o str {
+    object.name("title").or_else(|| late?.get(object, "title")).unwrap_or_default()
 }
 
 fn failure_of(error: &Tree) -> Failure {
-    let message =
-        error.get("message").filled().or_else(|| error.get("value").filled()).or_else(|| error.filled());
-    let text = error.get("stack").filled().or_else(|| error.get("snippet").filled());
-    Failure::new(&message.unwrap_or_default(), &text.unwrap_or_default())
+    error.failure(&["message", "value"], &["stack", "snippet"])
 }
 
 fn printed(entry: &Tree) -> String {
-    clean(&entry.get("text").text().or_else(|| entry.text()).unwrap_or_default())
+    entry.get("text").text().or_else(|| entry.text()).unwrap_or_default()
 }

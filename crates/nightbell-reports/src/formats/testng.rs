@@ -11,7 +11,6 @@ use std::ops::ControlFlow;
 
 use nightbell_core::fingerprint::Fingerprint;
 
-use super::ctrf::uncovered;
 use super::xunit::{count, failure};
 use crate::case::{Attempt, Case, Ending, OUTPUT_BYTES_MAX, Trouble, push_bounded};
 use crate::fault::{Place, Unfit};
@@ -48,7 +47,7 @@ pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
         if sink.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     if walked.counted > walked.shown {
-        sink.case(uncovered(walked.counted, walked.shown));
+        sink.case(Case::uncovered(walked.counted, walked.shown));
     }
     sink.damage(walked.damage);
     Ok(())

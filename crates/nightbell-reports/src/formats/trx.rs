@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use nightbell_core::fingerprint::Fingerprint;
 
-use super::ctrf::uncovered;
 use super::xunit::{count, failure, within_class};
 use crate::case::{Case, Ending, Failure, OUTPUT_BYTES_MAX, Trouble, push_bounded};
 use crate::fault::Unfit;
@@ -362,7 +361,7 @@ impl Reader<'_, '_> {
             echoes.failures.into_iter().for_each(|echo| trouble.push(echo));
         }
         if !self.shown.covers(counted) {
-            uncovered(counted, self.shown.cases)
+            Case::uncovered(counted, self.shown.cases)
                 .trouble
                 .failures
                 .into_iter()

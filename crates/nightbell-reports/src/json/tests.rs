@@ -1,6 +1,6 @@
 //! JSON is walked through, and what is odd in it costs nothing else.
 
-use super::{Handler, ITEM, Tree, Want, line, walk};
+use super::{Bracket, Handler, ITEM, Spot, Tree, Want, line, walk};
 use crate::source::Source;
 
 const VOCABULARY: &[&str] = &["list", "name", "deep", "flag"];
@@ -13,6 +13,10 @@ struct Kept {
 }
 
 impl Handler for Kept {
+    fn words(&self) -> &'static [&'static str] {
+        VOCABULARY
+    }
+
     fn want(&mut self, path: &[&'static str]) -> Want {
         match path {
             [] | ["list"] => Want::Enter,
@@ -21,11 +25,11 @@ impl Handler for Kept {
         }
     }
 
-    fn begin(&mut self, path: &[&'static str]) {
+    fn begin(&mut self, path: &[&'static str], _: Bracket, _: Spot) {
         self.taken.push(format!("begin {}", path.join(".")));
     }
 
-    fn take(&mut self, path: &[&'static str], tree: Tree, line: u64) {
+    fn take(&mut self, path: &[&'static str], tree: Tree, Spot { line, .. }: Spot) {
         self.taken.push(format!(
             "{line} {}: {}",
             path.join("."),
@@ -44,7 +48,7 @@ impl Handler for Kept {
 
 fn walked(text: &str) -> (Vec<String>, Option<String>) {
     let mut kept = Kept::default();
-    let damage = walk(&Source::memory(text.as_bytes().into()), VOCABULARY, &mut kept).unwrap();
+    let damage = walk(&Source::memory(text.as_bytes().into()), &mut kept).unwrap();
     (kept.taken, damage.map(|place| place.to_string()))
 }
 
@@ -85,7 +89,7 @@ fn documents_one_after_the_other_are_all_read_and_said() {
 fn who_wants_no_more_gets_no_more() {
     let mut kept = Kept { enough: 2, ..Kept::default() };
     let text = "{\"name\":1,\"list\":[1,2,3";
-    assert_eq!(walk(&Source::memory(text.as_bytes().into()), VOCABULARY, &mut kept).unwrap(), None);
+    assert_eq!(walk(&Source::memory(text.as_bytes().into()), &mut kept).unwrap(), None);
     assert_eq!(kept.taken.len(), 2);
 }
 

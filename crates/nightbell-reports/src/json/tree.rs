@@ -6,6 +6,10 @@ use std::fmt;
 use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::case::Failure;
+use crate::names::tidy;
+use crate::time::Stamp;
+
 /// The most values of one tree that are kept.
 const VALUES_MAX: usize = 20_000;
 
@@ -30,11 +34,14 @@ impl Tree {
     /// What an object has under this key; of two, the last.
     pub(crate) fn get(&self, key: &str) -> &Self {
         match self {
-            Self::Object(fields) => {
-                fields.iter().rev().find(|(name, _)| *name == key).map_or(&NOTHING, |(_, value)| value)
-            }
+            Self::Object(fields) => Self::field(fields, key),
             Self::Nothing | Self::Text(_) | Self::Number(_) | Self::Flag(_) | Self::List(_) => &NOTHING,
         }
+    }
+
+    /// Of fields the value of the last one with this key.
+    pub(super) fn field<'t>(fields: &'t [(&'static str, Self)], key: &str) -> &'t Self {
+        fields.iter().rev().find(|(name, _)| *name == key).map_or(&NOTHING, |(_, value)| value)
     }
 
     pub(crate) fn is_object(&self) -> bool {
@@ -58,6 +65,23 @@ impl Tree {
     /// A text that says something.
     pub(crate) fn filled(&self) -> Option<String> {
         self.text().filter(|text| !text.trim().is_empty())
+    }
+
+    /// A text, on one line.
+    pub(crate) fn name(&self) -> String {
+        tidy(&self.text().unwrap_or_default())
+    }
+
+    /// A time; unknown where there is none.
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.text().map(|time| Stamp::read(&time)).unwrap_or_default()
+    }
+
+    /// A failure by the first texts that say something under these keys; a text alone is its message.
+    pub(crate) fn failure(&self, messages: &[&str], texts: &[&str]) -> Failure {
+        let first = |keys: &[&str]| keys.iter().find_map(|key| self.get(key).filled());
+        let message = first(messages).or_else(|| self.filled());
+        Failure::new(&message.unwrap_or_default(), &first(texts).unwrap_or_default())
     }
 
     /// Several texts, or one.

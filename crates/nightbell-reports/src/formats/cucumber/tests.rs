@@ -1,7 +1,10 @@
 //! What Cucumber's JSON gives, and behave's.
 
 use super::*;
+use crate::case::TAGS_MAX;
+use crate::fault::Place;
 use crate::testing::{self, counted, real};
+use crate::time::Stamp;
 
 fn read_all(bytes: &[u8]) -> Result<(Vec<Case>, Option<Place>), Unfit> {
     testing::read_text(read, bytes)

@@ -1,6 +1,8 @@
 //! What Jest's and Vitest's JSON gives.
 
 use super::*;
+use crate::case::{Failure, TEXT_BYTES_MAX};
+use crate::fault::Place;
 use crate::testing::{self, counted, real};
 
 fn read_all(bytes: &[u8]) -> Result<(Vec<Case>, Option<Place>), Unfit> {

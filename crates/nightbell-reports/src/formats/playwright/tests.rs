@@ -1,6 +1,8 @@
 //! What Playwright's JSON gives.
 
 use super::*;
+use crate::case::{OUTPUT_BYTES_MAX, TAGS_MAX};
+use crate::fault::Place;
 use crate::testing::{self, counted, real};
 
 fn read_all(bytes: &[u8]) -> Result<(Vec<Case>, Option<Place>), Unfit> {
