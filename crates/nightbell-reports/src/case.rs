@@ -161,6 +161,11 @@ impl Trouble {
         Self::of(Failure { kind, ..Failure::default() })
     }
 
+    /// Adds such a remark.
+    pub(crate) fn note(&mut self, kind: String) {
+        self.push(Failure { kind, ..Failure::default() });
+    }
+
     /// What the report says in one text.
     pub(crate) fn said(message: &str) -> Self {
         let mut trouble = Self::default();

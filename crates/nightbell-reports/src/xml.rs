@@ -7,11 +7,13 @@ mod attributes;
 mod split;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::borrow::Cow;
 
 use self::attributes::{Attributes, has_sound_references, unescape};
 use self::split::{Piece, Split};
+pub(crate) use self::walk::{Elements, walk};
 use crate::case::push_bounded;
 use crate::decode::Decoded;
 use crate::fault::{DEPTH_MAX, Fault, Place, Unfit};
@@ -126,6 +128,11 @@ impl Xml {
         &self.name
     }
 
+    /// The element around the one that begins.
+    pub(crate) fn parent(&self) -> Option<&str> {
+        self.open.iter().rev().nth(1).map(String::as_str)
+    }
+
     /// The names of the open elements, the current one last.
     pub(crate) fn path(&self) -> &[String] {
         &self.open
@@ -176,11 +183,6 @@ impl Xml {
             }
         });
         whole
-    }
-
-    /// All of the text, as [`Self::text_within`] gives it.
-    pub(crate) fn whole_text(&mut self, bytes_max: usize) -> String {
-        self.text_within(bytes_max, |_| true)
     }
 
     /// What is wrong, by the first place where something is.

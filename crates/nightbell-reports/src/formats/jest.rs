@@ -181,7 +181,7 @@ impl Reader<'_, '_> {
                 trouble.add("", &reason);
             }
             let count = test.get("invocations").count();
-            trouble.extend(Trouble::remark(format!("it passed when it was invoked {count} times")));
+            trouble.note(format!("it passed when it was invoked {count} times"));
         }
         let name =
             ["title", "fullName"].map(|key| test.get(key)).into_iter().find(|name| name.filled().is_some());

@@ -10,17 +10,15 @@
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use crate::case::{Attempt, Case, Ending, Failure, OUTPUT_BYTES_MAX, Trouble, push_bounded};
+use crate::case::{Attempt, Case, Ending, Failure, OUTPUT_BYTES_MAX, Output, Trouble, push_bounded};
 use crate::fault::Unfit;
 use crate::format::Format;
-use crate::names::{path, tidy, tidy_suite};
-use crate::sink::Sink;
+use crate::names::{path, tidy_suite};
+use crate::sink::{End, Sink};
 use crate::source::Source;
 use crate::text::clean;
-use crate::time::Stamp;
-use crate::xml::{Step, Vocabulary, Xml};
+use crate::xml::{Elements, Vocabulary, Xml, walk};
 
 const VOCABULARY: Vocabulary =
     Vocabulary { structure: &["testsuites", "testsuite", "testcase"], result: Some("testcase") };
@@ -30,10 +28,7 @@ const JEST_BROKEN_SUITE: &str = "Test suite failed to run";
 
 /// Gives each result.
 pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
-    let mut xml = Xml::open(source, VOCABULARY)?;
-    xml.root(Format::Junit, &["testsuites", "testsuite"])?;
     let mut reader = Reader {
-        xml,
         sink,
         suites: Vec::new(),
         suites_begun: 0,
@@ -41,14 +36,12 @@ pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
         shown: Shown::default(),
         attempts: HashMap::new(),
     };
-    reader.begin_suite();
-    reader.run();
-    reader.sink.damage(reader.xml.damage());
+    let damage = walk(source, Format::Junit, &["testsuites", "testsuite"], VOCABULARY, &mut reader)?;
+    sink.damage(damage);
     Ok(())
 }
 
 struct Reader<'s, 'a> {
-    xml: Xml,
     sink: &'s mut Sink<'a>,
     /// The open suites, the innermost last.
     suites: Vec<Suite>,
@@ -99,52 +92,40 @@ impl std::ops::AddAssign for Shown {
 
 #[derive(Debug, Default)]
 struct Suite {
-    path: Option<Arc<str>>,
-    /// Its own name.
-    name: Option<String>,
-    file: Option<Arc<str>>,
-    host: Option<Arc<str>>,
-    stamp: Stamp,
+    /// Itself, if it failed by itself; its cases are of the same place.
+    case: Case,
     /// How many failures and errors it says that there are in it.
     counted: u64,
     /// How many had been shown when it began.
     before: Shown,
-    trouble: Trouble,
 }
 
-impl Reader<'_, '_> {
-    fn run(&mut self) {
-        while !self.sink.is_stopped() {
-            match self.xml.step() {
-                Step::Start => self.begin(),
-                Step::End => self.end(false),
-                Step::ImpliedEnd => self.end(true),
-                Step::Text => {}
-                Step::Eof => return,
-            }
+impl Elements for Reader<'_, '_> {
+    fn begin(&mut self, xml: &mut Xml) {
+        match xml.name() {
+            "testsuites" | "testsuite" => self.begin_suite(xml),
+            "testcase" => self.case = Some(self.case_of(xml)),
+            "system-out" => self.output(xml, Output::Standard),
+            "system-err" => self.output(xml, Output::Error),
+            _ => self.outcome(xml),
         }
     }
 
-    fn begin(&mut self) {
-        let name = self.xml.name().to_owned();
-        match name.as_str() {
-            "testsuites" | "testsuite" => self.begin_suite(),
-            "testcase" => self.case = Some(self.case_of()),
-            "system-out" => self.output(0),
-            "system-err" => self.output(1),
-            _ => self.outcome(&name),
-        }
-    }
-
-    fn end(&mut self, is_implied: bool) {
-        match self.xml.name() {
-            "testcase" => self.end_case(is_implied),
+    fn end(&mut self, xml: &Xml, end: End) {
+        match xml.name() {
+            "testcase" => self.end_case(end),
             "testsuites" | "testsuite" => self.end_suite(),
             _ => {}
         }
     }
 
-    fn end_case(&mut self, is_implied: bool) {
+    fn is_done(&self) -> bool {
+        self.sink.is_stopped()
+    }
+}
+
+impl Reader<'_, '_> {
+    fn end_case(&mut self, end: End) {
         let Some(OpenCase { mut case, says_flaky, may_fail, shown }) = self.case.take() else { return };
         self.shown += shown;
         if may_fail {
@@ -157,109 +138,71 @@ impl Reader<'_, '_> {
             let of = format!("{}\n{}", self.suites_begun, case.name);
             case.attempt = Some(Attempt { of, number: if case.ending == Ending::Error { 2 } else { 1 } });
         }
-        match case.ending {
-            Ending::Failed | Ending::Error | Ending::Flaky => {}
-            // Of a case that is cut off it is not known that it passed.
-            Ending::Passed | Ending::Skipped if is_implied => return,
-            Ending::Passed | Ending::Skipped => case.trouble = Trouble::default(),
-        }
-        self.sink.case(case);
+        self.sink.ended(case, end);
     }
 
-    fn begin_suite(&mut self) {
+    fn begin_suite(&mut self, xml: &Xml) {
         self.suites_begun += 1;
-        let around = self.suites.last();
-        let (around_path, file, host) = around.map_or((None, None, None), |around| {
-            (around.path.clone(), around.file.clone(), around.host.clone())
-        });
-        let stamp = around.map(|around| around.stamp.clone()).unwrap_or_default();
-        let is_root = self.xml.name() == "testsuites";
-        let name =
-            self.xml.filled("name").or_else(|| self.xml.filled("package")).map(|name| tidy_suite(&name));
+        let mut case = self.suites.last().map(|around| around.case.beside()).unwrap_or_default();
+        let name = xml.filled("name").or_else(|| xml.filled("package")).map(|name| tidy_suite(&name));
         // So jest-junit calls the suite of a test that is in none.
         let name = name.filter(|name| name != "undefined");
-        let path = match &name {
-            // The root's name is that of the tool, or of the run.
-            Some(name) if !is_root => path(around_path.as_deref(), name).map(Into::into),
-            Some(_) | None => around_path,
+        // The root's name is that of the tool, or of the run.
+        if let Some(name) = name.as_deref().filter(|_| xml.name() != "testsuites") {
+            case.suite = path(case.suite.as_deref(), name).map(Into::into);
+        }
+        let file = xml.filled("file").or_else(|| xml.filled("filepath"));
+        let shown = name.or_else(|| case.suite.as_deref().map(str::to_owned));
+        let case = Case {
+            name: shown.unwrap_or_else(|| "test suite".to_owned()),
+            file: file.map(Into::into).or(case.file),
+            host: xml.tidied("hostname").map(Into::into).or(case.host),
+            stamp: xml.stamp("timestamp").unwrap_or(case.stamp),
+            ending: Ending::Error,
+            ..case
         };
-        let counts = ["failures", "errors"].map(|count| self.xml.attribute(count));
-        self.suites.push(Suite {
-            path,
-            name,
-            file: self.xml.filled("file").or_else(|| self.xml.filled("filepath")).map(Into::into).or(file),
-            host: self.xml.filled("hostname").map(|host| tidy(&host).into()).or(host),
-            stamp: self.xml.filled("timestamp").map_or(stamp, |time| Stamp::read(&time)),
-            counted: counts
-                .into_iter()
-                .flatten()
-                .filter_map(|count| count.trim().parse().ok())
-                .fold(0, u64::saturating_add),
-            before: self.shown,
-            trouble: Trouble::default(),
-        });
+        self.suites.push(Suite { case, counted: xml.sum(&["failures", "errors"]), before: self.shown });
     }
 
     /// A suite's own failures, and those that it counts but does not show, are one result.
     fn end_suite(&mut self) {
-        let Some(mut suite) = self.suites.pop() else { return };
-        let shown = self.shown.since(suite.before);
-        let missing = shown.missing(suite.counted);
-        if suite.trouble.failures.is_empty() && missing == 0 {
-            return;
-        }
+        let Some(Suite { mut case, counted, before }) = self.suites.pop() else { return };
+        let shown = self.shown.since(before);
+        let missing = shown.missing(counted);
         if missing > 0 {
             self.shown += Shown { kinds: missing, elements: missing };
-            let what = format!(
-                "the suite counts {}, of which its cases show {}",
-                failures(suite.counted),
-                shown.kinds
-            );
-            suite.trouble.push(Failure { kind: what, ..Failure::default() });
+            let failures = if counted == 1 { "1 failure".to_owned() } else { format!("{counted} failures") };
+            let what = format!("the suite counts {failures}, of which its cases show {}", shown.kinds);
+            case.trouble.note(what);
         }
-        let name = suite.name.or_else(|| suite.path.as_deref().map(str::to_owned));
-        self.sink.case(Case {
-            suite: suite.path,
-            name: name.unwrap_or_else(|| "test suite".to_owned()),
-            file: suite.file,
-            host: suite.host,
-            stamp: suite.stamp,
-            ending: Ending::Error,
-            trouble: suite.trouble,
-            ..Case::default()
-        });
+        if !case.trouble.failures.is_empty() {
+            self.sink.case(case);
+        }
     }
 
-    fn case_of(&mut self) -> OpenCase {
-        let xml = &mut self.xml;
-        let [name, time, file] = ["name", "timestamp", "file"].map(|name| xml.filled(name));
+    fn case_of(&mut self, xml: &Xml) -> OpenCase {
+        let place = self.suites.last().map(|suite| suite.case.beside()).unwrap_or_default();
         let class = xml.filled("classname").or_else(|| xml.filled("class"));
-        let attempt = xml.filled("retry").or_else(|| xml.filled("attempt"));
-        let words = ["status", "result"].map(|word| xml.filled(word));
-        let is_flaky = xml.attribute("flaky").is_some_and(|flaky| flaky.eq_ignore_ascii_case("true"));
-        let suite = self.suites.last();
         let mut case = Case {
-            suite: suite.and_then(|suite| suite.path.clone()),
             class: class.map(|class| tidy_suite(&class)),
-            name: name.map(|name| tidy(&name)).unwrap_or_default(),
-            file: file.map(Into::into).or_else(|| suite.and_then(|suite| suite.file.clone())),
-            host: suite.and_then(|suite| suite.host.clone()),
-            stamp: time.map_or_else(
-                || suite.map(|suite| suite.stamp.clone()).unwrap_or_default(),
-                |time| Stamp::read(&time),
-            ),
-            ..Case::default()
+            name: xml.tidied("name").unwrap_or_default(),
+            file: xml.filled("file").map(Into::into).or(place.file),
+            stamp: xml.stamp("timestamp").unwrap_or(place.stamp),
+            ..place
         };
+        let attempt = xml.filled("retry").or_else(|| xml.filled("attempt"));
         if let Some(number) = attempt.and_then(|number| number.trim().parse::<u64>().ok()) {
             case.attempt = Some(self.attempt_of(&case, number));
         }
+        let words = ["status", "result"].map(|word| xml.filled(word));
         let mut told = words.iter().flatten().filter_map(|word| Ending::of_word(word));
         let mut shown = Shown::default();
         if let Some(ending) = told.find(|ending| ending.is_bad()) {
             case.ending = ending;
             shown = Shown { kinds: 1, elements: 0 };
         }
-        OpenCase { case, says_flaky: is_flaky && shown == Shown::default(), may_fail: false, shown }
+        let says_flaky = xml.is_true("flaky") && shown == Shown::default();
+        OpenCase { case, says_flaky, may_fail: false, shown }
     }
 
     /// Which attempt a case is that has this number. Of those of one name and one number each is of a test of its own.
@@ -272,9 +215,8 @@ impl Reader<'_, '_> {
     }
 
     /// Takes an element that may say how its case or its suite ended, with all that is in it.
-    fn outcome(&mut self, name: &str) {
-        let parent = self.xml.path().iter().rev().nth(1).map(String::as_str);
-        let ending = match (parent, name) {
+    fn outcome(&mut self, xml: &mut Xml) {
+        let ending = match (xml.parent(), xml.name()) {
             (Some("testcase" | "testsuite" | "testsuites"), "failure") => Ending::Failed,
             (Some("testcase" | "testsuite" | "testsuites"), "error") => Ending::Error,
             (Some("testcase"), "flakyFailure" | "flakyError") => Ending::Flaky,
@@ -282,26 +224,23 @@ impl Reader<'_, '_> {
                 self.shown.elements += 1;
                 return;
             }
-            (Some("testcase"), "skipped") => {
-                self.skipped();
-                return;
-            }
+            (Some("testcase"), "skipped") => return self.skipped(xml),
             (_, _) => return,
         };
         let room = self.trouble().map_or(0, |trouble| trouble.room());
-        let failure = self.failure(room);
+        let failure = failure(xml, room);
         match (&mut self.case, self.suites.last_mut()) {
             (Some(open), _) => open.push(ending, failure),
             (None, Some(suite)) => {
                 self.shown += Shown { kinds: 1, elements: 1 };
-                suite.trouble.push(failure);
+                suite.case.trouble.push(failure);
             }
             (None, None) => {}
         }
     }
 
-    fn skipped(&mut self) {
-        let said = ["type", "message"].map(|name| self.xml.filled(name).unwrap_or_default().to_lowercase());
+    fn skipped(&mut self, xml: &Xml) {
+        let said = ["type", "message"].map(|name| xml.filled(name).unwrap_or_default().to_lowercase());
         let Some(OpenCase { case, may_fail, .. }) = self.case.as_mut() else { return };
         // Node's and Catch2's words for a test that is known to fail, and whose failure stands beside this.
         *may_fail |= said[0] == "todo" || said.iter().any(|said| said.contains("!mayfail"));
@@ -310,31 +249,29 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn failure(&mut self, room: usize) -> Failure {
-        let message = self.xml.filled("message").map(|message| clean(&message)).unwrap_or_default();
-        let kind = self.xml.filled("type").map(|kind| tidy(&kind)).unwrap_or_default();
-        let mut failure = Failure { kind, ..Failure::default() };
-        push_bounded(&mut failure.message, &message, room / 2);
-        // What the test printed may stand inside of it, and is no part of it.
-        let is_said = |path: &[String]| !path.iter().any(|name| name == "system-out" || name == "system-err");
-        failure.text = clean(&self.xml.text_within(room / 2, is_said));
-        failure
-    }
-
-    /// Takes what was printed, standard output or standard error.
-    fn output(&mut self, which: usize) {
-        let text = clean(&self.xml.whole_text(OUTPUT_BYTES_MAX));
+    fn output(&mut self, xml: &mut Xml, to: Output) {
+        let text = xml.printed(OUTPUT_BYTES_MAX);
         if let Some(trouble) = self.trouble() {
-            push_bounded(&mut trouble.outputs[which], &text, OUTPUT_BYTES_MAX);
+            trouble.print(to, &text);
         }
     }
 
     fn trouble(&mut self) -> Option<&mut Trouble> {
         match &mut self.case {
             Some(open) => Some(&mut open.case.trouble),
-            None => self.suites.last_mut().map(|suite| &mut suite.trouble),
+            None => self.suites.last_mut().map(|suite| &mut suite.case.trouble),
         }
     }
+}
+
+fn failure(xml: &mut Xml, room: usize) -> Failure {
+    let message = xml.filled("message").map(|message| clean(&message)).unwrap_or_default();
+    let mut failure = Failure { kind: xml.tidied("type").unwrap_or_default(), ..Failure::default() };
+    push_bounded(&mut failure.message, &message, room / 2);
+    // What the test printed may stand inside of it, and is no part of it.
+    let is_said = |path: &[String]| !path.iter().any(|name| name == "system-out" || name == "system-err");
+    failure.text = clean(&xml.text_within(room / 2, is_said));
+    failure
 }
 
 impl OpenCase {
@@ -359,8 +296,4 @@ impl OpenCase {
             (_, _) => case.trouble.push(failure),
         }
     }
-}
-
-fn failures(count: u64) -> String {
-    if count == 1 { "1 failure".to_owned() } else { format!("{count} failures") }
 }

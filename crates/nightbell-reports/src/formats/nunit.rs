@@ -13,15 +13,14 @@ mod tests;
 use std::sync::Arc;
 
 use self::place::Place;
-use super::xunit::{count, failure};
-use crate::case::{Case, Ending, Failure, OUTPUT_BYTES_MAX, Trouble, push_bounded};
+use crate::case::{Case, Ending, Failure, OUTPUT_BYTES_MAX, Output, Trouble};
 use crate::fault::Unfit;
 use crate::format::Format;
 use crate::names::{file, path, tidy, tidy_suite};
-use crate::sink::Sink;
+use crate::sink::{End, Sink};
 use crate::source::Source;
 use crate::time::Stamp;
-use crate::xml::{Step, Vocabulary, Xml};
+use crate::xml::{Elements, Vocabulary, Xml, walk};
 
 const STRUCTURE: &[&str] = &["test-run", "test-results", "test-suite", "results", "test-case"];
 
@@ -36,21 +35,18 @@ const SEVERAL: &str = "Multiple failures or warnings in test:";
 
 /// Gives each result.
 pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
-    let mut xml = Xml::open(source, VOCABULARY)?;
-    xml.root(Format::Nunit, &["test-run", "test-results", "test-suite"])?;
-    let mut reader = Reader { xml, sink, suites: Vec::new(), case: None, shown: Shown::default() };
-    reader.begin();
-    reader.run();
-    reader.sink.damage(reader.xml.damage());
+    let mut reader = Reader { sink, suites: Vec::new(), case: None, shown: Shown::default() };
+    let roots = ["test-run", "test-results", "test-suite"];
+    let damage = walk(source, Format::Nunit, &roots, VOCABULARY, &mut reader)?;
+    sink.damage(damage);
     Ok(())
 }
 
 struct Reader<'s, 'a> {
-    xml: Xml,
     sink: &'s mut Sink<'a>,
     /// The open suites, the innermost last; the run is one.
     suites: Vec<Suite>,
-    case: Option<Open>,
+    case: Option<OpenCase>,
     shown: Shown,
 }
 
@@ -63,14 +59,21 @@ struct Shown {
     cases: u64,
 }
 
+/// What a test or a suite tells.
+#[derive(Debug, Default)]
+struct Told {
+    trouble: Trouble,
+    reason: Failure,
+    assertions: Trouble,
+}
+
 /// A test that is being read.
 #[derive(Debug, Default)]
-struct Open {
+struct OpenCase {
     case: Case,
     /// It says that it is no failure, whatever it tells besides.
     is_excused: bool,
-    reason: Failure,
-    assertions: Trouble,
+    told: Told,
 }
 
 #[derive(Debug, Default)]
@@ -87,8 +90,7 @@ struct Suite {
     is_invalid: bool,
     counted: u64,
     before: Shown,
-    trouble: Trouble,
-    reason: Failure,
+    told: Told,
 }
 
 /// What a suite is.
@@ -116,92 +118,76 @@ enum Site {
     Untold,
 }
 
-impl Reader<'_, '_> {
-    fn run(&mut self) {
-        while !self.sink.is_stopped() {
-            match self.xml.step() {
-                Step::Start => self.begin(),
-                Step::End => self.end(false),
-                Step::ImpliedEnd => self.end(true),
-                Step::Text => {}
-                Step::Eof => return,
-            }
-        }
-    }
-
-    fn begin(&mut self) {
-        let parent = self.xml.path().iter().rev().nth(1).map(String::as_str);
-        match (self.xml.name(), parent) {
-            ("test-run" | "test-results" | "test-suite", _) => self.begin_suite(),
-            ("test-case", _) => self.case = Some(self.case_of()),
+impl Elements for Reader<'_, '_> {
+    fn begin(&mut self, xml: &mut Xml) {
+        match (xml.name(), xml.parent()) {
+            ("test-run" | "test-results" | "test-suite", _) => self.begin_suite(xml),
+            ("test-case", _) => self.case = Some(self.case_of(xml)),
             (
                 "failure" | "reason" | "assertion" | "output",
                 Some("test-case" | "test-suite" | "assertions"),
-            ) => {
-                self.texts();
-            }
+            ) => self.texts(xml),
             (_, _) => {}
         }
     }
 
-    fn end(&mut self, is_implied: bool) {
-        match self.xml.name() {
+    fn end(&mut self, xml: &Xml, end: End) {
+        match xml.name() {
             "test-run" | "test-results" | "test-suite" => self.end_suite(),
-            "test-case" => self.end_case(is_implied),
+            "test-case" => self.end_case(end),
             _ => {}
         }
     }
 
-    fn begin_suite(&mut self) {
-        let ending = ending(&mut self.xml);
-        let xml = &mut self.xml;
-        let word = xml.filled("result").unwrap_or_default();
+    fn is_done(&self) -> bool {
+        self.sink.is_stopped()
+    }
+}
+
+impl Reader<'_, '_> {
+    fn begin_suite(&mut self, xml: &Xml) {
+        let around = self.suites.last();
         let is_old_run = xml.name() == "test-results";
         let is_run = is_old_run || xml.name() == "test-run";
-        let [kind, name, full, class] =
-            ["type", "name", "fullname", "classname"].map(|name| xml.filled(name));
-        let [label, state, site] =
-            ["label", "runstate", "site"].map(|name| xml.filled(name).unwrap_or_default());
-        let around = self.suites.last();
-        let kind = if is_run { Kind::Run } else { Kind::of(&kind.unwrap_or_default()) };
-        let name = name.as_deref().map(tidy_suite).unwrap_or_default();
-        let class = class.as_deref().map(tidy).or_else(|| {
-            let full = full.as_deref().map(tidy);
-            let outer = around.and_then(Suite::class);
-            match kind {
-                Kind::Run | Kind::File => None,
-                Kind::Namespace | Kind::Fixture => full.or_else(|| dotted(outer.as_deref(), &name)),
-                Kind::Method => outer.map(|class| class.as_ref().to_owned()),
-                Kind::Other => full,
+        let kind = if is_run { Kind::Run } else { Kind::of(&word(xml, "type")) };
+        let (name, full) =
+            (xml.filled("name").as_deref().map(tidy_suite).unwrap_or_default(), xml.tidied("fullname"));
+        let outer = around.and_then(|around| around.class.clone());
+        let class = xml.tidied("classname").map(Into::into).or_else(|| match kind {
+            Kind::Run | Kind::File => None,
+            Kind::Namespace | Kind::Fixture => {
+                full.clone().or_else(|| dotted(outer.as_deref(), &name)).map(Into::into)
             }
+            Kind::Method => outer.clone(),
+            Kind::Other => full.clone().map(Into::into),
         });
         let path = match kind {
             Kind::Run | Kind::File => None,
             Kind::Namespace | Kind::Fixture | Kind::Method | Kind::Other => {
-                path(around.and_then(Suite::path).as_deref(), &name)
+                path(around.and_then(|around| around.path.as_deref()), &name)
             }
         };
-        let stamp = stamp(xml).or_else(|| around.map(|around| around.stamp.clone())).unwrap_or_default();
-        let counts: &[&str] = if is_old_run { &["errors", "failures", "invalid"] } else { &["failed"] };
+        let variant = match kind {
+            Kind::File => full.as_deref().or(Some(&name)).and_then(file),
+            Kind::Run | Kind::Namespace | Kind::Fixture | Kind::Method | Kind::Other => {
+                around.and_then(|around| around.variant.clone())
+            }
+        };
+        let says = |words: [(&str, &str); 2]| words.iter().any(|(name, said)| word(xml, name) == *said);
         self.suites.push(Suite {
-            variant: match kind {
-                Kind::File => full.as_deref().or(Some(&name)).and_then(file),
-                Kind::Run | Kind::Namespace | Kind::Fixture | Kind::Method | Kind::Other => {
-                    around.and_then(|around| around.variant.clone())
-                }
-            },
             kind,
             name,
-            class: class.map(Into::into),
+            class,
             path: path.map(Into::into),
-            stamp,
-            ending: ending.unwrap_or_default(),
-            site: Site::of(&site),
-            is_invalid: [&label, &word].iter().any(|word| word.eq_ignore_ascii_case("invalid"))
-                || [&state, &word].iter().any(|word| word.eq_ignore_ascii_case("notrunnable")),
-            counted: counts.iter().map(|name| count(xml, name)).fold(0, u64::saturating_add),
+            variant,
+            stamp: self.stamp(xml),
+            ending: ending(xml).unwrap_or_default(),
+            site: Site::of(&word(xml, "site")),
+            is_invalid: says([("label", "invalid"), ("result", "invalid")])
+                || says([("runstate", "notrunnable"), ("result", "notrunnable")]),
+            counted: xml.sum(if is_old_run { &["errors", "failures", "invalid"] } else { &["failed"] }),
             before: self.shown,
-            ..Suite::default()
+            told: Told::default(),
         });
     }
 
@@ -215,13 +201,13 @@ impl Reader<'_, '_> {
         if !failed && missing == 0 {
             return;
         }
-        let mut trouble = if failed { suite.told() } else { Trouble::default() };
+        let outputs = std::mem::take(&mut suite.told.trouble.outputs);
+        let mut trouble = Trouble { outputs, ..if failed { suite.told.whole() } else { Trouble::default() } };
         if missing > 0 {
             self.shown.tests = self.shown.tests.saturating_add(missing);
-            let kind = format!("it counts {} failed, of which it shows {tests}", suite.counted);
-            trouble.push(Failure { kind, ..Failure::default() });
+            let said = format!("it counts {} failed, of which it shows {tests}", suite.counted);
+            trouble.note(said);
         }
-        trouble.outputs = suite.trouble.outputs;
         self.shown.cases += 1;
         let last = suite.name.rsplit(['/', '\\']).next().unwrap_or_default();
         let (name, class) = match suite.kind {
@@ -234,116 +220,83 @@ impl Reader<'_, '_> {
         self.sink.case(Case {
             suite: class.clone().or(suite.path),
             class: class.map(|class| class.as_ref().to_owned()),
-            name: if name.is_empty() { "test suite".to_owned() } else { name.to_owned() },
             variant: suite.variant,
             stamp: suite.stamp,
-            ending: Ending::Error,
-            trouble,
-            ..Case::default()
+            ..Case::error(if name.is_empty() { "test suite" } else { name }, trouble)
         });
     }
 
-    fn case_of(&mut self) -> Open {
-        let told = ending(&mut self.xml);
-        let xml = &mut self.xml;
-        let [name, full, class, method] =
-            ["name", "fullname", "classname", "methodname"].map(|name| xml.filled(name));
-        let place = Place::of(
-            &tidy(&name.or(method).unwrap_or_default()),
-            full.map(|full| tidy(&full)).as_deref(),
-            class.map(|class| tidy(&class)).as_deref(),
-            &self.suites,
-        );
-        let suite = self.suites.last();
-        let is_warning = xml.filled("result").is_some_and(|word| word.eq_ignore_ascii_case("warning"));
+    fn case_of(&mut self, xml: &Xml) -> OpenCase {
+        let told = ending(xml);
+        let name = xml.tidied("name").or_else(|| xml.tidied("methodname")).unwrap_or_default();
+        let (full, class) = (xml.tidied("fullname"), xml.tidied("classname"));
+        let Place { suite, class, name } = Place::of(&name, full.as_deref(), class.as_deref(), &self.suites);
         let case = Case {
-            suite: place.suite,
-            class: place.class,
-            name: place.name,
-            variant: suite.and_then(|suite| suite.variant.clone()),
-            stamp: stamp(xml).or_else(|| suite.map(|suite| suite.stamp.clone())).unwrap_or_default(),
+            suite,
+            class,
+            name,
+            variant: self.suites.last().and_then(|suite| suite.variant.clone()),
+            stamp: self.stamp(xml),
             // Until it shows a failure.
             ending: told.unwrap_or(Ending::Skipped),
             ..Case::default()
         };
-        Open { case, is_excused: is_warning || told == Some(Ending::Skipped), ..Open::default() }
+        let is_excused = word(xml, "result") == "warning" || told == Some(Ending::Skipped);
+        OpenCase { case, is_excused, told: Told::default() }
     }
 
-    fn end_case(&mut self, is_implied: bool) {
-        let Some(Open { mut case, reason, assertions, .. }) = self.case.take() else { return };
-        match case.ending {
-            Ending::Failed | Ending::Error => {
-                self.shown.tests = self.shown.tests.saturating_add(1);
-                self.shown.cases += 1;
-                if case.trouble.failures.iter().all(|failure| failure.message.is_empty()) {
-                    assertions.failures.into_iter().chain([reason]).for_each(|told| case.trouble.push(told));
-                }
+    fn end_case(&mut self, end: End) {
+        let Some(OpenCase { mut case, told, .. }) = self.case.take() else { return };
+        let Told { trouble, reason, assertions } = told;
+        case.trouble = trouble;
+        if case.ending.is_bad() {
+            self.shown.tests = self.shown.tests.saturating_add(1);
+            self.shown.cases += 1;
+            if case.trouble.failures.iter().all(|failure| failure.message.is_empty()) {
+                case.trouble.extend(assertions);
+                case.trouble.push(reason);
             }
-            // Of a test that is cut off it is not known that it passed.
-            Ending::Passed | Ending::Skipped | Ending::Flaky if is_implied => return,
-            Ending::Passed | Ending::Skipped | Ending::Flaky => case.trouble = Trouble::default(),
         }
-        self.sink.case(case);
+        self.sink.ended(case, end);
     }
 
     /// Takes an element with texts, of a test or of a suite.
-    fn texts(&mut self) {
-        let what = self.xml.name().to_owned();
-        let is_bad_assertion =
-            self.xml.filled("result").is_some_and(|word| Ending::of_word(&word).is_some_and(Ending::is_bad));
-        let room = match (what.as_str(), &self.case, self.suites.last()) {
-            ("output", _, _) => OUTPUT_BYTES_MAX * 2,
-            (_, Some(open), _) => open.case.trouble.room(),
-            (_, None, suite) => suite.map_or(0, |suite| suite.trouble.room()),
+    fn texts(&mut self, xml: &mut Xml) {
+        let what = xml.name().to_owned();
+        let is_bad = Ending::of_word(&word(xml, "result")).is_some_and(Ending::is_bad);
+        let told = match (&mut self.case, self.suites.last_mut()) {
+            (Some(open), _) => &mut open.told,
+            (None, Some(suite)) => &mut suite.told,
+            (None, None) => return,
         };
-        let mut told = failure(&mut self.xml, room);
-        if let Some(several) = told.message.strip_prefix(SEVERAL) {
-            told.message = several.trim_start().trim_start_matches("1) ").to_owned();
+        let room = if what == "output" { OUTPUT_BYTES_MAX * 2 } else { told.trouble.room() };
+        let mut failure = xml.failure(room);
+        if let Some(several) = failure.message.strip_prefix(SEVERAL) {
+            failure.message = several.trim_start().trim_start_matches("1) ").to_owned();
         }
-        match (&mut self.case, self.suites.last_mut()) {
-            (Some(open), _) => open.take(&what, told, is_bad_assertion),
-            (None, Some(suite)) => suite.take(&what, told),
-            (None, None) => {}
-        }
-    }
-}
-
-impl Open {
-    fn take(&mut self, what: &str, told: Failure, is_bad_assertion: bool) {
-        let Self { case, is_excused, reason, assertions } = self;
-        match what {
-            "failure" => {
-                if !*is_excused && !case.ending.is_bad() {
-                    case.ending = Ending::Failed;
-                }
-                case.trouble.push(told);
-            }
-            "reason" => *reason = told,
-            "output" => push_bounded(&mut case.trouble.outputs[0], &told.text, OUTPUT_BYTES_MAX),
-            "assertion" if is_bad_assertion => assertions.push(told),
+        match what.as_str() {
+            "failure" => told.trouble.push(failure),
+            "reason" => told.reason = failure,
+            "output" => told.trouble.print(Output::Standard, &failure.text),
+            _ if is_bad => told.assertions.push(failure),
             _ => {}
         }
+        if let (Some(OpenCase { case, is_excused: false, .. }), "failure") = (&mut self.case, what.as_str())
+            && !case.ending.is_bad()
+        {
+            case.ending = Ending::Failed;
+        }
+    }
+
+    /// When a test, a suite or a run began; else when that around it did.
+    fn stamp(&self, xml: &Xml) -> Stamp {
+        let parts = || Some(format!("{}T{}", xml.filled("date")?, xml.filled("time")?));
+        let own = xml.filled("start-time").or_else(parts).map(|start| Stamp::read(&start));
+        own.or_else(|| Some(self.suites.last()?.stamp.clone())).unwrap_or_default()
     }
 }
 
 impl Suite {
-    fn class(&self) -> Option<Arc<str>> {
-        self.class.clone()
-    }
-
-    fn path(&self) -> Option<Arc<str>> {
-        self.path.clone()
-    }
-
-    fn take(&mut self, what: &str, told: Failure) {
-        match what {
-            "failure" => self.trouble.push(told),
-            "reason" => self.reason = told,
-            "output" => push_bounded(&mut self.trouble.outputs[0], &told.text, OUTPUT_BYTES_MAX),
-            _ => {}
-        }
-    }
-
     /// Whether it failed by itself, so that what is in it does not tell why.
     fn says_own(&self) -> bool {
         let is_own =
@@ -351,20 +304,20 @@ impl Suite {
         match self.site {
             Site::Own => true,
             Site::Elsewhere => false,
-            Site::Untold => self.is_invalid || self.trouble.failures.iter().any(is_own),
+            Site::Untold => self.is_invalid || self.told.trouble.failures.iter().any(is_own),
         }
     }
+}
 
-    /// What it says of its own failure.
-    fn told(&mut self) -> Trouble {
-        let mut trouble =
-            Trouble { failures: std::mem::take(&mut self.trouble.failures), ..Trouble::default() };
-        if !self.reason.is_empty() {
-            trouble.push(std::mem::take(&mut self.reason));
+impl Told {
+    /// What a suite says of its own failure.
+    fn whole(self) -> Trouble {
+        let Self { mut trouble, reason, .. } = self;
+        if !reason.is_empty() {
+            trouble.push(reason);
         }
         if trouble.is_empty() {
-            let kind = "it failed, and shows no test that did".to_owned();
-            trouble.push(Failure { kind, ..Failure::default() });
+            return Trouble::remark("it failed, and shows no test that did".to_owned());
         }
         trouble
     }
@@ -372,7 +325,7 @@ impl Suite {
 
 impl Kind {
     fn of(word: &str) -> Self {
-        match word.to_ascii_lowercase().as_str() {
+        match word {
             "assembly" | "project" | "test project" => Self::File,
             "namespace" | "testsuite" => Self::Namespace,
             "testfixture" | "genericfixture" | "parameterizedfixture" | "setupfixture" => Self::Fixture,
@@ -384,7 +337,7 @@ impl Kind {
 
 impl Site {
     fn of(word: &str) -> Self {
-        match word.to_ascii_lowercase().as_str() {
+        match word {
             "setup" | "teardown" | "test" => Self::Own,
             "child" | "parent" => Self::Elsewhere,
             _ => Self::Untold,
@@ -392,9 +345,14 @@ impl Site {
     }
 }
 
+/// What an attribute says, in lower case.
+fn word(xml: &Xml, name: &str) -> String {
+    xml.filled(name).unwrap_or_default().to_ascii_lowercase()
+}
+
 /// How a test or a suite ended, if it says so.
-fn ending(xml: &mut Xml) -> Option<Ending> {
-    let word = |name| xml.filled(name).unwrap_or_default().to_ascii_lowercase();
+fn ending(xml: &Xml) -> Option<Ending> {
+    let word = |name| word(xml, name);
     let result = word("result");
     // Unity writes `Failed(Child)`, and others `Skipped:Ignored`.
     match result.split(['(', ':']).next().unwrap_or_default() {
@@ -417,15 +375,6 @@ fn ending(xml: &mut Xml) -> Option<Ending> {
         },
         other => Some(Ending::of_word(other).unwrap_or(Ending::Error)),
     }
-}
-
-/// When a test, a suite or a run began.
-fn stamp(xml: &mut Xml) -> Option<Stamp> {
-    let start = xml.filled("start-time").or_else(|| {
-        let [date, time] = ["date", "time"].map(|name| xml.filled(name));
-        Some(format!("{}T{}", date?, time?))
-    })?;
-    Some(Stamp::read(&start))
 }
 
 /// A class or a namespace within another one.

@@ -177,7 +177,7 @@ impl Reader<'_, '_> {
         if passed_though {
             trouble.add("Expected to fail, but passed.", "");
         } else if trouble.failures.is_empty() {
-            trouble.extend(Trouble::remark(status));
+            trouble.note(status);
         }
         let [around @ .., spec] = open else { return };
         let variant = object.name("projectName").map(str::to_owned);

@@ -11,17 +11,15 @@ use std::ops::ControlFlow;
 
 use nightbell_core::fingerprint::Fingerprint;
 
-use super::xunit::{count, failure};
-use crate::case::{Attempt, Case, Ending, OUTPUT_BYTES_MAX, Trouble, push_bounded};
+use crate::case::{Attempt, Case, Ending, OUTPUT_BYTES_MAX, Output};
 use crate::fault::{Place, Unfit};
 use crate::format::Format;
 use crate::names::{path, tidy, tidy_suite};
-use crate::sink::Sink;
+use crate::sink::{End, Sink};
 use crate::source::Source;
 use crate::tally::CASES_MAX;
-use crate::text::clean;
 use crate::time::Stamp;
-use crate::xml::{Step, Vocabulary, Xml};
+use crate::xml::{Elements, Vocabulary, Xml, walk};
 
 const STRUCTURE: &[&str] = &["testng-results", "suite", "test", "class", "test-method"];
 
@@ -36,21 +34,29 @@ const PARAMETER_BYTES_MAX: usize = 1_000;
 /// Gives each result. Attempts of one millisecond stand in no order, so a first walk learns which tests have any.
 pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
     let mut retried = Retried::default();
-    walk(source, Wanted::Retried, &mut |method| {
+    let mut learn = |method: Method, _| {
         retried.learn(&method);
         ControlFlow::Continue(())
-    })?;
-    let walked = walk(source, Wanted::All, &mut |method| {
+    };
+    read_methods(source, &mut Reader::new(Wanted::Retried, &mut learn))?;
+    let mut give = |method, end| {
         if let Some(case) = retried.case(method) {
-            sink.case(case);
+            sink.ended(case, end);
         }
         if sink.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    if walked.counted > walked.shown {
-        sink.case(Case::uncovered(walked.counted, walked.shown));
+    };
+    let mut reader = Reader::new(Wanted::All, &mut give);
+    let damage = read_methods(source, &mut reader)?;
+    let Reader { counted, shown, .. } = reader;
+    if counted > shown {
+        sink.case(Case::uncovered(counted, shown));
     }
-    sink.damage(walked.damage);
+    sink.damage(damage);
     Ok(())
+}
+
+fn read_methods(source: &Source, reader: &mut Reader<'_>) -> Result<Option<Place>, Unfit> {
+    walk(source, Format::Testng, &["testng-results"], VOCABULARY, reader)
 }
 
 /// The tests that have attempts.
@@ -131,19 +137,7 @@ impl Method {
             Ending::Skipped if self.is_retried => Ending::Failed,
             Ending::Passed | Ending::Flaky | Ending::Skipped | Ending::Failed | Ending::Error => told,
         };
-        if matches!(case.ending, Ending::Passed | Ending::Skipped) {
-            case.trouble = Trouble::default();
-        }
     }
-}
-
-/// What a report says besides its methods.
-#[derive(Debug, Default)]
-struct Walked {
-    /// How many tests failed, by the report's own count and by what it shows.
-    counted: u64,
-    shown: u64,
-    damage: Option<Place>,
 }
 
 /// Which methods are given.
@@ -153,26 +147,9 @@ enum Wanted {
     Retried,
 }
 
-/// Gives the methods of a report.
-fn walk(
-    source: &Source,
+struct Reader<'a> {
     wanted: Wanted,
-    each: &mut dyn FnMut(Method) -> ControlFlow<()>,
-) -> Result<Walked, Unfit> {
-    let mut xml = Xml::open(source, VOCABULARY)?;
-    xml.root(Format::Testng, &["testng-results"])?;
-    let (time, walked) = ((String::new(), Stamp::default()), Walked::default());
-    let mut walk =
-        Walk { xml, wanted, each, suite: None, test: None, class: None, method: None, time, walked };
-    walk.begin();
-    let (ControlFlow::Continue(()) | ControlFlow::Break(())) = walk.run();
-    Ok(Walked { damage: walk.xml.damage(), ..walk.walked })
-}
-
-struct Walk<'a> {
-    xml: Xml,
-    wanted: Wanted,
-    each: &'a mut dyn FnMut(Method) -> ControlFlow<()>,
+    each: &'a mut dyn FnMut(Method, End) -> ControlFlow<()>,
     suite: Option<String>,
     /// The path of the `<test>`, which is a set of classes.
     test: Option<String>,
@@ -181,88 +158,49 @@ struct Walk<'a> {
     method: Option<(Method, Option<String>)>,
     /// The time that was read last: many methods have the same.
     time: (String, Stamp),
-    walked: Walked,
+    /// How many tests failed, by the report's own count and by what it shows.
+    counted: u64,
+    shown: u64,
+    is_done: bool,
 }
 
-impl Walk<'_> {
-    fn run(&mut self) -> ControlFlow<()> {
-        loop {
-            match self.xml.step() {
-                Step::Start => self.begin(),
-                Step::End => self.end(false)?,
-                Step::ImpliedEnd => self.end(true)?,
-                Step::Text => {}
-                Step::Eof => return ControlFlow::Continue(()),
-            }
-        }
+impl<'a> Reader<'a> {
+    fn new(wanted: Wanted, each: &'a mut dyn FnMut(Method, End) -> ControlFlow<()>) -> Self {
+        let time = (String::new(), Stamp::default());
+        let (suite, test, class, method) = (None, None, None, None);
+        Self { wanted, each, suite, test, class, method, time, counted: 0, shown: 0, is_done: false }
     }
 
-    fn begin(&mut self) {
-        match self.xml.name() {
-            "testng-results" => {
-                self.walked.counted = self.walked.counted.saturating_add(count(&mut self.xml, "failed"));
-            }
-            "suite" => self.suite = self.xml.filled("name").and_then(|name| path(None, &name)),
-            "test" => {
-                let name = self.xml.filled("name").unwrap_or_default();
-                self.test = path(self.suite.as_deref(), &name);
-            }
-            "class" => self.class = self.class_name(),
-            "test-method" => self.method = self.method_of(),
-            "exception" => self.exception(),
-            "value" if self.xml.path().iter().rev().nth(1).is_some_and(|parent| parent == "param") => {
-                self.parameter();
-            }
-            "reporter-output" if self.method.is_some() => self.output(),
-            _ => {}
-        }
-    }
-
-    fn end(&mut self, is_implied: bool) -> ControlFlow<()> {
-        match self.xml.name() {
-            "suite" => self.suite = None,
-            "test" => self.test = None,
-            "class" => self.class = None,
-            "test-method" => return self.end_method(is_implied),
-            _ => {}
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn class_name(&mut self) -> Option<String> {
-        let [name, package] = ["name", "package"].map(|name| self.xml.filled(name));
-        let name = name?;
-        let package = package.filter(|package| package != "[default]");
+    fn class_of(xml: &Xml) -> Option<String> {
+        let name = xml.filled("name")?;
+        let package = xml.filled("package").filter(|package| package != "[default]");
         Some(tidy_suite(&package.map_or_else(|| name.clone(), |package| format!("{package}.{name}"))))
     }
 
-    fn method_of(&mut self) -> Option<(Method, Option<String>)> {
-        let xml = &mut self.xml;
-        let [is_retried, is_config] = ["retried", "is-config"]
-            .map(|name| xml.attribute(name).is_some_and(|told| told.eq_ignore_ascii_case("true")));
+    fn method_of(&mut self, xml: &Xml) -> Option<(Method, Option<String>)> {
+        let is_retried = xml.is_true("retried");
         if self.wanted == Wanted::Retried && !is_retried {
             return None;
         }
-        let [name, signature, status, start] =
-            ["name", "signature", "status", "started-at"].map(|name| xml.filled(name));
-        let instance = xml.filled("test-instance-name");
         // After it come a priority and an instance, which is called otherwise in each run.
-        let signature = signature
-            .map(|whole| whole.split(")[").next().unwrap_or_default().to_owned())
-            .unwrap_or_default();
+        let signature = xml.filled("signature").unwrap_or_default();
+        let signature = signature.split(")[").next().unwrap_or_default().to_owned();
+        let name = xml.filled("name");
         let name = name.unwrap_or_else(|| signature.split('(').next().unwrap_or_default().to_owned());
         let case = Case {
             suite: self.class.as_deref().map(Into::into),
             class: self.class.clone(),
             name: tidy(&name),
-            variant: match instance {
+            variant: match xml.filled("test-instance-name") {
                 Some(instance) => path(self.test.as_deref(), &instance),
                 None => self.test.clone(),
             },
-            stamp: self.stamp(start.unwrap_or_default()),
+            stamp: self.stamp(xml.filled("started-at").unwrap_or_default()),
             ..Case::default()
         };
-        Some((Method { case, signature, parameters: Vec::new(), is_retried, is_config }, status))
+        let is_config = xml.is_true("is-config");
+        let method = Method { case, signature, parameters: Vec::new(), is_retried, is_config };
+        Some((method, xml.filled("status")))
     }
 
     fn stamp(&mut self, text: String) -> Stamp {
@@ -272,43 +210,58 @@ impl Walk<'_> {
         self.time.1.clone()
     }
 
-    fn end_method(&mut self, is_implied: bool) -> ControlFlow<()> {
-        let Some((mut method, status)) = self.method.take() else { return ControlFlow::Continue(()) };
+    fn end_method(&mut self, end: End) {
+        let Some((mut method, status)) = self.method.take() else { return };
         method.settle(status.as_deref());
         let failed = status.is_none_or(|word| word != "SKIP") && method.case.ending.is_bad();
-        self.walked.shown += u64::from(failed && !method.is_config);
-        match method.case.ending {
-            // Of a method that is cut off it is not known that it passed.
-            Ending::Passed | Ending::Skipped if is_implied => ControlFlow::Continue(()),
-            Ending::Passed | Ending::Skipped | Ending::Failed | Ending::Error | Ending::Flaky => {
-                (self.each)(method)
-            }
-        }
+        self.shown += u64::from(failed && !method.is_config);
+        self.is_done |= (self.each)(method, end).is_break();
     }
 
-    fn exception(&mut self) {
-        let room = self.method.as_ref().map_or(0, |(method, _)| method.case.trouble.room());
-        let failure = failure(&mut self.xml, room);
-        if let Some((Method { case, .. }, _)) = &mut self.method {
-            case.trouble.push(failure);
-        }
-    }
-
-    fn parameter(&mut self) {
-        let is_null = self.xml.attribute("is-null").is_some();
-        let text = self.xml.whole_text(PARAMETER_BYTES_MAX);
+    fn parameter(&mut self, xml: &mut Xml) {
+        let is_null = xml.attribute("is-null").is_some();
+        let text = xml.text_within(PARAMETER_BYTES_MAX, |_| true);
         if let Some((method, _)) = &mut self.method
             && method.parameters.len() < PARAMETERS_MAX
         {
             method.parameters.push(if is_null { "null".to_owned() } else { lasting(&tidy(&text)) });
         }
     }
+}
 
-    fn output(&mut self) {
-        let text = self.xml.whole_text(OUTPUT_BYTES_MAX);
-        if let Some((Method { case, .. }, _)) = &mut self.method {
-            push_bounded(&mut case.trouble.outputs[0], &clean(&text), OUTPUT_BYTES_MAX);
+impl Elements for Reader<'_> {
+    fn begin(&mut self, xml: &mut Xml) {
+        match (xml.name(), &mut self.method) {
+            ("testng-results", _) => self.counted = self.counted.saturating_add(xml.count("failed")),
+            ("suite", _) => self.suite = xml.filled("name").and_then(|name| path(None, &name)),
+            ("test", _) => {
+                self.test = path(self.suite.as_deref(), &xml.filled("name").unwrap_or_default());
+            }
+            ("class", _) => self.class = Self::class_of(xml),
+            ("test-method", _) => self.method = self.method_of(xml),
+            ("value", _) if xml.parent() == Some("param") => self.parameter(xml),
+            ("exception", Some((Method { case, .. }, _))) => {
+                case.trouble.push(xml.failure(case.trouble.room()));
+            }
+            ("reporter-output", Some((Method { case, .. }, _))) => {
+                case.trouble.print(Output::Standard, &xml.printed(OUTPUT_BYTES_MAX));
+            }
+            (_, _) => {}
         }
+    }
+
+    fn end(&mut self, xml: &Xml, end: End) {
+        match xml.name() {
+            "suite" => self.suite = None,
+            "test" => self.test = None,
+            "class" => self.class = None,
+            "test-method" => self.end_method(end),
+            _ => {}
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_done
     }
 }
 

@@ -12,16 +12,15 @@ use std::sync::Arc;
 
 use nightbell_core::fingerprint::Fingerprint;
 
-use super::xunit::{count, failure, within_class};
-use crate::case::{Case, Ending, Failure, OUTPUT_BYTES_MAX, Trouble, push_bounded};
-use crate::fault::Unfit;
+use crate::case::{Case, Ending, Failure, OUTPUT_BYTES_MAX, Output, Trouble};
+use crate::fault::{Place, Unfit};
 use crate::format::Format;
-use crate::names::tidy;
-use crate::sink::Sink;
+use crate::names::{tidy, within_class};
+use crate::sink::{End, Sink};
 use crate::source::Source;
 use crate::tally::CASES_MAX;
 use crate::time::Stamp;
-use crate::xml::{Step, Vocabulary, Xml};
+use crate::xml::{Elements, Vocabulary, Xml, walk};
 
 const STRUCTURE: &[&str] = &[
     "TestRun",
@@ -70,17 +69,17 @@ const COUNTERS: [&str; 6] = ["failed", "error", "timeout", "aborted", "disconnec
 
 /// Gives each result. The classes of tests stand after their results, so a first walk learns them.
 pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
-    let mut xml = Xml::open(source, VOCABULARY)?;
-    xml.root(Format::Trx, &["TestRun"])?;
-    let classes = Classes::learn(xml);
-    let mut xml = Xml::open(source, VOCABULARY)?;
-    xml.root(Format::Trx, &["TestRun"])?;
-    let mut reader =
-        Reader { xml, sink, classes, open: Vec::new(), run: Run::default(), shown: Shown::default() };
-    reader.walk();
+    let mut classes = Classes::default();
+    read_elements(source, &mut classes)?;
+    let mut reader = Reader { sink, classes, open: Vec::new(), run: Run::default(), shown: Shown::default() };
+    let damage = read_elements(source, &mut reader)?;
     reader.end_run();
-    reader.sink.damage(reader.xml.damage());
+    sink.damage(damage);
     Ok(())
+}
+
+fn read_elements(source: &Source, elements: &mut dyn Elements) -> Result<Option<Place>, Unfit> {
+    walk(source, Format::Trx, &["TestRun"], VOCABULARY, elements)
 }
 
 /// The classes of tests, by the ids of these.
@@ -89,26 +88,31 @@ struct Classes {
     of: HashMap<u128, Arc<str>>,
     names: HashSet<Arc<str>>,
     bytes: usize,
+    /// The test whose class comes next.
+    id: Option<u128>,
 }
 
-impl Classes {
-    fn learn(mut xml: Xml) -> Self {
-        let mut new = Self::default();
-        let mut id = None;
-        loop {
-            match xml.step() {
-                Step::Start if xml.name() == "UnitTest" => id = xml.filled("id").map(|id| key(&id)),
-                Step::Start if xml.name() == "TestMethod" => {
-                    if let (Some(id), Some(class)) = (id.take(), xml.filled("className")) {
-                        new.insert(id, &class);
-                    }
+impl Elements for Classes {
+    fn begin(&mut self, xml: &mut Xml) {
+        match xml.name() {
+            "UnitTest" => self.id = xml.filled("id").map(|id| key(&id)),
+            "TestMethod" => {
+                if let (Some(id), Some(class)) = (self.id.take(), xml.filled("className")) {
+                    self.insert(id, &class);
                 }
-                Step::Start | Step::Text | Step::End | Step::ImpliedEnd => {}
-                Step::Eof => return new,
             }
+            _ => {}
         }
     }
 
+    fn end(&mut self, _: &Xml, _: End) {}
+
+    fn is_done(&self) -> bool {
+        false
+    }
+}
+
+impl Classes {
     fn insert(&mut self, id: u128, class: &str) {
         if self.of.len() >= CASES_MAX {
             return;
@@ -159,7 +163,6 @@ fn key(id: &str) -> u128 {
 }
 
 struct Reader<'s, 'a> {
-    xml: Xml,
     sink: &'s mut Sink<'a>,
     classes: Classes,
     /// The open results, the innermost last.
@@ -217,63 +220,53 @@ impl Shown {
     }
 }
 
-impl Reader<'_, '_> {
-    fn walk(&mut self) {
-        while !self.sink.is_stopped() {
-            match self.xml.step() {
-                Step::Start => self.begin(),
-                Step::End => self.end(false),
-                Step::ImpliedEnd => self.end(true),
-                Step::Text => {}
-                Step::Eof => return,
-            }
-        }
-    }
-
-    fn begin(&mut self) {
-        let parent = self.xml.path().iter().rev().nth(1).map(String::as_str);
+impl Elements for Reader<'_, '_> {
+    fn begin(&mut self, xml: &mut Xml) {
+        let parent = xml.parent();
         let is_inner = parent == Some("InnerResults");
-        match self.xml.name() {
+        match xml.name() {
             name if is_inner || parent == Some("Results") || RESULTS.contains(&name) => {
-                self.begin_result(is_inner);
+                self.begin_result(xml, is_inner);
             }
-            "ErrorInfo" => self.error_info(),
-            "StdOut" | "DebugTrace" => self.output(0),
-            "Message" if parent == Some("TextMessages") => self.output(0),
-            "StdErr" => self.output(1),
-            "Times" => {
-                self.run.stamp = self.xml.filled("start").map(|time| Stamp::read(&time)).unwrap_or_default();
+            "ErrorInfo" => {
+                let trouble = self.trouble();
+                trouble.push(xml.failure(trouble.room()));
             }
-            "ResultSummary" => self.run.outcome = self.xml.filled("outcome"),
-            "Counters" => {
-                let counts = COUNTERS.map(|name| count(&mut self.xml, name));
-                self.run.counted = counts.into_iter().fold(self.run.counted, u64::saturating_add);
-            }
-            "RunInfo" => self.run_info(),
+            "StdOut" | "DebugTrace" => self.output(xml, Output::Standard),
+            "Message" if parent == Some("TextMessages") => self.output(xml, Output::Standard),
+            "StdErr" => self.output(xml, Output::Error),
+            "Times" => self.run.stamp = xml.stamp("start").unwrap_or_default(),
+            "ResultSummary" => self.run.outcome = xml.filled("outcome"),
+            "Counters" => self.run.counted = self.run.counted.saturating_add(xml.sum(&COUNTERS)),
+            "RunInfo" => self.run_info(xml),
             _ => {}
         }
     }
 
-    fn end(&mut self, is_implied: bool) {
-        let depth = self.xml.path().len() + 1;
+    fn end(&mut self, xml: &Xml, end: End) {
+        let depth = xml.path().len() + 1;
         if let Some(open) = self.open.pop_if(|open| open.depth == depth) {
-            self.end_result(open, is_implied);
+            self.end_result(open, end);
         }
     }
 
-    fn begin_result(&mut self, is_inner: bool) {
-        let xml = &mut self.xml;
-        let [name, id, outcome, start, row] =
-            ["testName", "testId", "outcome", "startTime", "dataRowInfo"].map(|name| xml.filled(name));
-        let class = id.and_then(|id| self.classes.get(&id));
-        let name = tidy(&name.unwrap_or_default());
+    fn is_done(&self) -> bool {
+        self.sink.is_stopped()
+    }
+}
+
+impl Reader<'_, '_> {
+    fn begin_result(&mut self, xml: &Xml, is_inner: bool) {
+        let class = xml.filled("testId").and_then(|id| self.classes.get(&id));
+        let name = xml.tidied("testName").unwrap_or_default();
+        let outcome = xml.filled("outcome");
         let case = Case {
             name: class.as_deref().map_or(name.as_str(), |class| within_class(&name, class)).to_owned(),
             class: class.as_deref().map(str::to_owned),
             suite: class,
             // Rows may have the name of their test alone.
-            variant: row.map(|row| format!("row {}", tidy(&row))),
-            stamp: start.map_or_else(|| self.run.stamp.clone(), |start| Stamp::read(&start)),
+            variant: xml.tidied("dataRowInfo").map(|row| format!("row {row}")),
+            stamp: xml.stamp("startTime").unwrap_or_else(|| self.run.stamp.clone()),
             ending: ending(outcome.as_deref()),
             ..Case::default()
         };
@@ -283,17 +276,15 @@ impl Reader<'_, '_> {
         self.open.push(Open { case, outcome, depth: xml.path().len(), is_inner, ..Open::default() });
     }
 
-    fn end_result(&mut self, open: Open, is_implied: bool) {
+    fn end_result(&mut self, open: Open, end: End) {
         let Open { mut case, outcome, is_inner, has_inner, is_explained, messages, .. } = open;
         let says_something = case.trouble.failures.iter().any(|failure| !failure.message.is_empty());
         if says_something && outcome.as_deref().is_some_and(|word| word.eq_ignore_ascii_case("NotRunnable")) {
             case.ending = Ending::Error;
         }
         if !case.ending.is_bad() {
-            // Of a result that is cut off it is not known that it passed.
-            if !has_inner && !is_implied {
-                case.trouble = Trouble::default();
-                self.sink.case(case);
+            if !has_inner {
+                self.sink.ended(case, end);
             }
             return;
         }
@@ -322,24 +313,15 @@ impl Reader<'_, '_> {
         self.sink.case(case);
     }
 
-    fn error_info(&mut self) {
-        let room = self.trouble().room();
-        let failure = failure(&mut self.xml, room);
-        self.trouble().push(failure);
-    }
-
-    fn output(&mut self, which: usize) {
-        let Failure { mut text, message, .. } = failure(&mut self.xml, OUTPUT_BYTES_MAX * 2);
-        for more in [message.as_str(), "\n"] {
-            push_bounded(&mut text, more, OUTPUT_BYTES_MAX);
-        }
-        push_bounded(&mut self.trouble().outputs[which], &text, OUTPUT_BYTES_MAX);
+    fn output(&mut self, xml: &mut Xml, to: Output) {
+        let Failure { text, message, .. } = xml.failure(OUTPUT_BYTES_MAX * 2);
+        self.trouble().print(to, &format!("{text}{message}\n"));
     }
 
     /// Takes what is said of the run.
-    fn run_info(&mut self) {
-        let outcome = self.xml.filled("outcome");
-        let Failure { text, .. } = failure(&mut self.xml, self.run.trouble.room());
+    fn run_info(&mut self, xml: &mut Xml) {
+        let outcome = xml.filled("outcome");
+        let Failure { text, .. } = xml.failure(self.run.trouble.room());
         if !ending(outcome.as_deref()).is_bad() {
             return;
         }
@@ -358,25 +340,20 @@ impl Reader<'_, '_> {
     fn end_run(&mut self) {
         let Run { outcome, counted, stamp, mut trouble, echoes, echo_count } = std::mem::take(&mut self.run);
         if echo_count > self.shown.cases {
-            echoes.failures.into_iter().for_each(|echo| trouble.push(echo));
+            trouble.extend(echoes);
         }
         if !self.shown.covers(counted) {
-            Case::uncovered(counted, self.shown.cases)
-                .trouble
-                .failures
-                .into_iter()
-                .for_each(|failure| trouble.push(failure));
+            trouble.extend(Case::uncovered(counted, self.shown.cases).trouble);
         }
         if let Some(word) = outcome
             && trouble.failures.is_empty()
             && !self.explains(&word)
         {
-            let kind = format!("the run ended as {}, and shows no result that did", tidy(&word));
-            trouble.push(Failure { kind, ..Failure::default() });
+            let said = format!("the run ended as {}, and shows no result that did", tidy(&word));
+            trouble.note(said);
         }
         if !trouble.failures.is_empty() {
-            let name = "test run".to_owned();
-            self.sink.case(Case { name, stamp, ending: Ending::Error, trouble, ..Case::default() });
+            self.sink.case(Case { stamp, ..Case::error("test run", trouble) });
         }
     }
 
@@ -402,11 +379,9 @@ impl Reader<'_, '_> {
 fn ending(outcome: Option<&str>) -> Ending {
     let word = outcome.unwrap_or_default().to_ascii_lowercase();
     match word.as_str() {
+        "notrunnable" => Ending::Skipped,
+        "passedbutrunaborted" | "warning" | "completed" => Ending::Passed,
         // `Error` is the default, which is not written.
-        "" | "error" | "timeout" | "aborted" | "disconnected" | "inprogress" => Ending::Error,
-        "failed" => Ending::Failed,
-        "inconclusive" | "notexecuted" | "notrunnable" | "pending" => Ending::Skipped,
-        "passed" | "passedbutrunaborted" | "warning" | "completed" => Ending::Passed,
         word => Ending::of_word(word).unwrap_or(Ending::Error),
     }
 }

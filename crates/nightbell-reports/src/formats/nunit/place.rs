@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::xunit::within_class;
 use super::{Kind, Suite};
+use crate::names::within_class;
 
 /// What a test is called.
 pub(super) struct Place {
@@ -55,9 +55,9 @@ impl Place {
             Some(_) | None => {
                 let suite = suites.last();
                 let class = suite.filter(|suite| suite.kind == Kind::Fixture || suite.kind == Kind::Method);
-                let class = class.and_then(Suite::class);
+                let class = class.and_then(|suite| suite.class.clone());
                 Self {
-                    suite: class.clone().or_else(|| suite.and_then(Suite::path)),
+                    suite: class.clone().or_else(|| suite.and_then(|suite| suite.path.clone())),
                     class: class.map(|class| class.as_ref().to_owned()),
                     name: name.to_owned(),
                 }
