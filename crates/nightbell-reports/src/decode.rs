@@ -1,11 +1,11 @@
 //! A report's bytes as UTF-8, whatever encoding they are in.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 /// How far into a report its XML declaration ends, in bytes.
-const DECLARATION_BYTES_MAX: usize = 1024;
+const DECLARATION_BYTES_MAX: u64 = 1024;
 
 /// How many bytes are held, before and after they are decoded.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -14,43 +14,32 @@ const CHUNK_BYTES: usize = 16 * 1024;
 /// cost the alerts of the whole report. Neither does a reading that fails midway: it ends the text, and is told by
 /// [`Decoded::broken`].
 pub(crate) struct Decoded {
-    from: Box<dyn Read>,
-    raw: Box<[u8]>,
-    raw_start: usize,
-    raw_end: usize,
-    raw_ended: bool,
+    from: BufReader<io::Take<Box<dyn Read>>>,
     decoder: Decoder,
     /// What was decoded; a chunk of it always ends with a whole character.
     decoded: Box<[u8]>,
     start: usize,
     end: usize,
     ended: bool,
-    left: u64,
     broken: Option<io::Error>,
 }
 
 impl Decoded {
     /// Reads `from` in the encoding that its byte order mark, its first bytes or its XML declaration tell; else as UTF-8.
-    pub(crate) fn new(from: Box<dyn Read>) -> io::Result<Self> {
-        let mut new = Self {
-            from,
-            raw: vec![0; CHUNK_BYTES].into(),
-            raw_start: 0,
-            raw_end: 0,
-            raw_ended: false,
-            decoder: UTF_8.new_decoder(),
+    pub(crate) fn new(mut from: Box<dyn Read>) -> io::Result<Self> {
+        let mut head = Vec::new();
+        from.by_ref().take(DECLARATION_BYTES_MAX).read_to_end(&mut head)?;
+        let decoder = encoding(&head).new_decoder_with_bom_removal();
+        let whole: Box<dyn Read> = Box::new(io::Cursor::new(head).chain(from));
+        Ok(Self {
+            from: BufReader::with_capacity(CHUNK_BYTES, whole.take(crate::source::REPORT_BYTES_MAX)),
+            decoder,
             decoded: vec![0; CHUNK_BYTES].into(),
             start: 0,
             end: 0,
             ended: false,
-            left: crate::source::REPORT_BYTES_MAX,
             broken: None,
-        };
-        while new.raw_end < DECLARATION_BYTES_MAX && !new.raw_ended {
-            new.fill_raw()?;
-        }
-        new.decoder = encoding(&new.raw[..new.raw_end]).new_decoder_with_bom_removal();
-        Ok(new)
+        })
     }
 
     /// Why the text ended before the report did, if so.
@@ -58,41 +47,22 @@ impl Decoded {
         self.broken.as_ref()
     }
 
-    fn fill_raw(&mut self) -> io::Result<()> {
-        if self.raw_start == self.raw_end {
-            (self.raw_start, self.raw_end) = (0, 0);
-        }
-        let room = self.raw.len() - self.raw_end;
-        let room = room.min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        if room == 0 {
-            return Err(io::Error::other("it is longer than 4 GiB"));
-        }
-        loop {
-            match self.from.read(&mut self.raw[self.raw_end..self.raw_end + room]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-                Ok(count) => {
-                    self.raw_end += count;
-                    self.left -= count as u64;
-                    self.raw_ended = count == 0;
-                    return Ok(());
-                }
-            }
-        }
-    }
-
     fn decode(&mut self) {
-        if self.raw_start == self.raw_end
-            && !self.raw_ended
-            && let Err(error) = self.fill_raw()
-        {
-            self.broken = Some(error);
-            self.raw_ended = true;
+        let is_at_bound = self.from.get_ref().limit() == 0;
+        let raw = match self.from.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
+            Err(error) => {
+                self.broken = Some(error);
+                &[]
+            }
+            Ok(raw) => raw,
+        };
+        let is_last = raw.is_empty();
+        if is_last && is_at_bound {
+            self.broken = Some(io::Error::other("it is longer than 4 GiB"));
         }
-        let raw = &self.raw[self.raw_start..self.raw_end];
-        let is_last = self.raw_ended;
         let (result, read, written, _) = self.decoder.decode_to_utf8(raw, &mut self.decoded, is_last);
-        self.raw_start += read;
+        self.from.consume(read);
         (self.start, self.end) = (0, written);
         self.ended = is_last && result == CoderResult::InputEmpty;
     }

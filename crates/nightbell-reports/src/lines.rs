@@ -1,13 +1,13 @@
 //! The lines of a report, held one at a time.
 
-use std::io::BufRead as _;
+use std::io::{BufRead as _, Read as _};
 
 use crate::decode::Decoded;
 use crate::fault::{Fault, Place, Unfit};
 use crate::source::Source;
 
 /// How much of one line is kept, in bytes.
-const LINE_BYTES_MAX: usize = 1024 * 1024;
+const LINE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// A report's lines.
 pub(crate) struct Lines {
@@ -31,26 +31,13 @@ impl Lines {
     /// The next line, without its end; the rest of a long one is left out.
     pub(crate) fn next(&mut self) -> Option<&str> {
         self.line.clear();
-        let mut has_begun = false;
-        loop {
-            // A reading that fails ends the text, and is remembered by what reads.
-            let chunk = self.from.fill_buf().unwrap_or_default();
-            if chunk.is_empty() {
-                break;
-            }
-            has_begun = true;
-            let end = memchr::memchr(b'\n', chunk);
-            let part = &chunk[..end.unwrap_or(chunk.len())];
-            let room = LINE_BYTES_MAX.saturating_sub(self.line.len()).min(part.len());
-            self.line.extend_from_slice(&part[..room]);
-            let used = part.len() + usize::from(end.is_some());
-            self.from.consume(used);
-            if end.is_some() {
-                break;
-            }
-        }
-        if !has_begun {
+        // A reading that fails ends the text, and is remembered by what reads.
+        let read = self.from.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut self.line);
+        if read.unwrap_or(0) == 0 {
             return None;
+        }
+        if self.line.pop_if(|last| *last == b'\n').is_none() {
+            let _ = self.from.skip_until(b'\n');
         }
         self.number += 1;
         self.text.clear();
@@ -88,8 +75,9 @@ mod tests {
 
     #[test]
     fn a_long_line_is_cut_and_the_next_is_read() {
-        let all = lines(&format!("{}\nnext", "ö".repeat(LINE_BYTES_MAX)));
-        assert!(all[0].1.len() <= LINE_BYTES_MAX + 3);
+        let bound = usize::try_from(LINE_BYTES_MAX).unwrap();
+        let all = lines(&format!("{}\nnext", "ö".repeat(bound)));
+        assert!(all[0].1.len() <= bound + 3);
         assert_eq!(all[1].1, "next");
     }
 }
