@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::names::tidy;
-use crate::text::{clean, shortened};
+use crate::text::clean;
 use crate::time::Stamp;
 
 /// How much of all texts of one case is kept, in bytes.
@@ -14,10 +13,6 @@ pub(crate) const OUTPUT_BYTES_MAX: usize = 32 * 1024;
 
 /// The most failures of one case that are kept apart.
 const FAILURES_MAX: usize = 20;
-
-/// The most tags of a test, and the longest of them, in characters.
-pub(crate) const TAGS_MAX: usize = 50;
-const TAG_CHARS_MAX: usize = 200;
 
 /// One result of one test; or of a suite, where that failed by itself.
 #[derive(Debug, Clone, Default)]
@@ -110,12 +105,6 @@ impl Case {
         let what = format!("the report counts {counted} failed, of which it shows {shown}");
         Self::error("test run", Trouble::remark(what))
     }
-}
-
-/// Tags as they are kept, within their bounds.
-pub(crate) fn tags(written: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<String> {
-    let tags = written.into_iter().take(TAGS_MAX);
-    tags.map(|tag| shortened(&tidy(tag.as_ref()), TAG_CHARS_MAX)).collect()
 }
 
 impl Ending {

@@ -10,7 +10,7 @@ use crate::fault::Place;
 use crate::link::Link;
 use crate::names::tidy;
 use crate::tally::Verdict;
-use crate::text::shortened;
+use crate::text::{counted, shortened};
 use crate::time::Now;
 
 /// The tag of an event that tells of a test which passed in the end.
@@ -78,9 +78,10 @@ impl ReportOptions {
         self
     }
 
-    /// An event that is not of one result.
-    fn event(&self, test: String) -> Event {
+    /// An event of a test with what is the same for all of them.
+    fn event(&self, test: String, suite: Option<String>) -> Event {
         let mut event = Event {
+            suite,
             severity: self.severity,
             environment: self.environment.clone(),
             run_id: self.run_id.clone(),
@@ -95,7 +96,8 @@ impl ReportOptions {
 
     /// An event of the run itself, which is not one of its results.
     fn event_of_run(&self, test: String, suite: Option<String>, message: String, edition: &Edition) -> Event {
-        let mut event = Event { status: Status::Error, suite, message: Some(message), ..self.event(test) };
+        let mut event =
+            Event { status: Status::Error, suite, message: Some(message), ..self.event(test, None) };
         let mut parts = vec![
             event.project.as_str(),
             event.test.as_str(),
@@ -113,9 +115,9 @@ impl ReportOptions {
     /// The event of a damaged report, of which `cases` could be read.
     pub(crate) fn damaged(&self, file: &str, place: &Place, cases: usize, edition: &Edition) -> Event {
         let file = crate::names::file(file).unwrap_or_else(|| "report".to_owned());
-        let cases = if cases == 1 { "1 case read".to_owned() } else { format!("{cases} cases read") };
         let Place { line, fault } = place;
-        let message = format!("report damaged at line {line}: {cases}: {fault}");
+        let message =
+            format!("report damaged at line {line}: {} read: {fault}", counted(cases as u64, "case"));
         self.event_of_run(format!("report {file}"), self.suite.clone(), message, edition)
     }
 
@@ -135,12 +137,12 @@ impl ReportOptions {
     }
 }
 
-/// What was told of a command's reports, so that no two failures of different reports become one.
+/// The names that were given to failures of a command's reports, so that no two failures of different reports become one.
 #[derive(Debug, Default)]
-pub(crate) struct Told(HashSet<Fingerprint>);
+pub(crate) struct TakenNames(HashSet<Fingerprint>);
 
 /// A failing result, and what a report adds to it.
-pub(crate) struct Result<'a> {
+pub(crate) struct Failing<'a> {
     pub(crate) case: &'a Case,
     pub(crate) verdict: Verdict,
     /// As alerts name it.
@@ -152,9 +154,9 @@ pub(crate) struct Result<'a> {
     pub(crate) report: &'a str,
 }
 
-impl Told {
+impl TakenNames {
     /// A name for the test by which none was told of an earlier report.
-    fn name(&mut self, result: &Result<'_>) -> String {
+    fn name(&mut self, result: &Failing<'_>) -> String {
         let plain = format!("{}{}", result.case.shown_test(), result.label);
         let report = std::path::Path::new(result.report).file_name();
         let report = report.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -169,7 +171,7 @@ impl Told {
     }
 
     /// The event of a result.
-    pub(crate) fn event(&mut self, options: &ReportOptions, result: &Result<'_>) -> Event {
+    pub(crate) fn event(&mut self, options: &ReportOptions, result: &Failing<'_>) -> Event {
         let case = result.case;
         let test = self.name(result);
         let is_flaky = result.verdict == Verdict::Flaky;
@@ -178,28 +180,18 @@ impl Told {
                 Verdict::Failed | Verdict::Flaky => Status::Failed,
                 Verdict::Error => Status::Error,
             },
-            severity: options.severity,
             message: case.message(),
             details: case.details(),
-            suite: result.suite.clone(),
-            environment: options.environment.clone(),
-            run_id: options.run_id.clone(),
             occurred_at: case.stamp.when(&options.now),
-            report_url: options.report_url.clone(),
-            tags: options.tags.clone(),
-            labels: options.labels.clone(),
-            ..Event::new(options.project.clone(), test)
+            ..options.event(test, result.suite.clone())
         };
         event.id = Some(result.id(&event));
         event.tags.extend(case.tags.iter().cloned().chain(is_flaky.then(|| FLAKY.to_owned())));
-        if let Some(link) = &options.link {
-            event.report_url = link.of(&event).or(event.report_url);
-        }
         event
     }
 }
 
-impl Result<'_> {
+impl Failing<'_> {
     /// The same for the same report and run, so that publishing twice does no harm; another for a new run.
     fn id(&self, event: &Event) -> String {
         let case = self.case;

@@ -7,9 +7,10 @@ use crate::decode::Decoded;
 use crate::fault::{Fault, Place, Unfit};
 use crate::format::Format;
 use crate::formats::tap;
-use crate::json::{Handler, ITEM, Spot, Tree, Want, walk, words};
+use crate::json::{Handler, ITEM, Spot, Tree, Want, walk};
 use crate::lines::Lines;
 use crate::source::Source;
+use crate::text::words;
 use crate::xml::{Step, Vocabulary, Xml};
 
 /// How much of a report is looked at to tell what kind of text it is, in bytes.
@@ -129,8 +130,7 @@ fn foreign_root(root: &str) -> String {
 /// The keys by which formats are told apart.
 const KEYS: &[&str] = words![
     results tests reportFormat testResults numFailedTests numTotalTests suites config errors stats Action
-    Package ImportPath uuid historyId testCaseId elements keyword uri project test examples summary_line passes
-    failures specs statusDetails stage children befores afters
+    uuid historyId testCaseId elements keyword uri project test examples passes
 ];
 
 /// The keys at the top of a document, or of the first element of a list.
@@ -177,19 +177,14 @@ impl Keys {
         if self.is_list {
             return (has("elements") || has("keyword") || has("uri")).then_some(Format::Cucumber);
         }
-        if has("Action") {
-            Some(Format::GoTest)
-        } else if has("reportFormat") || self.has_tests_in_results {
-            Some(Format::Ctrf)
-        } else if has("testResults") || has("numFailedTests") || has("numTotalTests") {
-            Some(Format::Jest)
-        } else if has("suites") && (has("config") || has("stats") || has("errors")) {
-            Some(Format::Playwright)
-        } else if has("uuid") || has("historyId") || has("testCaseId") {
-            Some(Format::Allure)
-        } else {
-            None
-        }
+        let told = [
+            (has("Action"), Format::GoTest),
+            (has("reportFormat") || self.has_tests_in_results, Format::Ctrf),
+            (has("testResults") || has("numFailedTests") || has("numTotalTests"), Format::Jest),
+            (has("suites") && (has("config") || has("stats") || has("errors")), Format::Playwright),
+            (has("uuid") || has("historyId") || has("testCaseId"), Format::Allure),
+        ];
+        told.into_iter().find_map(|(is_told, format)| is_told.then_some(format))
     }
 
     /// Whether it is what Nightbell makes of reports.
@@ -200,18 +195,17 @@ impl Keys {
     /// What a document that is no report is.
     fn foreign(&self) -> String {
         let has = |key| self.top.contains(&key);
-        let cure = if self.is_event() {
-            "events; give them on standard input, one a line"
-        } else if has("passes") && has("stats") || has("results") && has("stats") {
-            "Mocha's own JSON or Mochawesome's; let mocha-junit-reporter write one"
-        } else if has("examples") {
-            "RSpec's own JSON; let rspec_junit_formatter write one"
-        } else if has("tests") {
-            "JSON of another kind; let pytest write one with `--junit-xml=report.xml`"
-        } else {
-            return format!("JSON of another kind; {KNOWN} are read");
-        };
-        cure.to_owned()
+        let known = [
+            (self.is_event(), "events; give them on standard input, one a line"),
+            (
+                has("stats") && (has("passes") || has("results")),
+                "Mocha's own JSON or Mochawesome's; let mocha-junit-reporter write one",
+            ),
+            (has("examples"), "RSpec's own JSON; let rspec_junit_formatter write one"),
+            (has("tests"), "JSON of another kind; let pytest write one with `--junit-xml=report.xml`"),
+        ];
+        let cure = known.into_iter().find_map(|(is_it, cure)| is_it.then(|| cure.to_owned()));
+        cure.unwrap_or_else(|| format!("JSON of another kind; {KNOWN} are read"))
     }
 }
 
@@ -243,14 +237,14 @@ fn of_lines(source: &Source) -> Result<Option<Format>, Unfit> {
 }
 
 fn of_other(start: &str) -> Place {
-    let cure = if start.starts_with("%PDF") || start.starts_with("PK") {
-        "a document or an archive"
-    } else if start.starts_with(['{', '[']) {
-        "JSON that is damaged before it tells its form; force it with the flag of its format"
-    } else {
-        return unknown(1, &format!("a text of another kind; {KNOWN} are read"));
-    };
-    unknown(1, cure)
+    if start.starts_with("%PDF") || start.starts_with("PK") {
+        return unknown(1, "a document or an archive");
+    }
+    if start.starts_with(['{', '[']) {
+        let cure = "JSON that is damaged before it tells its form; force it with the flag of its format";
+        return unknown(1, cure);
+    }
+    unknown(1, &format!("a text of another kind; {KNOWN} are read"))
 }
 
 fn unknown(line: u64, what: &str) -> Place {

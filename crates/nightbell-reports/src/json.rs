@@ -17,7 +17,7 @@ use serde_json::error::Category;
 
 use self::repair::{Position, Repair, Whereabouts};
 pub(crate) use self::tree::Tree;
-use self::tree::{Budget, Scalars};
+use self::tree::{Budget, scalars};
 use crate::decode::Decoded;
 use crate::fault::{Fault, Place, Unfit};
 use crate::source::Source;
@@ -52,12 +52,6 @@ pub(crate) struct Spot {
     pub(crate) line: u64,
     pub(crate) column: u64,
 }
-
-/// The words for keys, without quotes.
-macro_rules! words {
-    ($($word:tt)*) => { &[$(stringify!($word)),*] };
-}
-pub(crate) use words;
 
 /// Who wants to know what stands in a document. A path names the keys that lead to a value, [`ITEM`] for an element of a
 /// list; what has a key that is not known is passed over.
@@ -196,9 +190,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
 impl<'de> Visitor<'de> for Value<'_, '_> {
     type Value = ();
 
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("any JSON")
-    }
+    scalars!(|value: Self, tree| value.0.taken(tree));
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let walk = self.0;
@@ -226,27 +218,7 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
         walk.go_on()
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
-        self.0.taken(Scalars.visit_bool(value)?)
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
-        self.0.taken(Scalars.visit_i64(value)?)
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
-        self.0.taken(Scalars.visit_u64(value)?)
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
-        self.0.taken(Scalars.visit_f64(value)?)
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        self.0.taken(Scalars.visit_str(value)?)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.0.taken(Tree::Nothing)
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.0.taken(Tree::Text(text.to_owned()))
     }
 }

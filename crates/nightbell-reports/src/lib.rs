@@ -34,7 +34,7 @@ pub use self::detect::recognise;
 pub use self::fault::{Fault, Place, ReportError};
 pub use self::format::Format;
 pub use self::link::{BadLink, Link, Placeholder};
-pub use self::reading::{Heard, Held, Input, Reading};
+pub use self::reading::{Input, OnSurvey, Reading, Survey};
 pub use self::source::Source;
 pub use self::tally::{CASES_MAX, Repeats, Summary};
 pub use self::time::Now;

@@ -7,10 +7,14 @@ use nightbell_core::fingerprint::Fingerprint;
 use regex_lite::Regex;
 
 use crate::case::Case;
-use crate::text::clean;
+use crate::text::{clean, shortened};
 
 /// The longest name of a suite, class or test, in characters.
 pub(crate) const NAME_CHARS_MAX: usize = 1_000;
+
+/// The most tags of a test, and the longest of them, in characters.
+pub(crate) const TAGS_MAX: usize = 50;
+const TAG_CHARS_MAX: usize = 200;
 
 /// What parts the suites of a path.
 pub(crate) const WITHIN: &str = " > ";
@@ -43,6 +47,12 @@ pub(crate) fn tidy(name: &str) -> String {
     let line =
         line.split(['\n', '\t']).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
     within(&line, NAME_CHARS_MAX)
+}
+
+/// Tags as they are kept, within their bounds.
+pub(crate) fn tags(written: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<String> {
+    let tags = written.into_iter().take(TAGS_MAX);
+    tags.map(|tag| shortened(&tidy(tag.as_ref()), TAG_CHARS_MAX)).collect()
 }
 
 /// The name of a suite or a class, without the time of its run.

@@ -1,21 +1,17 @@
 //! Several reports that are read together.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use nightbell_core::event::Event;
 
 use crate::case::Case;
-use crate::compose::{Edition, Origin, ReportOptions, Result as Failing, Told};
+use crate::compose::{Edition, Failing, Origin, ReportOptions, TakenNames};
 use crate::detect::detect;
 use crate::fault::{Fault, Place, ReportError, Unfit};
 use crate::format::Format;
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::tally::{Repeats, Summary, Tally};
-
-/// The most hosts of one file that are told apart.
-const HOSTS_MAX: usize = 1_000;
 
 /// How many reports are named where none shows why a run failed.
 const NAMES_MAX: usize = 3;
@@ -33,7 +29,7 @@ pub struct Input {
 
 /// What a report holds by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct Survey {
     /// Its form.
     pub format: Format,
     /// What was read of it.
@@ -50,7 +46,7 @@ pub struct Held {
 pub struct Reading {
     repeats: Repeats,
     options: ReportOptions,
-    told: Told,
+    taken: TakenNames,
     summary: Summary,
     /// What the first reports are called.
     names: Vec<String>,
@@ -74,14 +70,14 @@ struct Report {
 }
 
 /// What is told of each report.
-pub type Heard<'a> = &'a mut dyn FnMut(&str, Result<Held, ReportError>);
+pub type OnSurvey<'a> = &'a mut dyn FnMut(&str, Result<Survey, ReportError>);
 
 impl Reading {
     /// A reading of reports to come.
     #[must_use]
     pub fn new(repeats: Repeats, options: ReportOptions) -> Self {
-        let (told, summary) = (Told::default(), Summary::default());
-        Self { repeats, options, told, summary, names: Vec::new(), has_report: false }
+        let (taken, summary) = (TakenNames::default(), Summary::default());
+        Self { repeats, options, taken, summary, names: Vec::new(), has_report: false }
     }
 
     /// Reads reports. `heard` is told what each holds by itself, or why nothing of it could be used; `each` takes the
@@ -89,7 +85,7 @@ impl Reading {
     pub fn read(
         &mut self,
         inputs: Vec<Input>,
-        heard: Heard<'_>,
+        heard: OnSurvey<'_>,
         each: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let names =
@@ -131,32 +127,25 @@ impl Reading {
     fn read_together(
         &mut self,
         inputs: Vec<Input>,
-        heard: Heard<'_>,
+        heard: OnSurvey<'_>,
         each: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let surveyed: Vec<_> = inputs
             .into_iter()
             .enumerate()
             .filter_map(|(file, input)| self.survey(file, input, heard))
-            .map(|(report, _, hosts)| (report, hosts))
+            .map(|(report, _, hosts_differ)| (report, hosts_differ))
             .collect();
-        let hosts_differ = surveyed.iter().any(|(_, hosts)| *hosts > 1);
+        let hosts_differ = surveyed.iter().any(|(_, hosts_differ)| *hosts_differ);
         let mut reports: Vec<_> = surveyed.into_iter().map(|(report, _)| report).collect();
         let mut tally = Tally::new(self.repeats, hosts_differ, self.options.suite.clone());
         let mut firsts = Vec::new();
         for report in &mut reports {
             report.is_distrusted = report.damage.is_some();
             firsts.push(tally.results());
-            let mut is_full = false;
             // What could be read once is not told again; if it can't be any more, its events are not either.
-            let read = report.each(&mut |case| {
-                is_full = !tally.remember(report.file, &case);
-                if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
-            if let Err(unfit) = read {
-                heard(&report.input.name, Err(unfit.of(&report.input.name)));
-            }
-            if is_full {
+            let file = report.file;
+            if report.each(heard, &mut |case| tally.remember(file, &case)).is_break() {
                 report.damage.get_or_insert(Place { line: 1, fault: Fault::TooManyCases });
             }
         }
@@ -174,15 +163,15 @@ impl Reading {
         summary
     }
 
-    /// Reads a report for the first time. Gives it with what is remembered of it, and how many hosts it names.
-    fn survey(&mut self, file: usize, input: Input, heard: Heard<'_>) -> Option<(Report, Tally, usize)> {
+    /// Reads a report for the first time. Gives it with what is remembered of it, and whether it names several hosts.
+    fn survey(&mut self, file: usize, input: Input, heard: OnSurvey<'_>) -> Option<(Report, Tally, bool)> {
         match self.survey_one(file, input.clone()) {
-            Ok((report, tally, hosts)) => {
+            Ok((report, tally, hosts_differ)) => {
                 self.has_report = true;
                 let summary = self.whole(&tally, [&report]);
-                let held = Held { format: report.format, summary, damage: report.damage.clone() };
+                let held = Survey { format: report.format, summary, damage: report.damage.clone() };
                 heard(&report.input.name, Ok(held));
-                Some((report, tally, hosts))
+                Some((report, tally, hosts_differ))
             }
             Err(unfit) => {
                 heard(&input.name, Err(unfit.of(&input.name)));
@@ -191,43 +180,32 @@ impl Reading {
         }
     }
 
-    fn survey_one(&self, file: usize, input: Input) -> Result<(Report, Tally, usize), Unfit> {
-        let format = match input.format {
-            Some(format) => format,
-            None => detect(&input.source)?,
-        };
+    fn survey_one(&self, file: usize, input: Input) -> Result<(Report, Tally, bool), Unfit> {
+        let format = input.format.map_or_else(|| detect(&input.source), Ok)?;
         let edition = input.source.identity().unwrap_or_else(|| format!("at {}", self.options.now.at.0));
         let mut tally = Tally::new(Repeats::Declared, false, self.options.suite.clone());
-        let (mut hosts, mut is_full) = (BTreeSet::new(), false);
+        let (mut first, mut hosts_differ) = (None, false);
         let mut take = |case: Case| {
-            if hosts.len() < HOSTS_MAX
-                && let Some(host) = &case.host
-                && !hosts.contains(host)
-            {
-                hosts.insert(host.clone());
+            if let Some(host) = &case.host {
+                hosts_differ |= first.get_or_insert_with(|| host.clone()) != host;
             }
-            is_full = !tally.remember(file, &case);
-            if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            tally.remember(file, &case)
         };
         let mut sink = Sink::new(&mut take);
-        format.reader()(&input.source, &mut sink).map_err(|unfit| unfit.or_of_another(&input))?;
-        let (origin, mut damage): (Origin, _) = sink.into_parts();
-        if is_full {
-            damage = Some(Place { line: 1, fault: Fault::TooManyCases });
-        }
-        let options = self.options.clone().within(origin);
-        let cases = tally.results();
+        sink.read(format.reader(), &input.source).map_err(|unfit| unfit.or_of_another(&input))?;
+        let is_full = sink.is_stopped();
+        let (origin, damage): (Origin, _) = sink.into_parts();
         let report = Report {
             input,
             format,
-            options,
+            options: self.options.clone().within(origin),
             edition: Edition(edition),
-            damage,
-            cases,
+            damage: if is_full { Some(Place { line: 1, fault: Fault::TooManyCases }) } else { damage },
+            cases: tally.results(),
             file,
             is_distrusted: false,
         };
-        Ok((report, tally, hosts.len()))
+        Ok((report, tally, hosts_differ))
     }
 
     /// Reads a report once more, and gives its events.
@@ -236,27 +214,20 @@ impl Reading {
         report: &Report,
         tally: &mut Tally,
         first: usize,
-        heard: Heard<'_>,
+        heard: OnSurvey<'_>,
         each: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let (mut flow, mut number) = (ControlFlow::Continue(()), first);
-        let told = &mut self.told;
-        let read = report.each(&mut |case| {
+        let (taken, mut number) = (&mut self.taken, first);
+        report.each(heard, &mut |case| {
             let label = tally.label(report.file, &case);
             let verdict = tally.verdict(report.file, number, &case, report.options.flaky);
             number += 1;
-            if let Some(verdict) = verdict {
-                let suite = tally.suite(&case);
-                let (edition, name) = (&report.edition, report.input.name.as_str());
-                let failing = Failing { case: &case, verdict, suite, label, edition, report: name };
-                flow = each(told.event(&report.options, &failing));
-            }
-            flow
-        });
-        if let Err(unfit) = read {
-            heard(&report.input.name, Err(unfit.of(&report.input.name)));
-        }
-        flow?;
+            let Some(verdict) = verdict else { return ControlFlow::Continue(()) };
+            let suite = tally.suite(&case);
+            let (edition, name) = (&report.edition, report.input.name.as_str());
+            let failing = Failing { case: &case, verdict, suite, label, edition, report: name };
+            each(taken.event(&report.options, &failing))
+        })?;
         match &report.damage {
             Some(place) => {
                 each(report.options.damaged(&report.input.name, place, report.cases, &report.edition))
@@ -282,13 +253,16 @@ impl Unfit {
 }
 
 impl Report {
-    /// Gives each result once more.
-    fn each(&self, each: &mut dyn FnMut(Case) -> ControlFlow<()>) -> Result<(), Unfit> {
+    /// Gives each result once more, until no more is wanted. That it can't be read again is heard.
+    fn each(&self, heard: OnSurvey<'_>, each: &mut dyn FnMut(Case) -> ControlFlow<()>) -> ControlFlow<()> {
         let mut trusted = |case: Case| {
             let counts = !self.is_distrusted || case.ending.is_bad();
             if counts { each(case) } else { ControlFlow::Continue(()) }
         };
         let mut sink = Sink::new(&mut trusted);
-        self.format.reader()(&self.input.source, &mut sink)
+        if let Err(unfit) = sink.read(self.format.reader(), &self.input.source) {
+            heard(&self.input.name, Err(unfit.of(&self.input.name)));
+        }
+        if sink.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

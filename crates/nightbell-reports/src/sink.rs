@@ -7,11 +7,11 @@ use crate::compose::Origin;
 use crate::fault::{Place, Unfit};
 use crate::source::Source;
 
-/// How a format is read: from the beginning, each result given to the sink in turn.
+/// How a format is read: from the beginning, each result given to the sink in turn. Returns where the report is damaged.
 ///
 /// # Errors
 /// It can't be read, or is no report of this format.
-pub(crate) type Read = fn(&Source, &mut Sink<'_>) -> Result<(), Unfit>;
+pub(crate) type Read = fn(&Source, &mut Sink<'_>) -> Result<Option<Place>, Unfit>;
 
 /// How a part of a report ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,16 @@ pub(crate) struct Sink<'a> {
 impl<'a> Sink<'a> {
     pub(crate) fn new(each: &'a mut dyn FnMut(Case) -> ControlFlow<()>) -> Self {
         Self { each, stopped: false, origin: Origin::default(), damage: None }
+    }
+
+    /// Takes all that a report tells.
+    ///
+    /// # Errors
+    /// It can't be read, or is no report of this format.
+    pub(crate) fn read(&mut self, read: Read, source: &Source) -> Result<(), Unfit> {
+        let damage = read(source, self)?;
+        self.damage(damage);
+        Ok(())
     }
 
     /// Takes a result. Of one that did not go wrong nothing is told besides.

@@ -31,7 +31,7 @@ enum Kind {
 struct Memory(Arc<dyn AsRef<[u8]> + Send + Sync>);
 
 /// Reads a file that others read as well.
-struct Shared {
+struct SharedFile {
     file: Arc<File>,
     at: u64,
 }
@@ -88,7 +88,7 @@ impl Source {
     pub(crate) fn open(&self) -> io::Result<Box<dyn Read>> {
         let plain: Box<dyn Read> = match &self.0 {
             Kind::File(path) => Box::new(File::open(path)?),
-            Kind::Kept(file) => Box::new(Shared { file: Arc::clone(file), at: 0 }),
+            Kind::Kept(file) => Box::new(SharedFile { file: Arc::clone(file), at: 0 }),
             Kind::Memory(bytes) => Box::new(io::Cursor::new(bytes.clone())),
         };
         let mut plain = BufReader::new(plain);
@@ -112,7 +112,7 @@ impl fmt::Debug for Memory {
     }
 }
 
-impl Read for Shared {
+impl Read for SharedFile {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read_at(into, self.at)?;
         self.at += count as u64;

@@ -2,6 +2,7 @@
 //! a test was its last.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use nightbell_core::fingerprint::Fingerprint;
 
@@ -108,17 +109,17 @@ impl Tally {
         self.results
     }
 
-    /// Takes the next result; false: there are too many.
-    pub(crate) fn remember(&mut self, file: usize, case: &Case) -> bool {
+    /// Takes the next result, unless there are too many.
+    pub(crate) fn remember(&mut self, file: usize, case: &Case) -> ControlFlow<()> {
         if self.results >= CASES_MAX {
-            return false;
+            return ControlFlow::Break(());
         }
         let number = self.results;
         self.results += 1;
         let Some(key) = self.attempt_key(file, case) else {
             self.alone += Summary::of(case.ending);
             self.name(case);
-            return true;
+            return ControlFlow::Continue(());
         };
         // What a format numbers tells nothing of other files.
         let time = match (self.repeats, &case.attempt) {
@@ -130,7 +131,7 @@ impl Tally {
             self.attempts
                 .insert(key, Seen { time, last: number, failure: failed, ending: case.ending, place: 0 });
             self.name(case);
-            return true;
+            return ControlFlow::Continue(());
         };
         seen.failure = failed.or(seen.failure);
         // A test that is not run again has not passed.
@@ -138,7 +139,7 @@ impl Tally {
         if later(time, seen.time).is_ge() && !outlives {
             *seen = Seen { time, last: number, ending: case.ending, ..*seen };
         }
-        true
+        ControlFlow::Continue(())
     }
 
     fn name(&mut self, case: &Case) {

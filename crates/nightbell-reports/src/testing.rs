@@ -8,14 +8,14 @@ use nightbell_core::event::Event;
 use crate::case::Case;
 use crate::fault::{Place, Unfit};
 use crate::sink::{Read, Sink};
-use crate::{Format, Held, Input, Reading, Repeats, ReportError, ReportOptions, Source};
+use crate::{Format, Input, Reading, Repeats, ReportError, ReportOptions, Source, Survey};
 
 /// What a report gives, and what is said of it.
 pub(crate) fn read(
     report: &[u8],
     format: Format,
     options: ReportOptions,
-) -> (Result<Held, ReportError>, Vec<Event>) {
+) -> (Result<Survey, ReportError>, Vec<Event>) {
     let input = Input { name: "report".into(), source: Source::memory(report.into()), format: Some(format) };
     let (mut heard, mut events) = (None, Vec::new());
     let mut each = |event| {
@@ -36,7 +36,7 @@ pub(crate) fn read_source(read: Read, source: &Source) -> Result<(Vec<Case>, Opt
         ControlFlow::Continue(())
     };
     let mut sink = Sink::new(&mut each);
-    read(source, &mut sink)?;
+    sink.read(read, source)?;
     let (_, damage) = sink.into_parts();
     Ok((cases, damage))
 }

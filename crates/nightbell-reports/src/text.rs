@@ -1,5 +1,11 @@
 //! Texts of a report, made fit for people.
 
+/// Names in a report, without quotes.
+macro_rules! words {
+    ($($word:tt)*) => { &[$(stringify!($word)),*] };
+}
+pub(crate) use words;
+
 const ESCAPE: char = '\u{1b}';
 const BELL: char = '\u{7}';
 
@@ -54,6 +60,11 @@ fn after_control_sequence(rest: &str) -> &str {
     let end = rest.find(|letter: char| !matches!(letter, ' '..='?')).unwrap_or(rest.len());
     let tail = &rest[end..];
     tail.strip_prefix(|letter: char| matches!(letter, '@'..='~')).unwrap_or(tail)
+}
+
+/// So many of something: `1 test`, `2 tests`.
+pub(crate) fn counted(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 /// At most `chars_max` characters, the last of them an ellipsis if there were more.

@@ -20,16 +20,16 @@ use std::sync::Arc;
 
 use nightbell_core::fingerprint::Fingerprint;
 
-use crate::case::{Attempt, Case, Ending, Failure, TAGS_MAX, Trouble, tags};
+use crate::case::{Attempt, Case, Ending, Failure, Trouble};
 use crate::fault::{Fault, Place, Unfit};
 use crate::format::Format;
-use crate::json::document::{Kind, Object, Read, Report, Schema, read as read_documents};
-use crate::json::{Bracket, Tree, words};
-use crate::names::{LastPath, tidy, tidy_suite};
+use crate::json::document::{Kind, Object, Read, Report, Schema, read_parts};
+use crate::json::{Bracket, Tree};
+use crate::names::{LastPath, TAGS_MAX, tags, tidy, tidy_suite};
 use crate::sink::{End, Sink};
 use crate::source::Source;
 use crate::tally::CASES_MAX;
-use crate::text::shortened;
+use crate::text::{shortened, words};
 use crate::time::Stamp;
 
 /// What the names of the files end in that have results, fixtures or errors.
@@ -59,14 +59,14 @@ fn foreign(problem: &str) -> Fault {
 }
 
 /// Gives each result.
-pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
+pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<Option<Place>, Unfit> {
     match source.folder() {
         Some(folder) => read_folder(folder, sink),
         None => read_file(source, sink),
     }
 }
 
-fn read_folder(folder: &Path, sink: &mut Sink<'_>) -> Result<(), Unfit> {
+fn read_folder(folder: &Path, sink: &mut Sink<'_>) -> Result<Option<Place>, Unfit> {
     let mut files = files(folder)?;
     if files.is_empty() {
         return Err(Place::new(1, foreign("the folder has no results")).into());
@@ -76,54 +76,47 @@ fn read_folder(folder: &Path, sink: &mut Sink<'_>) -> Result<(), Unfit> {
         sink.damage(Place { line: 1, fault: Fault::TooManyCases });
     }
     let mut learned = Learned::default();
-    for file in &mut files {
+    for (start, name) in &mut files {
         // What can't be read is said the second time.
-        let _ = entries(&Source::file(folder.join(&file.name)), &mut |entry| {
-            file.start = entry.start.order();
+        let _ = entries(&Source::file(folder.join(name)), &mut |entry| {
+            *start = entry.start.order();
             learned.take(&entry);
             true
         });
     }
-    files.sort_by(|one, other| (one.start, &one.name).cmp(&(other.start, &other.name)));
+    files.sort();
     let mut known = learned.known();
-    for file in &files {
+    for (_, name) in &files {
         if sink.is_stopped() {
             break;
         }
-        let read = entries(&Source::file(folder.join(&file.name)), &mut |entry| known.give(entry, sink));
-        sink.damage(damage_in(&file.name.to_string_lossy(), read));
+        let read = entries(&Source::file(folder.join(name)), &mut |entry| known.give(entry, sink));
+        sink.damage(damage_in(&name.to_string_lossy(), read));
     }
-    Ok(())
+    Ok(None)
 }
 
-fn read_file(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
+fn read_file(source: &Source, sink: &mut Sink<'_>) -> Result<Option<Place>, Unfit> {
     let mut learned = Learned::default();
     entries(source, &mut |entry| {
         learned.take(&entry);
         true
     })?;
     let mut known = learned.known();
-    let wrong = entries(source, &mut |entry| known.give(entry, sink))?.known(&SCHEMA)?;
-    sink.damage(wrong);
-    Ok(())
+    entries(source, &mut |entry| known.give(entry, sink))?.known(&SCHEMA)
 }
 
-/// A file of a folder, and when what is in it began; 0: unknown.
-struct Listed {
-    start: i64,
-    name: OsString,
-}
-
-/// The files that count, by their names; one more than may be read, if there are as many.
-fn files(folder: &Path) -> io::Result<Vec<Listed>> {
+/// The files that count, by their names, with when what is in them began, which is unknown yet; one more than may be read, if
+/// there are as many.
+fn files(folder: &Path) -> io::Result<Vec<(i64, OsString)>> {
     let mut files = Vec::new();
     for entry in folder.read_dir()? {
         let name = entry?.file_name();
         if files.len() <= CASES_MAX && ENDS.iter().any(|end| name.to_string_lossy().ends_with(end)) {
-            files.push(Listed { start: 0, name });
+            files.push((0, name));
         }
     }
-    files.sort_by(|one, other| one.name.cmp(&other.name));
+    files.sort();
     Ok(files)
 }
 
@@ -142,13 +135,13 @@ fn damage_in(file: &str, read: Result<Read, Unfit>) -> Option<Place> {
 /// Gives what is in a file to `each`, until that wants no more.
 fn entries(source: &Source, each: &mut dyn FnMut(Entry) -> bool) -> Result<Read, Unfit> {
     let mut entries = Entries { each, fixtures: Vec::new(), has_entry: false, is_done: false };
-    read_documents(source, &SCHEMA, &mut entries)
+    read_parts(source, &SCHEMA, &mut entries)
 }
 
 struct Entries<'e> {
     each: &'e mut dyn FnMut(Entry) -> bool,
     /// Those of the open entry that went wrong.
-    fixtures: Vec<Fixture>,
+    fixtures: Vec<Case>,
     has_entry: bool,
     is_done: bool,
 }
@@ -159,13 +152,7 @@ struct Entry {
     details: Failure,
     start: Stamp,
     /// Fixtures, or errors of the whole run, that went wrong.
-    fixtures: Vec<Fixture>,
-}
-
-struct Fixture {
-    name: Option<String>,
-    details: Failure,
-    start: Stamp,
+    fixtures: Vec<Case>,
 }
 
 impl Report for Entries<'_> {
@@ -184,7 +171,8 @@ impl Report for Entries<'_> {
         let is_bad = list == "errors" && !details.is_empty()
             || word.is_some_and(|word| ending(Some(&word), None, !details.is_empty()).is_bad());
         if is_bad {
-            self.fixtures.push(Fixture { name: tree.get("name").filled(), details, start: start.stamp() });
+            let case = Case::error(tree.get("name").name(), trouble(&details, None));
+            self.fixtures.push(Case { stamp: start.stamp(), ..case });
         }
         Ok(())
     }
@@ -241,15 +229,17 @@ impl Entry {
         !self.is_container() || self.name("status").is_some() || self.name("historyId").is_some()
     }
 
-    fn parameters(&self) -> impl Iterator<Item = Parameter> {
-        self.object.get("parameters").items().iter().filter_map(Parameter::of)
+    /// The parameters that tell one test from another.
+    fn parameters(&self) -> impl Iterator<Item = &Tree> {
+        let all = self.object.get("parameters").items().iter();
+        all.filter(|parameter| parameter.is_object() && !parameter.get("excluded").is_true())
     }
 
     /// What is the same for all attempts of a test, and for nothing else.
     fn key(&self) -> Option<Fingerprint> {
         let history = self.name("historyId")?.to_owned();
-        let counting = self.parameters().filter(|parameter| !parameter.is_excluded);
-        let parts = counting.flat_map(|Parameter { name, value, .. }| [name, value]);
+        let text = |tree: &Tree, key| tree.get(key).text().unwrap_or_default();
+        let parts = self.parameters().flat_map(|tree| ["name", "value"].map(|key| text(tree, key)));
         let parts: Vec<_> = [history].into_iter().chain(parts).collect();
         Some(Fingerprint::of(parts.iter().map(String::as_bytes)))
     }
@@ -286,23 +276,6 @@ impl Entry {
             stamp: self.start.clone(),
             ..Case::default()
         }
-    }
-}
-
-struct Parameter {
-    name: String,
-    value: String,
-    /// It does not tell one test from another.
-    is_excluded: bool,
-    is_shown: bool,
-}
-
-impl Parameter {
-    fn of(tree: &Tree) -> Option<Self> {
-        let value = tree.get("value").text().unwrap_or_default();
-        let name = tree.get("name").text().unwrap_or_default();
-        let is_shown = tree.get("mode").text().is_none_or(|mode| mode.eq_ignore_ascii_case("default"));
-        tree.is_object().then(|| Self { name, value, is_excluded: tree.get("excluded").is_true(), is_shown })
     }
 }
 
@@ -374,9 +347,14 @@ impl Known {
     /// Gives what an entry tells; says whether more is wanted.
     fn give(&mut self, mut entry: Entry, sink: &mut Sink<'_>) -> bool {
         let is_bad = |uuid: &String| self.bad.contains(&Fingerprint::of([uuid.as_bytes()]));
-        let (fixtures, suite) = (mem::take(&mut entry.fixtures), entry.name("name").map(tidy_suite));
         if !entry.object.get("children").texts().iter().any(is_bad) {
-            give_fixtures(fixtures, suite.filter(|suite| !suite.is_empty()), sink);
+            let suite = entry.name("name").map(tidy_suite).filter(|suite| !suite.is_empty());
+            for mut case in mem::take(&mut entry.fixtures) {
+                if case.name.is_empty() {
+                    case.name = suite.clone().unwrap_or_else(|| "test run".to_owned());
+                }
+                sink.case(Case { suite: suite.as_deref().map(Into::into), ..case });
+            }
         }
         if entry.is_result() {
             let attempt = entry.key().filter(|key| self.retried.contains(key));
@@ -385,15 +363,6 @@ impl Known {
             sink.case(entry.case(suite, attempt));
         }
         !sink.is_stopped()
-    }
-}
-
-fn give_fixtures(fixtures: Vec<Fixture>, suite: Option<String>, sink: &mut Sink<'_>) {
-    for Fixture { name, details, start } in fixtures {
-        let name = name.map(|name| tidy(&name)).filter(|name| !name.is_empty()).or_else(|| suite.clone());
-        let name = name.unwrap_or_else(|| "test run".to_owned());
-        let suite = suite.as_deref().map(Into::into);
-        sink.case(Case { suite, stamp: start, ..Case::error(name, trouble(&details, None)) });
     }
 }
 
@@ -430,16 +399,17 @@ fn head<'f>(full: &'f str, name: Option<&str>) -> Option<&'f str> {
 }
 
 /// A name with the parameters that it does not show already.
-fn with_parameters(name: &str, parameters: impl Iterator<Item = Parameter>) -> String {
-    let telling = parameters.filter(|parameter| parameter.is_shown && !parameter.is_excluded);
-    let missing: Vec<String> = telling
+fn with_parameters<'t>(name: &str, parameters: impl Iterator<Item = &'t Tree>) -> String {
+    let is_shown = |tree: &&Tree| matches!(&*tree.get("mode").name().to_ascii_lowercase(), "" | "default");
+    let missing: Vec<String> = parameters
+        .filter(is_shown)
         .filter_map(|parameter| {
-            let value = tidy(&parameter.value);
+            let value = parameter.get("value").name();
             let value = ['\'', '"']
                 .iter()
                 .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote))
                 .unwrap_or(&value);
-            let text = shortened(&format!("{}={value}", tidy(&parameter.name)), PARAMETER_CHARS_MAX);
+            let text = shortened(&format!("{}={value}", parameter.get("name").name()), PARAMETER_CHARS_MAX);
             (!has_word(name, value)).then_some(text)
         })
         .take(TAGS_MAX)

@@ -7,15 +7,16 @@
 #[cfg(test)]
 mod tests;
 
-use crate::case::{Case, Ending, Failure, Output, Trouble, tags};
+use crate::case::{Case, Ending, Failure, Output, Trouble};
 use crate::compose::Origin;
-use crate::fault::{Fault, Unfit};
+use crate::fault::{Fault, Place, Unfit};
 use crate::format::Format;
 use crate::json::document::{Kind, Misfit, Object, Report, Schema, read as read_documents};
-use crate::json::{Bracket, Tree, words};
-use crate::names::path_of;
+use crate::json::{Bracket, Tree};
+use crate::names::{path_of, tags};
 use crate::sink::{End, Sink};
 use crate::source::Source;
+use crate::text::words;
 
 /// The most names of a suite.
 const SUITES_MAX: usize = 50;
@@ -46,11 +47,9 @@ fn misfit(misfit: &Misfit<'_>) -> Option<Fault> {
 }
 
 /// Gives each result.
-pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
+pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<Option<Place>, Unfit> {
     let mut reader = Reader { sink, number: 0, shown: 0 };
-    let wrong = read_documents(source, &SCHEMA, &mut reader)?.known(&SCHEMA)?;
-    sink.damage(wrong);
-    Ok(())
+    read_documents(source, &SCHEMA, &mut reader)
 }
 
 struct Reader<'s, 'a> {

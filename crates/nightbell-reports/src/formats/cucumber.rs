@@ -14,15 +14,16 @@ mod tests;
 use std::mem;
 use std::sync::Arc;
 
-use crate::case::{Case, Ending, Output, Trouble, tags};
-use crate::fault::{Fault, Unfit};
+use crate::case::{Case, Ending, Output, Trouble};
+use crate::fault::{Fault, Place, Unfit};
 use crate::format::Format;
 use crate::json::document::{Kind, Misfit, Object, Report, Schema, read as read_documents};
 use crate::json::late::{LateNames, Waiting};
-use crate::json::{Bracket, Tree, words};
-use crate::names::{path, tidy};
+use crate::json::{Bracket, Tree};
+use crate::names::{path, tags, tidy};
 use crate::sink::{End, Sink};
 use crate::source::Source;
+use crate::text::words;
 
 static SCHEMA: Schema = Schema {
     format: Format::Cucumber,
@@ -52,7 +53,7 @@ fn misfit(misfit: &Misfit<'_>) -> Option<Fault> {
 }
 
 /// Gives each result.
-pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
+pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<Option<Place>, Unfit> {
     let mut reader = Reader {
         source,
         sink,
@@ -63,9 +64,7 @@ pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
         background: None,
         outcome: Outcome::default(),
     };
-    let wrong = read_documents(source, &SCHEMA, &mut reader)?.known(&SCHEMA)?;
-    sink.damage(wrong);
-    Ok(())
+    read_documents(source, &SCHEMA, &mut reader)
 }
 
 struct Reader<'s, 'a> {
@@ -313,16 +312,13 @@ fn shown_name(element: &Object) -> String {
 /// The ending that a status tells.
 fn of_word(word: &str, has_message: bool) -> Ending {
     match word.to_ascii_lowercase().as_str() {
-        "pending" | "hook_error" | "cleanup_error" => Ending::Error,
-        "" | "unknown" | "untested" | "unused" | "executing" | "xfailed" | "xpassed" | "pending_warn"
+        "pending" => Ending::Error,
+        "" if !has_message => Ending::Passed,
+        "unknown" | "untested" | "unused" | "executing" | "xfailed" | "xpassed" | "pending_warn"
         | "untested_pending" | "untested_undefined"
             if !has_message =>
         {
-            if word.is_empty() {
-                Ending::Passed
-            } else {
-                Ending::Skipped
-            }
+            Ending::Skipped
         }
         word => Ending::of_word(word).unwrap_or(Ending::Error),
     }

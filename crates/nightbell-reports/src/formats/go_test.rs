@@ -6,20 +6,19 @@
 //! never ended, or if it says something grave of its own.
 
 mod event;
-mod held;
+mod running;
 #[cfg(test)]
 mod tests;
 
 use self::event::Event;
-use self::held::{Held, Package, Printed, Test};
-use crate::case::{Case, Ending, Failure, OUTPUT_BYTES_MAX, Trouble, push_bounded};
+use self::running::{Package, Printed, Running, Test};
+use crate::case::{Case, Ending, Failure, OUTPUT_BYTES_MAX, Output, Trouble, push_bounded};
 use crate::fault::{Fault, Place, Unfit};
 use crate::format::Format;
 use crate::lines::Lines;
 use crate::names::{path, tidy};
 use crate::sink::Sink;
 use crate::source::Source;
-use crate::text::clean;
 use crate::time::Stamp;
 
 /// How much of a time is the same for a second, in bytes.
@@ -32,7 +31,7 @@ const NAMED_MAX: usize = 3;
 const TOLD_MAX: usize = 50;
 
 /// Gives each result.
-pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
+pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<Option<Place>, Unfit> {
     let mut lines = Lines::open(source)?;
     let mut reader = Reader::new(sink);
     while !reader.sink.is_stopped() {
@@ -41,7 +40,7 @@ pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
         reader.take(line);
     }
     if reader.sink.is_stopped() {
-        return Ok(());
+        return Ok(None);
     }
     reader.line = lines.number();
     reader.sink.damage(lines.broken());
@@ -50,7 +49,7 @@ pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
 
 struct Reader<'s, 'a> {
     sink: &'s mut Sink<'a>,
-    held: Held,
+    running: Running,
     /// The number of the current line.
     line: u64,
     has_text: bool,
@@ -70,7 +69,7 @@ impl<'s, 'a> Reader<'s, 'a> {
     fn new(sink: &'s mut Sink<'a>) -> Self {
         Self {
             sink,
-            held: Held::default(),
+            running: Running::default(),
             line: 0,
             has_text: false,
             has_event: false,
@@ -98,7 +97,7 @@ impl<'s, 'a> Reader<'s, 'a> {
         match &*event.action {
             // A line of another tool's log.
             "" => return,
-            "build-output" => self.held.print_build(&event.import_path, &event.output),
+            "build-output" => self.running.print_build(&event.import_path, &event.output),
             "build-fail" => self.fail_build(event),
             _ if event.test.is_empty() => self.package_event(event),
             _ => self.test_event(event),
@@ -107,7 +106,7 @@ impl<'s, 'a> Reader<'s, 'a> {
     }
 
     fn fail_build(&mut self, event: &Event<'_>) {
-        if !self.held.fail_build(&event.import_path) {
+        if !self.running.fail_build(&event.import_path) {
             self.failed_build(&event.import_path, "");
         }
     }
@@ -117,13 +116,13 @@ impl<'s, 'a> Reader<'s, 'a> {
         match (&*event.action, Ending::of_word(&event.action)) {
             ("start", _) => {
                 self.begin_again(package);
-                self.held.begin_package(package);
+                self.running.begin_package(package);
             }
             (_, Some(Ending::Failed | Ending::Error)) => self.fail_package(event, None),
             (_, Some(Ending::Passed | Ending::Skipped | Ending::Flaky)) => drop(self.end_package(package)),
             // After its result, what it prints begins nothing new.
             (_, None) if event.output.is_empty() || package == self.ended => {}
-            (_, None) => self.held.print_package(package, &event.output),
+            (_, None) => self.running.print_package(package, &event.output),
         }
     }
 
@@ -135,7 +134,7 @@ impl<'s, 'a> Reader<'s, 'a> {
 
     fn end_package(&mut self, name: &str) -> Package {
         name.clone_into(&mut self.ended);
-        self.held.end_package(name)
+        self.running.end_package(name)
     }
 
     fn test_event(&mut self, event: &Event<'_>) {
@@ -143,12 +142,12 @@ impl<'s, 'a> Reader<'s, 'a> {
         self.begin_again(package);
         match &*event.action {
             "run" => {
-                if !self.held.begin_test(package, test) {
+                if !self.running.begin_test(package, test) {
                     let fault = Fault::ends_before(&format!("the result of `{test}`"));
                     self.odd.get_or_insert(Place { line: self.line, fault });
                 }
             }
-            "pause" | "cont" => self.held.pause_test(package, test, event.action == "pause"),
+            "pause" | "cont" => self.running.pause_test(package, test, event.action == "pause"),
             "bench" => self.end_test(event, Ending::Passed),
             "output" => self.output(event),
             action => match Ending::of_word(action) {
@@ -162,20 +161,19 @@ impl<'s, 'a> Reader<'s, 'a> {
     fn output(&mut self, event: &Event<'_>) {
         if !event.output.is_empty() && event.output_type != "frame" {
             let is_error = event.output_type.starts_with("error");
-            self.held.print_test(&event.package, &event.test, &event.output, is_error);
+            self.running.print_test(&event.package, &event.test, &event.output, is_error);
         }
     }
 
     fn end_test(&mut self, event: &Event<'_>, ending: Ending) {
         let (package, name) = (&*event.package, &*event.test);
-        let test = self.held.end_test(package, name);
+        let test = self.running.end_test(package, name);
         let mut case = self.case(package, name, ending, &event.time);
         if ending.is_bad() {
-            self.held.fail_test(package, name);
+            self.running.fail_test(package, name);
             case.trouble = trouble(&test.printed);
             if test.has_failed_inside && test.printed.is_silent() && test.inside.is_empty() {
-                let kind = "a test inside of it failed".to_owned();
-                case.trouble.push(Failure { kind, ..Failure::default() });
+                case.trouble.note("a test inside of it failed".to_owned());
             }
         }
         self.sink.case(case);
@@ -183,7 +181,7 @@ impl<'s, 'a> Reader<'s, 'a> {
 
     fn case(&mut self, package: &str, name: &str, ending: Ending, time: &str) -> Case {
         let stamp = self.stamp(time, ending.is_bad());
-        Case { suite: self.held.suite(package), name: tidy(name), ending, stamp, ..Case::default() }
+        Case { suite: self.running.suite(package), name: tidy(name), ending, stamp, ..Case::default() }
     }
 
     /// A time; unless it has to be exact, the one that was read last, if that is of the same second: it takes long to
@@ -212,7 +210,7 @@ impl<'s, 'a> Reader<'s, 'a> {
         }
         let is_build = is_build || !event.failed_build.is_empty();
         let mut trouble = if is_build {
-            Trouble::of(self.held.build_failure(name, &event.failed_build, why))
+            Trouble::of(self.running.build_failure(name, &event.failed_build, why))
         } else {
             trouble(&package.printed)
         };
@@ -222,7 +220,7 @@ impl<'s, 'a> Reader<'s, 'a> {
             failure.kind = why.unwrap_or("the package failed, and no test of it did").to_owned();
         }
         if is_build || is_silent {
-            push_bounded(&mut trouble.outputs[1], &clean(&self.loose), OUTPUT_BYTES_MAX);
+            trouble.print(Output::Error, &self.loose);
         }
         self.sink.case(of_package(name, &event.time, trouble));
     }
@@ -239,18 +237,14 @@ impl<'s, 'a> Reader<'s, 'a> {
         });
         for (name, ending, trouble) in ended {
             package.has_failed |= ending.is_bad();
-            let trouble = if ending.is_bad() { trouble } else { Trouble::default() };
             let case = Case { trouble, ..self.case(&event.package, &name, ending, &event.time) };
             self.sink.case(case);
         }
     }
 
     fn failed_build(&mut self, import_path: &str, text: &str) {
-        let mut trouble = Trouble::of(Failure::new("", text));
-        if let Some(failure) = trouble.failures.first_mut() {
-            "build failed".clone_into(&mut failure.kind);
-        }
-        self.sink.case(of_package(import_path, "", trouble));
+        let failure = Failure { kind: "build failed".to_owned(), ..Failure::new("", text) };
+        self.sink.case(of_package(import_path, "", Trouble::of(failure)));
     }
 
     /// A line of the tool itself.
@@ -269,7 +263,7 @@ impl<'s, 'a> Reader<'s, 'a> {
                 push_bounded(&mut self.loose, "\n", OUTPUT_BYTES_MAX);
             }
         } else if let Some(package) = &self.built {
-            self.held.print_build(package, &format!("{line}\n"));
+            self.running.print_build(package, &format!("{line}\n"));
         }
     }
 
@@ -282,36 +276,30 @@ impl<'s, 'a> Reader<'s, 'a> {
         }
     }
 
-    fn end(mut self) -> Result<(), Unfit> {
+    fn end(mut self) -> Result<Option<Place>, Unfit> {
         if !self.has_event {
             return Err(self.foreign().into());
         }
-        let untold: Vec<_> = self.held.untold_builds().map(|(path, text)| (path.to_owned(), text)).collect();
+        let untold: Vec<_> =
+            self.running.untold_builds().map(|(path, text)| (path.to_owned(), text)).collect();
         for (import_path, text) in untold {
             self.failed_build(&import_path, &text);
         }
-        self.sink.damage(self.odd.take());
-        if let Some((name, package)) = self.held.unended() {
+        let unended = self.running.unended().map(|(name, package)| {
             let running =
                 package.tests.keys().next().map(|test| format!(", where `{test}` ran")).unwrap_or_default();
             let fault = Fault::ends_before(&format!("the result of `{name}`{running}"));
-            self.sink.damage(Place { line: self.line, fault });
-        }
-        Ok(())
+            Place { line: self.line, fault }
+        });
+        Ok(self.odd.or(unended))
     }
 }
 
 /// A package that failed by itself.
 fn of_package(name: &str, time: &str, trouble: Trouble) -> Case {
     let shown = if name.is_empty() { "test run" } else { name };
-    Case {
-        suite: path(None, name).map(Into::into),
-        name: tidy(shown),
-        stamp: Stamp::read(time),
-        ending: Ending::Error,
-        trouble,
-        ..Case::default()
-    }
+    let suite = path(None, name).map(Into::into);
+    Case { suite, stamp: Stamp::read(time), ..Case::error(tidy(shown), trouble) }
 }
 
 /// What went wrong, by what was printed: what the framework said is apart from what the test printed before.
@@ -332,7 +320,7 @@ fn trouble(printed: &Printed) -> Trouble {
             output = &whole[..before];
         }
     }
-    push_bounded(&mut trouble.outputs[0], &clean(output), OUTPUT_BYTES_MAX);
+    trouble.print(Output::Standard, output);
     trouble
 }
 
@@ -346,16 +334,9 @@ fn is_log(line: &str) -> bool {
 
 /// Whether a line says that a whole program is at its end.
 fn is_grave(line: &str) -> bool {
-    [
-        "panic: ",
-        "fatal error: ",
-        "WARNING: DATA RACE",
-        "signal: ",
-        "testing: race detected",
-        "*** Test killed",
-    ]
-    .iter()
-    .any(|start| line.starts_with(start))
+    const STARTS: &str =
+        "panic: |fatal error: |WARNING: DATA RACE|signal: |testing: race detected|*** Test killed";
+    STARTS.split('|').any(|start| line.starts_with(start))
 }
 
 fn grave_line(text: &str) -> Option<&str> {

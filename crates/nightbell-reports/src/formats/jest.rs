@@ -16,14 +16,15 @@ use std::sync::Arc;
 use nightbell_core::fingerprint::Fingerprint;
 
 use crate::case::{Case, Ending, Trouble};
-use crate::fault::{Fault, Unfit};
+use crate::fault::{Fault, Place, Unfit};
 use crate::format::Format;
 use crate::json::document::{Kind, Object, Report, Schema, read as read_documents};
 use crate::json::late::{LateNames, Waiting};
-use crate::json::{Bracket, Tree, words};
+use crate::json::{Bracket, Tree};
 use crate::names::{LastPath, file};
 use crate::sink::{End, Sink};
 use crate::source::Source;
+use crate::text::{counted, words};
 use crate::time::Stamp;
 
 /// The most titles around a test.
@@ -57,7 +58,7 @@ static SCHEMA: Schema = Schema {
 };
 
 /// Gives each result.
-pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
+pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<Option<Place>, Unfit> {
     let mut reader = Reader {
         source,
         sink,
@@ -67,9 +68,7 @@ pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
         suites: LastPath::default(),
         run: Run::default(),
     };
-    let wrong = read_documents(source, &SCHEMA, &mut reader)?.known(&SCHEMA)?;
-    sink.damage(wrong);
-    Ok(())
+    read_documents(source, &SCHEMA, &mut reader)
 }
 
 struct Reader<'s, 'a> {
@@ -220,15 +219,15 @@ impl Reader<'_, '_> {
     /// What the report counts as failed and does not show is one result, as is a run that failed and shows nothing.
     fn end_run(&mut self, run: &Object) {
         let Run { tests, suites, broken, .. } = mem::take(&mut self.run);
-        let counted = |key, shown, what, of_what| missing(run.get(key).count(), shown, what, of_what);
+        let lacks = |key, shown, what, of_what| missing(run.get(key).count(), shown, what, of_what);
         let told = [
-            counted("numFailedTests", tests, "failed test", ""),
-            counted("numRuntimeErrorTestSuites", broken, "file", " that failed to run"),
+            lacks("numFailedTests", tests, "failed test", ""),
+            lacks("numRuntimeErrorTestSuites", broken, "file", " that failed to run"),
         ];
         let mut missing: Vec<_> = told.into_iter().flatten().collect();
         if missing.is_empty() {
             // Vitest's failed suite may be a hook's; what is missing else makes its suites fail as well.
-            missing.extend(counted("numFailedTestSuites", suites, "failed suite", ""));
+            missing.extend(lacks("numFailedTestSuites", suites, "failed suite", ""));
         }
         if missing.is_empty() && *run.get("success") == Tree::Flag(false) && tests + suites == 0 {
             missing.push("the report says that the run failed, and shows no failure".to_owned());
@@ -244,8 +243,7 @@ impl Reader<'_, '_> {
 
 /// What is said of a count of which too little is shown.
 fn missing(told: u64, shown: u64, one: &str, of_what: &str) -> Option<String> {
-    let plural = if told == 1 { "" } else { "s" };
-    let said = || format!("the report counts {told} {one}{plural}{of_what}, of which it shows {shown}");
+    let said = || format!("the report counts {}{of_what}, of which it shows {shown}", counted(told, one));
     (told > shown).then(said)
 }
 

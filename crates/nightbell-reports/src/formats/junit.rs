@@ -12,12 +12,12 @@ mod tests;
 use std::collections::HashMap;
 
 use crate::case::{Attempt, Case, Ending, Failure, OUTPUT_BYTES_MAX, Output, Trouble, push_bounded};
-use crate::fault::Unfit;
+use crate::fault::{Place, Unfit};
 use crate::format::Format;
 use crate::names::{path, tidy_suite};
 use crate::sink::{End, Sink};
 use crate::source::Source;
-use crate::text::clean;
+use crate::text::{self, clean};
 use crate::xml::{Elements, Vocabulary, Xml, walk};
 
 const VOCABULARY: Vocabulary =
@@ -27,7 +27,7 @@ const VOCABULARY: Vocabulary =
 const JEST_BROKEN_SUITE: &str = "Test suite failed to run";
 
 /// Gives each result.
-pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
+pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<Option<Place>, Unfit> {
     let mut reader = Reader {
         sink,
         suites: Vec::new(),
@@ -36,9 +36,7 @@ pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
         shown: Shown::default(),
         attempts: HashMap::new(),
     };
-    let damage = walk(source, Format::Junit, &["testsuites", "testsuite"], VOCABULARY, &mut reader)?;
-    sink.damage(damage);
-    Ok(())
+    walk(source, Format::Junit, &["testsuites", "testsuite"], VOCABULARY, &mut reader)
 }
 
 struct Reader<'s, 'a> {
@@ -171,7 +169,7 @@ impl Reader<'_, '_> {
         let missing = shown.missing(counted);
         if missing > 0 {
             self.shown += Shown { kinds: missing, elements: missing };
-            let failures = if counted == 1 { "1 failure".to_owned() } else { format!("{counted} failures") };
+            let failures = text::counted(counted, "failure");
             let what = format!("the suite counts {failures}, of which its cases show {}", shown.kinds);
             case.trouble.note(what);
         }

@@ -12,9 +12,9 @@ mod tests;
 
 use std::sync::Arc;
 
-use self::place::Place;
+use self::place::called;
 use crate::case::{Case, Ending, Failure, OUTPUT_BYTES_MAX, Output, Trouble};
-use crate::fault::Unfit;
+use crate::fault::{Place, Unfit};
 use crate::format::Format;
 use crate::names::{file, path, tidy, tidy_suite};
 use crate::sink::{End, Sink};
@@ -34,12 +34,10 @@ const AGGREGATES: [&str; 3] =
 const SEVERAL: &str = "Multiple failures or warnings in test:";
 
 /// Gives each result.
-pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
+pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<Option<Place>, Unfit> {
     let mut reader = Reader { sink, suites: Vec::new(), case: None, shown: Shown::default() };
     let roots = ["test-run", "test-results", "test-suite"];
-    let damage = walk(source, Format::Nunit, &roots, VOCABULARY, &mut reader)?;
-    sink.damage(damage);
-    Ok(())
+    walk(source, Format::Nunit, &roots, VOCABULARY, &mut reader)
 }
 
 struct Reader<'s, 'a> {
@@ -161,17 +159,11 @@ impl Reader<'_, '_> {
             Kind::Method => outer.clone(),
             Kind::Other => full.clone().map(Into::into),
         });
-        let path = match kind {
-            Kind::Run | Kind::File => None,
-            Kind::Namespace | Kind::Fixture | Kind::Method | Kind::Other => {
-                path(around.and_then(|around| around.path.as_deref()), &name)
-            }
-        };
-        let variant = match kind {
-            Kind::File => full.as_deref().or(Some(&name)).and_then(file),
-            Kind::Run | Kind::Namespace | Kind::Fixture | Kind::Method | Kind::Other => {
-                around.and_then(|around| around.variant.clone())
-            }
+        let path = path(around.and_then(|around| around.path.as_deref()), &name).filter(|_| !kind.is_outer());
+        let variant = if kind == Kind::File {
+            full.as_deref().or(Some(&name)).and_then(file)
+        } else {
+            around.and_then(|around| around.variant.clone())
         };
         let says = |words: [(&str, &str); 2]| words.iter().any(|(name, said)| word(xml, name) == *said);
         self.suites.push(Suite {
@@ -205,18 +197,16 @@ impl Reader<'_, '_> {
         let mut trouble = Trouble { outputs, ..if failed { suite.told.whole() } else { Trouble::default() } };
         if missing > 0 {
             self.shown.tests = self.shown.tests.saturating_add(missing);
-            let said = format!("it counts {} failed, of which it shows {tests}", suite.counted);
-            trouble.note(said);
+            trouble.note(format!("it counts {} failed, of which it shows {tests}", suite.counted));
         }
         self.shown.cases += 1;
         let last = suite.name.rsplit(['/', '\\']).next().unwrap_or_default();
-        let (name, class) = match suite.kind {
-            Kind::Run => ("test run", None),
-            Kind::File => (last, None),
-            Kind::Namespace | Kind::Fixture | Kind::Method | Kind::Other => {
-                (suite.name.as_str(), suite.class)
-            }
+        let name = match suite.kind {
+            Kind::Run => "test run",
+            Kind::File => last,
+            Kind::Namespace | Kind::Fixture | Kind::Method | Kind::Other => suite.name.as_str(),
         };
+        let class = suite.class.filter(|_| !suite.kind.is_outer());
         self.sink.case(Case {
             suite: class.clone().or(suite.path),
             class: class.map(|class| class.as_ref().to_owned()),
@@ -230,16 +220,12 @@ impl Reader<'_, '_> {
         let told = ending(xml);
         let name = xml.tidied("name").or_else(|| xml.tidied("methodname")).unwrap_or_default();
         let (full, class) = (xml.tidied("fullname"), xml.tidied("classname"));
-        let Place { suite, class, name } = Place::of(&name, full.as_deref(), class.as_deref(), &self.suites);
         let case = Case {
-            suite,
-            class,
-            name,
             variant: self.suites.last().and_then(|suite| suite.variant.clone()),
             stamp: self.stamp(xml),
             // Until it shows a failure.
             ending: told.unwrap_or(Ending::Skipped),
-            ..Case::default()
+            ..called(&name, full.as_deref(), class.as_deref(), &self.suites)
         };
         let is_excused = word(xml, "result") == "warning" || told == Some(Ending::Skipped);
         OpenCase { case, is_excused, told: Told::default() }
@@ -324,6 +310,11 @@ impl Told {
 }
 
 impl Kind {
+    /// Whether it is around all suites that have names of their own.
+    fn is_outer(self) -> bool {
+        matches!(self, Self::Run | Self::File)
+    }
+
     fn of(word: &str) -> Self {
         match word {
             "assembly" | "project" | "test project" => Self::File,

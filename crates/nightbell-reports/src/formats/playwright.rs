@@ -10,15 +10,16 @@ mod tests;
 
 use std::mem;
 
-use crate::case::{Case, Ending, Failure, Output, Trouble, tags};
-use crate::fault::{Fault, Unfit};
+use crate::case::{Case, Ending, Failure, Output, Trouble};
+use crate::fault::{Fault, Place, Unfit};
 use crate::format::Format;
 use crate::json::document::{Kind, Object, Report, Schema, read as read_documents};
 use crate::json::late::LateNames;
-use crate::json::{Bracket, Tree, words};
-use crate::names::{LastPath, file};
+use crate::json::{Bracket, Tree};
+use crate::names::{LastPath, file, tags};
 use crate::sink::{End, Sink};
 use crate::source::Source;
+use crate::text::words;
 use crate::time::Stamp;
 
 static SCHEMA: Schema = Schema {
@@ -44,7 +45,7 @@ static SCHEMA: Schema = Schema {
 };
 
 /// Gives each result.
-pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
+pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<Option<Place>, Unfit> {
     let mut reader = Reader {
         source,
         sink,
@@ -55,9 +56,7 @@ pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
         test: Test::default(),
         trouble: Trouble::default(),
     };
-    let wrong = read_documents(source, &SCHEMA, &mut reader)?.known(&SCHEMA)?;
-    sink.damage(wrong);
-    Ok(())
+    read_documents(source, &SCHEMA, &mut reader)
 }
 
 struct Reader<'s, 'a> {

@@ -38,9 +38,6 @@ const TROUBLES: [&str; 3] =
 /// What only sums up what was seen.
 const SUMS: [&str; 3] = ["Looks like you failed ", "Looks like you planned ", "bats warning: Executed "];
 
-/// What stands for a run that has no name.
-const RUN: &str = "test run";
-
 /// Whether a line is one that only TAP has.
 pub(crate) fn is_tap(line: &str) -> bool {
     match line::parse(line) {
@@ -51,8 +48,8 @@ pub(crate) fn is_tap(line: &str) -> bool {
 }
 
 /// Gives each result.
-pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
-    Reader::new(source, sink, Names::Unknown).run().map(drop)
+pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<Option<Place>, Unfit> {
+    Reader::new(source, sink, Names::Unknown).run().map(|_| None)
 }
 
 struct Reader<'s, 'a> {
@@ -64,7 +61,7 @@ struct Reader<'s, 'a> {
     /// The name of the sub-tests that are to come, as a comment has it.
     announced: Option<String>,
     /// The result that came last. What follows may tell of it.
-    open: Option<Open>,
+    open: Option<OpenResult>,
     /// The YAML that is being read, and how far it is indented.
     yaml: Option<(usize, String)>,
     /// What was printed since the last result.
@@ -79,7 +76,7 @@ struct Reader<'s, 'a> {
 }
 
 /// A result of which more may be said.
-struct Open {
+struct OpenResult {
     indent: usize,
     case: Case,
     said: Diagnosis,
@@ -264,7 +261,7 @@ impl<'s, 'a> Reader<'s, 'a> {
         let inside = block.inside();
         self.here().has_failed |= inside.has_failed;
         let Some(open) = block.parent else { return Some(inside) };
-        self.open = Some(Open { inside: Some(inside), ..open });
+        self.open = Some(OpenResult { inside: Some(inside), ..open });
         self.settle();
         None
     }
@@ -290,12 +287,12 @@ impl<'s, 'a> Reader<'s, 'a> {
         let file = self.blocks.first().and_then(|top| top.stream.file.clone());
         let case = Case { suite: self.here().path.clone(), name, file, ending, ..Case::default() };
         let said = Diagnosis::new(before, point.note);
-        self.open = Some(Open { indent, case, said, inside, is_opening: point.is_opening });
+        self.open = Some(OpenResult { indent, case, said, inside, is_opening: point.is_opening });
     }
 
     /// Gives the result that came last: all is said of it.
     fn settle(&mut self) {
-        let Some(Open { mut case, said, inside, .. }) = self.open.take() else { return };
+        let Some(OpenResult { mut case, said, inside, .. }) = self.open.take() else { return };
         if case.ending.is_bad() {
             let here = self.here();
             here.has_failed = true;
@@ -358,14 +355,8 @@ impl<'s, 'a> Reader<'s, 'a> {
     fn error(&mut self, failure: Failure, file: Option<Arc<str>>) {
         let here = self.here();
         here.has_failed = true;
-        let case = Case {
-            suite: here.path.clone(),
-            name: here.name.as_deref().map_or_else(|| RUN.to_owned(), tidy),
-            file,
-            ending: Ending::Error,
-            trouble: Trouble::of(failure),
-            ..Case::default()
-        };
+        let name = here.name.as_deref().map_or_else(|| "test run".to_owned(), tidy);
+        let case = Case { suite: here.path.clone(), file, ..Case::error(name, Trouble::of(failure)) };
         self.sink.case(case);
     }
 
@@ -414,8 +405,13 @@ impl<'s, 'a> Reader<'s, 'a> {
         if SUMS.iter().any(|start| text.starts_with(start)) {
             return;
         }
+        self.hear(text, Diagnosis::comment);
+    }
+
+    /// Takes what is said of the result that came last, or of what comes next.
+    fn hear(&mut self, text: &str, take: fn(&mut Diagnosis, &str)) {
         match &mut self.open {
-            Some(open) if open.case.ending.is_bad() && open.said.is_open() => open.said.comment(text),
+            Some(open) if open.case.ending.is_bad() && open.said.is_open() => take(&mut open.said, text),
             Some(_) | None => push_latest(&mut self.heard, text),
         }
     }
@@ -431,10 +427,7 @@ impl<'s, 'a> Reader<'s, 'a> {
                 stream.trouble(text);
             }
         }
-        match &mut self.open {
-            Some(open) if open.case.ending.is_bad() && open.said.is_open() => open.said.line(text),
-            Some(_) | None => push_latest(&mut self.heard, text),
-        }
+        self.hear(text, Diagnosis::line);
     }
 
     /// `prove` says which file's tests come next.

@@ -32,7 +32,7 @@ const PARAMETERS_MAX: usize = 50;
 const PARAMETER_BYTES_MAX: usize = 1_000;
 
 /// Gives each result. Attempts of one millisecond stand in no order, so a first walk learns which tests have any.
-pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
+pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<Option<Place>, Unfit> {
     let mut retried = Retried::default();
     let mut learn = |method: Method, _| {
         retried.learn(&method);
@@ -51,8 +51,7 @@ pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
     if counted > shown {
         sink.case(Case::uncovered(counted, shown));
     }
-    sink.damage(damage);
-    Ok(())
+    Ok(damage)
 }
 
 fn read_methods(source: &Source, reader: &mut Reader<'_>) -> Result<Option<Place>, Unfit> {

@@ -19,27 +19,14 @@ use crate::names::{tidy, within_class};
 use crate::sink::{End, Sink};
 use crate::source::Source;
 use crate::tally::CASES_MAX;
+use crate::text::words;
 use crate::time::Stamp;
 use crate::xml::{Elements, Vocabulary, Xml, walk};
 
-const STRUCTURE: &[&str] = &[
-    "TestRun",
-    "Results",
-    "InnerResults",
-    "UnitTestResult",
-    "TestResult",
-    "TestResultAggregation",
-    "ManualTestResult",
-    "WebTestResult",
-    "GenericTestResult",
-    "LoadTestResult",
-    "TestDefinitions",
-    "UnitTest",
-    "TestEntries",
-    "ResultSummary",
-    "Counters",
-    "RunInfos",
-    "RunInfo",
+const STRUCTURE: &[&str] = words![
+    TestRun Results InnerResults UnitTestResult TestResult TestResultAggregation ManualTestResult
+    WebTestResult GenericTestResult LoadTestResult TestDefinitions UnitTest TestEntries ResultSummary
+    Counters RunInfos RunInfo
 ];
 
 const VOCABULARY: Vocabulary = Vocabulary { structure: STRUCTURE, result: None };
@@ -54,28 +41,22 @@ const MESSAGES_MAX: usize = 1_000;
 const OUTCOMES_MAX: usize = 20;
 
 /// What is a result wherever it stands.
-const RESULTS: &[&str] = &[
-    "UnitTestResult",
-    "TestResult",
-    "TestResultAggregation",
-    "ManualTestResult",
-    "WebTestResult",
-    "GenericTestResult",
-    "LoadTestResult",
+const RESULTS: &[&str] = words![
+    UnitTestResult TestResult TestResultAggregation ManualTestResult WebTestResult GenericTestResult
+    LoadTestResult
 ];
 
 /// What counts results that went wrong.
 const COUNTERS: [&str; 6] = ["failed", "error", "timeout", "aborted", "disconnected", "inProgress"];
 
 /// Gives each result. The classes of tests stand after their results, so a first walk learns them.
-pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
+pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<Option<Place>, Unfit> {
     let mut classes = Classes::default();
     read_elements(source, &mut classes)?;
     let mut reader = Reader { sink, classes, open: Vec::new(), run: Run::default(), shown: Shown::default() };
     let damage = read_elements(source, &mut reader)?;
     reader.end_run();
-    sink.damage(damage);
-    Ok(())
+    Ok(damage)
 }
 
 fn read_elements(source: &Source, elements: &mut dyn Elements) -> Result<Option<Place>, Unfit> {
@@ -150,30 +131,24 @@ fn class_name(written: &str) -> &str {
 
 /// An id as a number: as a rule it is a GUID, in some spelling.
 fn key(id: &str) -> u128 {
-    let mut digits = id.bytes().filter(u8::is_ascii_hexdigit).take(32);
-    let is_guid = id.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'-' | b'{' | b'}'));
-    if is_guid && digits.clone().count() == 32 {
-        let digit = |byte: u8| {
-            u128::from(byte.to_ascii_lowercase())
-                - u128::from(if byte.is_ascii_digit() { b'0' } else { b'a' - 10 })
-        };
-        return digits.by_ref().fold(0, |number, byte| number << 4 | digit(byte));
-    }
-    u128::from_be_bytes(Fingerprint::of([id.trim().to_ascii_lowercase().as_bytes()]).0)
+    let digits: String = id.chars().filter(|digit| !matches!(digit, '-' | '{' | '}')).collect();
+    let number = u128::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 32);
+    let other = || u128::from_be_bytes(Fingerprint::of([id.trim().to_ascii_lowercase().as_bytes()]).0);
+    number.unwrap_or_else(other)
 }
 
 struct Reader<'s, 'a> {
     sink: &'s mut Sink<'a>,
     classes: Classes,
     /// The open results, the innermost last.
-    open: Vec<Open>,
+    open: Vec<OpenResult>,
     run: Run,
     shown: Shown,
 }
 
 /// A result that is being read.
 #[derive(Debug, Default)]
-struct Open {
+struct OpenResult {
     case: Case,
     outcome: Option<String>,
     /// How many elements are open with it.
@@ -273,11 +248,17 @@ impl Reader<'_, '_> {
         if is_inner && let Some(around) = self.open.last_mut() {
             around.has_inner = true;
         }
-        self.open.push(Open { case, outcome, depth: xml.path().len(), is_inner, ..Open::default() });
+        self.open.push(OpenResult {
+            case,
+            outcome,
+            depth: xml.path().len(),
+            is_inner,
+            ..OpenResult::default()
+        });
     }
 
-    fn end_result(&mut self, open: Open, end: End) {
-        let Open { mut case, outcome, is_inner, has_inner, is_explained, messages, .. } = open;
+    fn end_result(&mut self, open: OpenResult, end: End) {
+        let OpenResult { mut case, outcome, is_inner, has_inner, is_explained, messages, .. } = open;
         let says_something = case.trouble.failures.iter().any(|failure| !failure.message.is_empty());
         if says_something && outcome.as_deref().is_some_and(|word| word.eq_ignore_ascii_case("NotRunnable")) {
             case.ending = Ending::Error;

@@ -8,7 +8,7 @@
 mod tests;
 
 use crate::case::{Case, Ending, OUTPUT_BYTES_MAX, Output, TEXT_BYTES_MAX, Trouble};
-use crate::fault::Unfit;
+use crate::fault::{Place, Unfit};
 use crate::format::Format;
 use crate::names::{file, within_class};
 use crate::sink::{End, Sink};
@@ -21,11 +21,9 @@ const STRUCTURE: &[&str] = &["assemblies", "assembly", "collection", "class", "e
 const VOCABULARY: Vocabulary = Vocabulary { structure: STRUCTURE, result: Some("test") };
 
 /// Gives each result.
-pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<(), Unfit> {
+pub(crate) fn read(source: &Source, sink: &mut Sink<'_>) -> Result<Option<Place>, Unfit> {
     let mut reader = Reader { sink, groups: Vec::new(), test: None, shown: Counts::default() };
-    let damage = walk(source, Format::Xunit, &["assemblies", "assembly"], VOCABULARY, &mut reader)?;
-    sink.damage(damage);
-    Ok(())
+    walk(source, Format::Xunit, &["assemblies", "assembly"], VOCABULARY, &mut reader)
 }
 
 struct Reader<'s, 'a> {

@@ -106,10 +106,8 @@ impl Object {
 
     /// A short text that says something.
     pub(crate) fn name(&self, key: &str) -> Option<&str> {
-        match self.get(key) {
-            Tree::Text(name) if !name.is_empty() => Some(name),
-            _ => None,
-        }
+        let Tree::Text(name) = self.get(key) else { return None };
+        Some(name.as_str()).filter(|name| !name.is_empty())
     }
 
     pub(crate) fn stamp(&self, key: &str) -> Stamp {
@@ -190,11 +188,28 @@ impl Read {
     }
 }
 
-/// Reads all documents of a file. What is open where a report is cut off ends there, from inside to outside.
+/// Reads all documents of a file. What is open where a report is cut off ends there, from inside to outside. Returns the first
+/// place where something is wrong.
+///
+/// # Errors
+/// It can't be read, or is no report of this format.
+pub(crate) fn read(
+    source: &Source,
+    schema: &'static Schema,
+    report: &mut dyn Report,
+) -> Result<Option<Place>, Unfit> {
+    read_parts(source, schema, report)?.known(schema)
+}
+
+/// Reads as [`read`] does, and leaves it to the caller what is wrong.
 ///
 /// # Errors
 /// It can't be read, or is empty.
-pub(crate) fn read(source: &Source, schema: &'static Schema, report: &mut dyn Report) -> Result<Read, Unfit> {
+pub(crate) fn read_parts(
+    source: &Source,
+    schema: &'static Schema,
+    report: &mut dyn Report,
+) -> Result<Read, Unfit> {
     Walker::new(schema, None, report).run(source)
 }
 

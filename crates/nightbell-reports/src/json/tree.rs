@@ -129,14 +129,14 @@ impl Tree {
 
 /// Reads one tree within its bounds.
 pub(super) struct Budget {
-    vocabulary: &'static [&'static str],
+    words: &'static [&'static str],
     values: Cell<usize>,
     bytes: Cell<usize>,
 }
 
 impl Budget {
-    pub(super) fn new(vocabulary: &'static [&'static str]) -> Self {
-        Self { vocabulary, values: Cell::new(VALUES_MAX), bytes: Cell::new(BYTES_MAX) }
+    pub(super) fn new(words: &'static [&'static str]) -> Self {
+        Self { words, values: Cell::new(VALUES_MAX), bytes: Cell::new(BYTES_MAX) }
     }
 }
 
@@ -152,25 +152,53 @@ impl<'de> DeserializeSeed<'de> for &Budget {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Budget {
-    type Value = Tree;
+/// What a visitor makes of the values that hold no others.
+macro_rules! scalars {
+    ($made:expr) => {
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("any JSON")
+        }
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Tree, D::Error> {
-        (&self).deserialize(from)
-    }
+        fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
+            $made(self, Tree::Flag(value))
+        }
+
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "numbers of reports are times and counts, far below 2^53"
+        )]
+        fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
+            $made(self, Tree::Number(value as f64))
+        }
+
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "numbers of reports are times and counts, far below 2^53"
+        )]
+        fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
+            $made(self, Tree::Number(value as f64))
+        }
+
+        fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
+            $made(self, Tree::Number(value))
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            $made(self, Tree::Nothing)
+        }
+    };
 }
+pub(super) use scalars;
 
 impl<'de> Visitor<'de> for &Budget {
     type Value = Tree;
 
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("any JSON")
-    }
+    scalars!(|_, tree| Ok(tree));
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
         let mut fields = Vec::new();
         while let Some(key) = map.next_key::<String>()? {
-            match self.vocabulary.iter().find(|word| **word == key) {
+            match self.words.iter().find(|word| **word == key) {
                 Some(known) => fields.push((*known, map.next_value_seed(self)?)),
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -192,58 +220,5 @@ impl<'de> Visitor<'de> for &Budget {
         let kept = &text[..text.floor_char_boundary(self.bytes.get())];
         self.bytes.set(self.bytes.get() - kept.len());
         Ok(Tree::Text(kept.to_owned()))
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Tree, E> {
-        Scalars.visit_bool(value)
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Tree, E> {
-        Scalars.visit_i64(value)
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Tree, E> {
-        Scalars.visit_u64(value)
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Tree, E> {
-        Scalars.visit_f64(value)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Tree, E> {
-        Ok(Tree::Nothing)
-    }
-}
-
-/// The values that hold no others.
-pub(super) struct Scalars;
-
-impl Visitor<'_> for Scalars {
-    type Value = Tree;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a text, a number or the like")
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Tree, E> {
-        Ok(Tree::Flag(value))
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "numbers of reports are times and counts, far below 2^53")]
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Tree, E> {
-        Ok(Tree::Number(value as f64))
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "numbers of reports are times and counts, far below 2^53")]
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Tree, E> {
-        Ok(Tree::Number(value as f64))
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Tree, E> {
-        Ok(Tree::Number(value))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Tree, E> {
-        Ok(Tree::Text(text.to_owned()))
     }
 }

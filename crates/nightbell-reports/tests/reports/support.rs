@@ -4,14 +4,16 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use nightbell_core::event::{self, Event};
-use nightbell_reports::{Format, Held, Input, Reading, Repeats, ReportError, ReportOptions, Source, Summary};
+use nightbell_reports::{
+    Format, Input, Reading, Repeats, ReportError, ReportOptions, Source, Summary, Survey,
+};
 
 /// What reports give together, and what was said of each.
 pub(crate) struct Told {
     /// The events, as the worker reads them.
     pub(crate) events: Vec<Event>,
     pub(crate) summary: Summary,
-    pub(crate) heard: Vec<Result<Held, ReportError>>,
+    pub(crate) heard: Vec<Result<Survey, ReportError>>,
     pub(crate) unexplained: Option<Event>,
 }
 

@@ -7,10 +7,10 @@ use proptest::prelude::*;
 
 use crate::case::TEXT_BYTES_MAX;
 use crate::names::NAME_CHARS_MAX;
-use crate::{Format, Held, ReportError, ReportOptions, testing};
+use crate::{Format, ReportError, ReportOptions, Survey, testing};
 
 /// What a report gives, and what is said of it.
-fn read(report: impl AsRef<[u8]>) -> (Result<Held, ReportError>, Vec<Event>) {
+fn read(report: impl AsRef<[u8]>) -> (Result<Survey, ReportError>, Vec<Event>) {
     let options = ReportOptions { project: "shop".into(), flaky: true, ..ReportOptions::default() };
     testing::read(report.as_ref(), Format::Ctrf, options)
 }

@@ -1,8 +1,8 @@
 //! What Cucumber's JSON gives, and behave's.
 
 use super::*;
-use crate::case::TAGS_MAX;
 use crate::fault::Place;
+use crate::names::TAGS_MAX;
 use crate::testing::{self, counted, real};
 use crate::time::Stamp;
 

@@ -9,14 +9,14 @@ use proptest::prelude::*;
 
 use crate::case::TEXT_BYTES_MAX;
 use crate::names::NAME_CHARS_MAX;
-use crate::{Format, Held, ReportError, ReportOptions, Summary, testing};
+use crate::{Format, ReportError, ReportOptions, Summary, Survey, testing};
 
 fn options() -> ReportOptions {
     ReportOptions { project: "shop".into(), ..ReportOptions::default() }
 }
 
 /// What a report gives, and what is said of it.
-fn read_with(report: impl AsRef<[u8]>, options: ReportOptions) -> (Result<Held, ReportError>, Vec<Event>) {
+fn read_with(report: impl AsRef<[u8]>, options: ReportOptions) -> (Result<Survey, ReportError>, Vec<Event>) {
     testing::read(report.as_ref(), Format::Junit, options)
 }
 

@@ -1,8 +1,9 @@
 //! What Playwright's JSON gives.
 
 use super::*;
-use crate::case::{OUTPUT_BYTES_MAX, TAGS_MAX};
+use crate::case::OUTPUT_BYTES_MAX;
 use crate::fault::Place;
+use crate::names::TAGS_MAX;
 use crate::testing::{self, counted, real};
 
 fn read_all(bytes: &[u8]) -> Result<(Vec<Case>, Option<Place>), Unfit> {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Open;
+use super::OpenResult;
 use super::line::Point;
 use crate::case::Failure;
+use crate::text::counted;
 
-/// Open sub-tests, or the report itself.
+/// OpenResult sub-tests, or the report itself.
 #[derive(Default)]
 pub(super) struct Block {
     pub(super) indent: usize,
@@ -21,7 +22,7 @@ pub(super) struct Block {
     /// A comment within them may name them.
     pub(super) awaits_name: bool,
     /// Their result, where it stands before them.
-    pub(super) parent: Option<Open>,
+    pub(super) parent: Option<OpenResult>,
 }
 
 /// What sub-tests were, when they are over.
@@ -171,12 +172,8 @@ impl Stream {
             plan.saturating_sub(self.ran).saturating_sub(self.stood_for).saturating_sub(after_setup);
         let is_over = self.highest > plan || self.ran > plan;
         if missing == 0 && is_over && self.ran <= plan {
-            return Some(format!("planned {}, and number {} ran", tests(plan), self.highest));
+            return Some(format!("planned {}, and number {} ran", counted(plan, "test"), self.highest));
         }
-        (missing > 0 || is_over).then(|| format!("planned {}, {} ran", tests(plan), self.ran))
+        (missing > 0 || is_over).then(|| format!("planned {}, {} ran", counted(plan, "test"), self.ran))
     }
-}
-
-fn tests(count: u64) -> String {
-    if count == 1 { "1 test".to_owned() } else { format!("{count} tests") }
 }

@@ -1,7 +1,7 @@
 //! What is said of a result that failed: its YAML, and the comments and other lines around it.
 
 use super::yaml::{Entry, entries};
-use crate::case::{Failure, OUTPUT_BYTES_MAX, Trouble, push_bounded};
+use crate::case::{Failure, OUTPUT_BYTES_MAX, Output, Trouble, push_bounded};
 use crate::telling::telling_line;
 use crate::text::{clean, shortened};
 
@@ -99,7 +99,7 @@ impl Diagnosis {
             kind: clean(value(&entries, &["name"]).unwrap_or_default()),
             ..Failure::new(&message, &text)
         });
-        push_bounded(&mut trouble.outputs[0], &clean(&self.before), OUTPUT_BYTES_MAX);
+        trouble.print(Output::Standard, &self.before);
         trouble
     }
 

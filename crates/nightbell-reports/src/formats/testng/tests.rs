@@ -22,7 +22,7 @@ fn cases(report: impl AsRef<[u8]>) -> (Vec<Case>, Option<Place>) {
 /// What is told of these, a line each: how, where, what, and the line that is read out.
 fn lines(cases: &[Case]) -> String {
     let mut tally = Tally::new(Repeats::Declared, false, None);
-    assert!(cases.iter().all(|case| tally.remember(0, case)));
+    assert!(cases.iter().all(|case| tally.remember(0, case).is_continue()));
     let mut lines = String::new();
     for (number, case) in cases.iter().enumerate() {
         let label = tally.label(0, case);

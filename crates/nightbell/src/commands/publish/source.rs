@@ -4,7 +4,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use nightbell_reports::{Format, Held, Reading, Repeats, ReportError, ReportOptions, Summary};
+use nightbell_reports::{Format, Reading, Repeats, ReportError, ReportOptions, Summary, Survey};
 
 use super::inputs::inputs;
 use crate::exit::{Code, Failure};
@@ -52,19 +52,12 @@ impl Outcome {
         let Some(first) = self.first else { return Ok(()) };
         let code = if self.is_faulty { Code::Data } else { Code::NoInput };
         if !self.is_terse {
-            let how = if self.damaged == self.wrong {
-                "damaged and read as far as possible"
-            } else {
-                "could not be read"
+            let how = match self.wrong {
+                wrong if self.damaged < wrong => "could not be read",
+                1 => "is damaged and read as far as possible",
+                _ => "are damaged and read as far as possible",
             };
-            let is = if self.damaged < self.wrong {
-                ""
-            } else if self.wrong == 1 {
-                "is "
-            } else {
-                "are "
-            };
-            return Err(Failure::new(code, format!("{} {is}{how}, see above", count(self.wrong, "input"))));
+            return Err(Failure::new(code, format!("{} {how}, see above", count(self.wrong, "input"))));
         }
         let others = if self.wrong > 1 { format!(" (and {} more)", self.wrong - 1) } else { String::new() };
         Err(Failure::new(code, format!("{first:#}{others}")))
@@ -72,7 +65,7 @@ impl Outcome {
 
     fn wrong(&mut self, error: anyhow::Error, is_faulty: bool) {
         if !self.is_terse {
-            say(&format!("nightbell: {error:#}"));
+            complain(&format!("nightbell: {error:#}"));
         }
         self.wrong += 1;
         self.is_faulty |= is_faulty;
@@ -85,14 +78,14 @@ impl Outcome {
     }
 
     /// Tells what a report holds.
-    fn heard(&mut self, name: &str, held: Result<Held, ReportError>) {
-        let Held { format, summary, damage } = match held {
+    fn heard(&mut self, name: &str, held: Result<Survey, ReportError>) {
+        let Survey { format, summary, damage } = match held {
             Ok(held) => held,
             Err(error) => return self.wrong_report(error),
         };
         let name = one_line(name, NAME_CHARS_MAX);
         let Summary { cases, failed, errors, skipped, flaky, .. } = summary;
-        say(&format!(
+        complain(&format!(
             "{name}: {}, {failed} failed, {errors} with errors, {skipped} skipped, {flaky} flaky ({format})",
             count(cases, "test"),
         ));
@@ -127,7 +120,7 @@ pub(super) fn read_reports(reports: &Reports, send: Send<'_>) -> Outcome {
     let mut outcome = Outcome { is_terse: reports.is_terse, ..Outcome::default() };
     let found = inputs(&reports.given);
     if let Some(text) = passed_over(&found.passed_over) {
-        say(&text);
+        complain(&text);
     }
     for wrong in found.wrong {
         outcome.wrong(wrong.into(), false);
@@ -155,9 +148,4 @@ fn passed_over(names: &[String]) -> Option<String> {
     let more = names.len().saturating_sub(PASSED_OVER_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     (!names.is_empty()).then(|| format!("passed over, since no report: {shown}{more}"))
-}
-
-/// Writes a line on standard error, or does not: what can't be told must not end the publishing.
-fn say(text: &str) {
-    complain(text);
 }

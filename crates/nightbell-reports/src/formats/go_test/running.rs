@@ -31,7 +31,7 @@ const LINE_BYTES_MAX: usize = 4 * 1024;
 
 /// All that has begun.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct Running {
     packages: BTreeMap<Box<str>, Package>,
     builds: BTreeMap<Box<str>, Build>,
     room: Room,
@@ -94,7 +94,7 @@ pub(super) struct Printed {
     errors: String,
 }
 
-impl Default for Held {
+impl Default for Running {
     fn default() -> Self {
         let room = Room { names: NAMES_BYTES_MAX, printed: PRINTED_BYTES_MAX };
         Self { packages: BTreeMap::new(), builds: BTreeMap::new(), room }
@@ -106,16 +106,11 @@ fn key(name: &str) -> Cow<'_, str> {
     if name.len() <= NAME_CHARS_MAX { Cow::Borrowed(name) } else { Cow::Owned(tidy(name)) }
 }
 
-impl Held {
+impl Running {
     /// The package of this name; none: there is no room for it.
     fn package(&mut self, name: &str) -> Option<(&mut Package, &mut Room)> {
-        let name = key(name);
-        if !self.packages.contains_key(&*name) {
-            self.room.take_name(&name)?;
-            let suite = path(None, &name).map(Into::into);
-            self.packages.insert(name.as_ref().into(), Package { suite, ..Package::default() });
-        }
-        Some((self.packages.get_mut(&*name)?, &mut self.room))
+        let new = |name: &str| Package { suite: path(None, name).map(Into::into), ..Package::default() };
+        Some((self.room.entry(&mut self.packages, name, new)?, &mut self.room))
     }
 
     pub(super) fn begin_package(&mut self, name: &str) {
@@ -154,12 +149,7 @@ impl Held {
     fn test(&mut self, package: &str, name: &str) -> Option<(&mut Test, &mut Room)> {
         let (package, room) = self.package(package)?;
         package.has_begun = true;
-        let name = key(name);
-        if !package.tests.contains_key(&*name) {
-            room.take_name(&name)?;
-            package.tests.insert(name.as_ref().into(), Test::default());
-        }
-        Some((package.tests.get_mut(&*name)?, room))
+        Some((room.entry(&mut package.tests, name, |_| Test::default())?, room))
     }
 
     /// A test begins; false: it had begun already, and never ended.
@@ -221,15 +211,10 @@ impl Held {
     }
 
     fn build(&mut self, import_path: &str) -> Option<(&mut Build, &mut Room)> {
-        let name = key(import_path);
-        if !self.builds.contains_key(&*name) {
-            if self.builds.len() >= BUILDS_MAX {
-                return None;
-            }
-            self.room.take_name(&name)?;
-            self.builds.insert(name.as_ref().into(), Build::default());
+        if self.builds.len() >= BUILDS_MAX && !self.builds.contains_key(&*key(import_path)) {
+            return None;
         }
-        Some((self.builds.get_mut(&*name)?, &mut self.room))
+        Some((self.room.entry(&mut self.builds, import_path, |_| Build::default())?, &mut self.room))
     }
 
     pub(super) fn print_build(&mut self, import_path: &str, output: &str) {
@@ -306,9 +291,19 @@ fn is_build_of(import_path: &str, package: &str) -> bool {
 }
 
 impl Room {
-    fn take_name(&mut self, name: &str) -> Option<()> {
-        self.names = self.names.checked_sub(name.len() + ENTRY_BYTES)?;
-        Some(())
+    /// What is remembered by a name, if there is room for it.
+    fn entry<'m, T>(
+        &mut self,
+        map: &'m mut BTreeMap<Box<str>, T>,
+        name: &str,
+        new: impl Fn(&str) -> T,
+    ) -> Option<&'m mut T> {
+        let name = key(name);
+        if !map.contains_key(&*name) {
+            self.names = self.names.checked_sub(name.len() + ENTRY_BYTES)?;
+            map.insert(name.as_ref().into(), new(&name));
+        }
+        map.get_mut(&*name)
     }
 
     fn give(&mut self, name: &str, printed: &Printed) {
@@ -419,31 +414,31 @@ mod tests {
 
     #[test]
     fn the_end_of_what_was_printed_is_kept_as_well_as_its_beginning() {
-        let mut held = Held::default();
+        let mut running = Running::default();
         for line in 0..10_000 {
-            held.print_test("p", "A", &format!("line {line}\n"), false);
+            running.print_test("p", "A", &format!("line {line}\n"), false);
         }
-        let whole = held.end_test("p", "A").printed.whole();
+        let whole = running.end_test("p", "A").printed.whole();
         assert!(whole.starts_with("line 0\nline 1\n") && whole.ends_with("line 9998\nline 9999\n"));
         assert!(whole.contains("\n…\n") && whole.len() <= OUTPUT_BYTES_MAX + 4);
     }
 
     #[test]
     fn all_that_runs_is_held_within_one_bound() {
-        let mut held = Held::default();
+        let mut running = Running::default();
         let log = format!("{}\n", "x".repeat(100)).repeat(500);
         for test in 0..50_000 {
             let name = format!("Test{test}");
-            held.begin_test("p", &name);
-            held.print_test("p", &name, if test % 100 == 0 { &log } else { "a line\n" }, false);
+            running.begin_test("p", &name);
+            running.print_test("p", &name, if test % 100 == 0 { &log } else { "a line\n" }, false);
         }
-        let tests = &held.packages["p"].tests;
+        let tests = &running.packages["p"].tests;
         let printed: usize = tests.values().map(|test| test.printed.bytes()).sum();
         assert!(printed <= PRINTED_BYTES_MAX && tests.len() * ENTRY_BYTES <= NAMES_BYTES_MAX);
-        assert_eq!(held.room.printed, PRINTED_BYTES_MAX - printed);
+        assert_eq!(running.room.printed, PRINTED_BYTES_MAX - printed);
         // What is over gives its room back.
-        held.end_package("p");
-        assert_eq!((held.room.printed, held.room.names), (PRINTED_BYTES_MAX, NAMES_BYTES_MAX));
+        running.end_package("p");
+        assert_eq!((running.room.printed, running.room.names), (PRINTED_BYTES_MAX, NAMES_BYTES_MAX));
     }
 
     #[test]
