@@ -1,8 +1,9 @@
 //! Publishing many events: confirmed one by one, several at a time, retried while the queue can't be reached.
 
+use std::future::ready;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use nightbell_core::event::Event;
 use nightbell_core::message::{Message, routing_key};
 use nightbell_core::ports::{Destination, Outlet, PublishError};
@@ -34,65 +35,30 @@ impl Item {
     pub fn of(event: &Event, body: bytes::Bytes) -> Self {
         Self { id: event.id.clone(), project: event.project.clone(), test: event.test.clone(), body }
     }
-
-    fn message(&self, now: UnixMillis) -> Message {
-        Message::of_event(self.id.clone(), self.body.clone(), now)
-    }
 }
 
-/// What came of publishing.
-#[derive(Debug, Default)]
-pub struct Fed {
-    /// How many the queue has confirmed.
-    pub confirmed: usize,
-    /// Why it stopped, if it did not get to the end.
-    pub stopped: Option<PublishError>,
-}
-
-/// Publishes all items; the first that is not confirmed within `timeout` stops the rest. `confirmed` hears of each.
+/// Publishes all items, several at a time; `confirmed` hears of each.
+///
+/// # Errors
+/// That of the first that is not confirmed within `timeout`, which stops the rest.
 pub async fn feed<O: Outlet>(
     outlet: &O,
     items: impl Stream<Item = Item>,
     timeout: Duration,
     now: impl Fn() -> UnixMillis,
     mut confirmed: impl FnMut(&Item),
-) -> Fed {
-    let tries = items.map(|item| {
-        let message = item.message(now());
-        let to = Destination::Events { routing_key: routing_key(&item.project) };
-        async move { (publish(outlet, to, message, timeout).await, item) }
-    });
-    let mut tries = std::pin::pin!(tries.buffer_unordered(PUBLISHES_MAX));
-    let mut fed = Fed::default();
-    while let Some((published, item)) = tries.next().await {
-        match published {
-            Ok(()) => {
-                confirmed(&item);
-                fed.confirmed += 1;
-            }
-            Err(error) => {
-                fed.stopped = Some(error);
-                break;
-            }
-        }
-    }
-    fed
-}
-
-/// Publishes one message, again and again while the queue does not confirm it, for `timeout` at the most.
-///
-/// # Errors
-/// The last try's.
-pub async fn publish<O: Outlet>(
-    outlet: &O,
-    to: Destination,
-    message: Message,
-    timeout: Duration,
 ) -> Result<(), PublishError> {
-    publish_unless(|_| false, outlet, to, message, timeout).await
+    let tries = items.map(|item| {
+        let message = Message::of_event(item.id.clone(), item.body.clone(), now());
+        let to = Destination::Events { routing_key: routing_key(&item.project) };
+        async move { publish_unless(|_| false, outlet, to, message, timeout).await.map(|()| item) }
+    });
+    let tries = tries.buffer_unordered(PUBLISHES_MAX);
+    tries.try_for_each(|item| ready(Ok(confirmed(&item)))).await
 }
 
-/// Publishes one message as [`publish`] does, but not again after an error that `is_final`.
+/// Publishes one message, again and again while the queue does not confirm it, for `timeout` at the most; but not after an
+/// error that `is_final`.
 ///
 /// # Errors
 /// The last try's.
@@ -143,17 +109,19 @@ mod tests {
         }
     }
 
-    async fn run(failures: u32, items: usize) -> Fed {
+    /// How many were confirmed, and why it stopped.
+    async fn run(failures: u32, items: usize) -> (usize, Option<PublishError>) {
         let item = Item { id: Some("1".into()), project: "a.b".into(), test: "t".into(), body: "{}".into() };
         let outlet = Flaky(Arc::new(AtomicU32::new(failures)));
         let items = futures::stream::iter(vec![item; items]);
-        feed(&outlet, items, Duration::from_secs(30), || UnixMillis(0), |_| ()).await
+        let mut confirmed = 0;
+        let fed = feed(&outlet, items, Duration::from_secs(30), || UnixMillis(0), |_| confirmed += 1).await;
+        (confirmed, fed.err())
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_queue_that_comes_back_in_time_gets_everything() {
-        let fed = run(40, 3).await;
-        assert_eq!((fed.confirmed, fed.stopped), (3, None));
+        assert_eq!(run(40, 3).await, (3, None));
     }
 
     #[tokio::test(start_paused = true)]
@@ -173,7 +141,7 @@ mod tests {
     async fn a_queue_that_stays_away_is_given_up_after_the_time_out() {
         let start = Instant::now();
         let fed = run(u32::MAX, 100).await;
-        assert_eq!((fed.confirmed, fed.stopped), (0, Some(PublishError::Unavailable("down".into()))));
+        assert_eq!(fed, (0, Some(PublishError::Unavailable("down".into()))));
         assert!(start.elapsed() <= Duration::from_secs(30));
     }
 }

@@ -1,10 +1,13 @@
 //! Events as text: one JSON object a line. A bad line is said and passed over, so that the caller decides
 //! what follows.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read as _};
 
 use nightbell_core::event::{self, BadEvent, Event};
 use nightbell_core::limits::EVENT_BYTES_MAX;
+
+/// The most bytes of a line that are held: an event, and the line's end.
+const LINE_BYTES_MAX: u64 = EVENT_BYTES_MAX as u64 + "\r\n".len() as u64;
 
 /// One event, and the line that it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,41 +63,18 @@ impl<R: BufRead> Events<R> {
 
     /// The next line without its end, or none at the end of the text.
     fn next_line(&mut self) -> Result<Option<Vec<u8>>, NdjsonError> {
-        let mut body = Vec::new();
-        let mut begun = false;
-        let mut too_long = false;
         self.line += 1;
-        loop {
-            let chunk = match self.from.fill_buf() {
-                Ok(chunk) => chunk,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(source) => return Err(NdjsonError::Unreadable { line: self.line, source }),
-            };
-            if chunk.is_empty() && !begun {
-                return Ok(None);
-            }
-            let newline = chunk.iter().position(|byte| *byte == b'\n');
-            let (text, used) = newline.map_or((chunk, chunk.len()), |at| (&chunk[..at], at + 1));
-            // One byte more than an event may have, since the line may end in a carriage return.
-            too_long |= body.len() + text.len() > EVENT_BYTES_MAX + 1;
-            if too_long {
-                body.clear();
-            } else {
-                body.extend_from_slice(text);
-            }
-            begun = true;
-            self.from.consume(used);
-            if newline.is_some() || used == 0 {
-                break;
-            }
+        let line = self.line;
+        let unreadable = |source| NdjsonError::Unreadable { line, source };
+        let mut body = Vec::new();
+        if self.from.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut body).map_err(unreadable)? == 0 {
+            return Ok(None);
         }
-        if body.last() == Some(&b'\r') {
-            body.pop();
+        if body.pop_if(|last| *last == b'\n').is_none() {
+            self.from.skip_until(b'\n').map_err(unreadable)?;
         }
-        if too_long || body.len() > EVENT_BYTES_MAX {
-            return Err(NdjsonError::TooLong { line: self.line });
-        }
-        Ok(Some(body))
+        body.pop_if(|last| *last == b'\r');
+        if body.len() > EVENT_BYTES_MAX { Err(NdjsonError::TooLong { line }) } else { Ok(Some(body)) }
     }
 }
 
@@ -103,25 +83,19 @@ impl<R: BufRead> Iterator for Events<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.ended {
-            let body = match self.next_line() {
-                Ok(Some(body)) => body,
-                Ok(None) => {
-                    self.ended = true;
-                    break;
+            let body = self.next_line();
+            self.ended = matches!(body, Ok(None) | Err(NdjsonError::Unreadable { .. }));
+            match body {
+                Ok(Some(body)) if !body.trim_ascii().is_empty() => {
+                    let number = self.line;
+                    return Some(match event::read(&body) {
+                        Ok(event) => Ok(Line { number, body, event }),
+                        Err(problem) => Err(NdjsonError::NoEvent { line: number, problem }),
+                    });
                 }
-                Err(error) => {
-                    self.ended = matches!(error, NdjsonError::Unreadable { .. });
-                    return Some(Err(error));
-                }
-            };
-            if body.trim_ascii().is_empty() {
-                continue;
+                Ok(_) => {}
+                Err(error) => return Some(Err(error)),
             }
-            let number = self.line;
-            return Some(match event::read(&body) {
-                Ok(event) => Ok(Line { number, body, event }),
-                Err(problem) => Err(NdjsonError::NoEvent { line: number, problem }),
-            });
         }
         None
     }

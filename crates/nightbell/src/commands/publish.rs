@@ -20,7 +20,7 @@ use nightbell_reports::{Format, Now, Placeholder, Repeats, ReportOptions};
 use nightbell_worker::SystemClock;
 use tokio::time::timeout;
 
-use self::session::{Session, Told};
+use self::session::{Published, Session};
 use self::source::{Reports, read_lines, read_reports};
 use crate::cli::{EventFlags, Publish};
 use crate::config::{Config, Needs};
@@ -35,7 +35,7 @@ use crate::wiring;
 /// # Errors
 /// Nothing was given, something can't be read, or the queue did not confirm in time.
 pub async fn publish(config_path: &Path, flags: Publish) -> Result<(), Failure> {
-    let mut told = Told::default();
+    let mut told = Published::default();
     let work = through_queue(config_path, &flags, &mut told);
     let ended = if flags.fail_open {
         timeout(flags.timeout, work).await.unwrap_or_else(|_| {
@@ -68,7 +68,7 @@ fn queue(config_path: &Path, flags: &Publish) -> Result<Queue, Failure> {
     Ok(Queue::Amqp(wiring::broker(&config)?))
 }
 
-async fn through_queue(config_path: &Path, flags: &Publish, told: &mut Told) -> Result<(), Failure> {
+async fn through_queue(config_path: &Path, flags: &Publish, told: &mut Published) -> Result<(), Failure> {
     match queue(config_path, flags)? {
         Queue::Amqp(broker) => {
             let ended = feed(broker.outlet(), flags, told).await;
@@ -105,7 +105,7 @@ impl<O: Outlet> Outlet for Traced<O> {
     }
 }
 
-async fn feed(outlet: impl Outlet, flags: &Publish, told: &mut Told) -> Result<(), Failure> {
+async fn feed(outlet: impl Outlet, flags: &Publish, told: &mut Published) -> Result<(), Failure> {
     let outlet = Traced::of(outlet);
     let is_terse = flags.fail_open;
     // One publish ends before the whole does, so that its own error is what is told.
@@ -161,14 +161,15 @@ fn reports(flags: &Publish) -> Result<Option<Reports>, Failure> {
     let asks_for = |placeholder| event.report_url.as_ref().is_some_and(|link| link.asks_for(placeholder));
     // A CTRF report may tell its run by itself.
     let tells_its_run = given.iter().all(|(_, format)| matches!(format, Some(Format::Ctrf) | None));
-    if !tells_its_run && event.run_id.is_none() && asks_for(Placeholder::RunId) {
-        return Err(Failure::new(Code::Usage, "--report-url has {run_id}, which needs --run-id ID"));
-    }
-    if !tells_its_run && event.environment.is_none() && asks_for(Placeholder::Environment) {
-        return Err(Failure::new(
-            Code::Usage,
-            "--report-url has {environment}, which needs --environment NAME",
-        ));
+    let needed = [
+        (Placeholder::RunId, &event.run_id, "{run_id}, which needs --run-id ID"),
+        (Placeholder::Environment, &event.environment, "{environment}, which needs --environment NAME"),
+    ];
+    let missing = needed
+        .into_iter()
+        .find(|(placeholder, given, _)| !tells_its_run && given.is_none() && asks_for(*placeholder));
+    if let Some((_, _, needs)) = missing {
+        return Err(Failure::new(Code::Usage, format!("--report-url has {needs}")));
     }
     let options = ReportOptions {
         project: project.ok_or_else(|| Failure::new(Code::Usage, "reports need --project NAME"))?,

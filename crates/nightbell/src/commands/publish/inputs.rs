@@ -66,7 +66,7 @@ pub(super) fn inputs(given: &[(PathBuf, Option<Format>)]) -> Found {
 impl Found {
     fn add(&mut self, given: &Path, format: Option<Format>) -> Result<(), BadInput> {
         if given == Path::new("-") {
-            return self.keep("standard input".to_owned(), io::stdin().lock(), format);
+            return self.keep("standard input".to_owned(), Ok(io::stdin().lock()), format);
         }
         let Some(text) = given.to_str().filter(|_| !given.exists()) else {
             return self.add_path(given, format);
@@ -90,11 +90,9 @@ impl Found {
         let name = path.display().to_string();
         match path.metadata() {
             Ok(about) if about.is_dir() && format != Some(Format::Allure) => self.add_folder(path, format),
+            // A pipe, which can be read only once.
             Ok(about) if !about.is_file() && !about.is_dir() => {
-                // A pipe, which can be read only once.
-                let pipe = std::fs::File::open(path)
-                    .map_err(|source| BadInput::Unreadable { name: name.clone(), source })?;
-                self.keep(name, pipe, format)
+                self.keep(name, std::fs::File::open(path), format)
             }
             Ok(_) | Err(_) => {
                 self.add_file(path, format);
@@ -111,8 +109,13 @@ impl Found {
         }
     }
 
-    fn keep(&mut self, name: String, from: impl io::Read, format: Option<Format>) -> Result<(), BadInput> {
-        match Source::keep(from) {
+    fn keep(
+        &mut self,
+        name: String,
+        from: io::Result<impl io::Read>,
+        format: Option<Format>,
+    ) -> Result<(), BadInput> {
+        match from.and_then(Source::keep) {
             Ok(source) => self.inputs.push(Input { name, source, format }),
             Err(source) => return Err(BadInput::Unreadable { name, source }),
         }
@@ -196,40 +199,28 @@ fn alternatives(text: &str) -> Vec<String> {
     done
 }
 
-/// What the first braces of a text stand for, or else its first comma; none: it has neither.
+/// What the first braces of a text stand for that have a comma, or else its first comma; none: it has neither.
 fn split(text: &str) -> Option<Vec<String>> {
-    let (mut depth, mut open, mut commas) = (0_usize, None, Vec::new());
+    // Where the braces begin, where their commas are, and where they end. Those without a comma are part of a name.
+    let (mut depth, mut marks) = (0_usize, Vec::new());
     for (at, letter) in text.char_indices() {
-        match letter {
-            '{' => {
-                depth += 1;
-                if depth == 1 {
-                    (open, commas) = (Some(at), Vec::new());
-                }
-            }
-            '}' if depth == 1 => {
-                let from = open?;
-                // Braces without a comma are part of a name.
-                if commas.is_empty() {
-                    depth = 0;
-                    continue;
-                }
-                let ends = commas.iter().copied().chain([at]);
-                let starts = [from].into_iter().chain(commas.iter().copied());
-                let part = |(start, end): (usize, usize)| {
-                    format!("{}{}{}", &text[..from], &text[start + 1..end], &text[at + 1..])
+        match (letter, depth) {
+            ('{', 0) => (depth, marks) = (1, vec![at]),
+            ('{', _) => depth += 1,
+            (',', 1) => marks.push(at),
+            ('}', 1) if marks.len() > 1 => {
+                let part = |around: &[usize]| {
+                    format!("{}{}{}", &text[..marks[0]], &text[around[0] + 1..around[1]], &text[at + 1..])
                 };
-                return Some(starts.zip(ends).map(part).collect());
+                let marks = [marks.as_slice(), &[at]].concat();
+                return Some(marks.windows(2).map(part).collect());
             }
-            '}' => depth = depth.saturating_sub(1),
-            ',' if depth == 1 => commas.push(at),
-            _ => {}
+            ('}', 1..) => depth -= 1,
+            (_, _) => {}
         }
     }
-    let whole = || {
-        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>()
-    };
-    (depth == 0 && text.contains(',')).then(whole).filter(|parts| parts.len() > 1)
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned);
+    Some(parts.collect::<Vec<_>>()).filter(|parts| depth == 0 && parts.len() > 1)
 }
 
 /// The files of a pattern, by name. A name without `*`, `?` or `[`, or that of a file which is there, stands for itself.

@@ -20,7 +20,7 @@ const LISTED_MAX: usize = 100_000;
 
 /// What came of a publishing so far. It outlives a publishing that is given up midway.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Published {
     confirmed: usize,
     listed: Vec<Value>,
     summary: Option<Summary>,
@@ -30,7 +30,7 @@ pub(super) struct Told {
 pub(super) struct Session<'a, O> {
     pub(super) outlet: O,
     pub(super) timeout: Duration,
-    pub(super) told: &'a mut Told,
+    pub(super) told: &'a mut Published,
 }
 
 impl<O: Outlet> Session<'_, O> {
@@ -50,7 +50,7 @@ impl<O: Outlet> Session<'_, O> {
         };
         let fed = feed(&self.outlet, items, self.timeout, || SystemClock.now(), confirmed).await;
         progress.finish_and_clear();
-        let Some(error) = fed.stopped else { return Ok(()) };
+        let Err(error) = fed else { return Ok(()) };
         Err(Failure::new(
             Code::Unavailable,
             format!(
@@ -80,7 +80,7 @@ impl<O: Outlet> Session<'_, O> {
     }
 }
 
-impl Told {
+impl Published {
     /// Says on standard output what was published, and what went wrong if scripts want to know.
     pub(super) fn say(&self, as_json: bool, ended: &Result<(), Failure>) -> Result<(), Failure> {
         let error = ended.as_ref().err().map(ToString::to_string);

@@ -60,7 +60,7 @@ fn flags(folder: &Path, line: &[&str]) -> Publish {
 /// The bodies that these flags publish.
 async fn published(line: &[&str]) -> Vec<Value> {
     let folder = folder();
-    let (outlet, mut told) = (Kept::default(), Told::default());
+    let (outlet, mut told) = (Kept::default(), Published::default());
     feed(outlet.clone(), &flags(folder.path(), line), &mut told).await.unwrap();
     let kept = outlet.0.lock().unwrap_or_else(PoisonError::into_inner);
     kept.iter().map(|message| serde_json::from_slice(&message.body).unwrap()).collect()
@@ -130,7 +130,7 @@ async fn one_event_has_its_link_filled_too() {
 #[tokio::test]
 async fn a_bad_input_fails_the_command_and_costs_no_other() {
     let folder = folder();
-    let (outlet, mut told) = (Kept::default(), Told::default());
+    let (outlet, mut told) = (Kept::default(), Published::default());
     let flags = flags(folder.path(), &["--junit", "@/none-*.xml", "@/ctrf.json", "@/shard-1.xml"]);
     let failure = feed(outlet.clone(), &flags, &mut told).await.unwrap_err();
     assert_eq!(
