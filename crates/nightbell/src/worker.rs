@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nightbell_core::fingerprint::Fingerprint;
-use nightbell_core::ports::{Clock as _, Ledger as _, MessageQueue as _};
+use nightbell_core::ports::{Clock as _, Ledger as _, MessageQueue};
 use nightbell_core::record::{Change, Happening, RecordKey};
 use nightbell_http::{HttpState, Ingest, Listener, Status, Tls, WorkerKey};
 use nightbell_ledger::{LedgerSettings, LedgerStore, Opened};
@@ -25,7 +25,7 @@ use tracing::{info, warn};
 
 use crate::config::{Config, ConnectorConfig};
 use crate::exit::{Code, Failure, OrFail as _};
-use crate::queue::{Queue, QueueOutlet, QueueSubscription, embedded_name};
+use crate::queue::{Queue, QueueOutlet, embedded_name};
 use crate::recorder::Render;
 use crate::{handles, listener, recorder, state, telemetry, wiring};
 
@@ -37,7 +37,7 @@ const LEAVE_MAX: Duration = Duration::from_secs(5);
 pub enum WorkerPorts {}
 
 impl Ports for WorkerPorts {
-    type Subscription = QueueSubscription;
+    type Subscription = <Queue as MessageQueue>::Subscription;
     type Outlet = QueueOutlet;
     type Ledger = LedgerStore;
     type Sender = Xmatters<SystemClock>;
