@@ -75,30 +75,30 @@ pub enum Input {
     },
     /// The ledger answered a [`Step::Look`]; none: it failed.
     Looked {
-        /// Which.
+        /// The delivery that it was asked about.
         tag: Tag,
-        /// The answer.
+        /// What it remembers.
         looked: Option<Looked>,
     },
     /// An attempt ended.
     Attempted {
-        /// Which.
+        /// The delivery whose alert was sent.
         tag: Tag,
-        /// How.
+        /// What it came to.
         outcome: Outcome,
         /// For the jitter of a retry.
         chance: Chance,
     },
     /// The ledger answered a [`Step::Record`].
     Recorded {
-        /// Which.
+        /// The delivery that the record is about.
         tag: Tag,
         /// Whether the record is durable.
         durable: bool,
     },
     /// The queue answered a [`Step::Publish`].
     Published {
-        /// Which.
+        /// The delivery that the copy is of.
         tag: Tag,
         /// Whether the copy is confirmed.
         confirmed: bool,
@@ -163,21 +163,21 @@ pub enum Step {
     Publish {
         /// For which delivery.
         tag: Tag,
-        /// Where.
+        /// Where to.
         to: Destination,
-        /// What.
+        /// The copy.
         message: Message,
     },
     /// Acknowledge the delivery, if its subscription is still there, and count how it ended.
     Ack {
-        /// Which.
+        /// The delivery.
         tag: Tag,
         /// How it ended.
         ending: Ending,
     },
     /// Put the delivery back into the queue.
     HandBack {
-        /// Which.
+        /// The delivery.
         tag: Tag,
     },
     /// The ledger failed: leave the queue without acknowledging anything, so that a standby can take over.
@@ -245,8 +245,9 @@ pub struct View {
 pub struct Owner {
     settings: Settings,
     gate: Gate,
-    /// All deliveries in hand, each at its stage; but not those that joined another one of the same event.
-    in_hand: HashMap<Tag, (InHand, Stage)>,
+    /// All deliveries in hand, each at its stage; but not those that joined another one of the same event. Boxed, since they
+    /// are taken out and put back at every stage.
+    in_hand: HashMap<Tag, (Box<InHand>, Stage)>,
     /// The one delivery in hand of each event.
     by_event: HashMap<Fingerprint, Tag>,
     /// The one delivery in hand that may be sent under each alert key and severity.

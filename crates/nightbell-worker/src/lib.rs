@@ -6,6 +6,7 @@
 
 mod clock;
 mod crash;
+mod handle;
 mod owner;
 mod perform;
 mod ports;
@@ -13,5 +14,6 @@ pub mod telemetry;
 
 pub use self::clock::SystemClock;
 pub use self::crash::arm as arm_fail_points;
-pub use self::owner::{Control, Drained, OwnerHandle, spawn};
+pub use self::handle::{Control, Drained, OwnerHandle};
+pub use self::owner::spawn;
 pub use self::ports::{Ports, SharedPorts};

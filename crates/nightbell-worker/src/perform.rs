@@ -21,7 +21,7 @@ use nightbell_trace::{AttemptSpan, DeliverySpan, QueueTracer, StepSpan};
 use tokio::time::Instant;
 
 use crate::crash::{self, After};
-use crate::owner::Drained;
+use crate::handle::Drained;
 use crate::ports::{Ports, SharedPorts};
 use crate::telemetry::{self, Attempted, Meters};
 
@@ -41,8 +41,8 @@ pub(crate) struct Performer<P: Ports> {
     attempts: HashMap<Tag, Attempt>,
     /// Each ends with what the owner is to hear, if it is to hear of it.
     answers: FuturesUnordered<BoxFuture<'static, Option<Input>>>,
-    finished: usize,
-    returned: usize,
+    /// What was settled since it was last asked to count.
+    counts: Drained,
 }
 
 /// A delivery in hand: the right to settle it, and its span.
@@ -70,8 +70,7 @@ impl<P: Ports> Performer<P> {
             unsettled: HashMap::new(),
             attempts: HashMap::new(),
             answers: FuturesUnordered::new(),
-            finished: 0,
-            returned: 0,
+            counts: Drained::default(),
         }
     }
 
@@ -102,11 +101,11 @@ impl<P: Ports> Performer<P> {
     }
 
     pub(crate) fn count_anew(&mut self) {
-        (self.finished, self.returned) = (0, 0);
+        self.counts = Drained::default();
     }
 
-    pub(crate) fn drained(&self, uncertain: Vec<Fingerprint>) -> Drained {
-        Drained { finished: self.finished, returned: self.returned, uncertain }
+    pub(crate) fn drained(self, uncertain: Vec<Fingerprint>) -> Drained {
+        Drained { uncertain, ..self.counts }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -209,7 +208,7 @@ impl<P: Ports> Performer<P> {
 
     fn ack(&mut self, tag: Tag, ending: Ending) {
         self.meters.ended(ending, self.ports.clock.now());
-        self.finished += 1;
+        self.counts.finished += 1;
         // It is gone when the subscription was lost: the delivery comes again, and the ledger knows it.
         let Some(Unsettled { settler, mut span }) = self.unsettled.remove(&tag) else { return };
         let connector = self.connector.clone();
@@ -227,7 +226,7 @@ impl<P: Ports> Performer<P> {
     }
 
     fn hand_back(&mut self, tag: Tag) {
-        self.returned += 1;
+        self.counts.returned += 1;
         let Some(Unsettled { settler, span }) = self.unsettled.remove(&tag) else { return };
         let connector = self.connector.clone();
         self.answer(async move {

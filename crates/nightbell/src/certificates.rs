@@ -9,29 +9,18 @@ use nightbell_xmatters::{DestinationSettings, certificate_end};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
-use crate::config::Config;
+use crate::config::{Config, ConnectorConfig};
 use crate::telemetry;
 
 /// How often the certificates are looked at, with one handshake each.
 const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// Looks at the certificates of all destinations, at once and then every hour, until it is dropped.
-pub struct Lookout(
-    #[expect(dead_code, reason = "it ends the task when it is dropped")] AbortOnDropHandle<()>,
-);
-
-impl Lookout {
-    /// Begins with a configuration's destinations. Must be called within a tokio runtime.
-    #[must_use]
-    pub fn begin(config: &Config) -> Self {
-        let all = config.connectors.iter().map(|one| (one.name.clone(), one.destination.clone())).collect();
-        Self(AbortOnDropHandle::new(tokio::spawn(look(all))))
-    }
-
-    /// Goes on with another configuration's.
-    pub fn follow(&mut self, config: &Config) {
-        *self = Self::begin(config);
-    }
+/// Looks at the certificates of all destinations, at once and then every hour, until what it gives is dropped. Must be
+/// called within a tokio runtime.
+#[must_use]
+pub fn look_out(config: &Config) -> AbortOnDropHandle<()> {
+    let destination = |one: &ConnectorConfig| (one.name.clone(), one.destination.clone());
+    AbortOnDropHandle::new(tokio::spawn(look(config.connectors.iter().map(destination).collect())))
 }
 
 /// A destination that can't be reached leaves the metric as it is: the alerts that fail say what is wrong with it.

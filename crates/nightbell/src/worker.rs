@@ -12,9 +12,7 @@ use nightbell_core::record::{Change, Happening, RecordKey};
 use nightbell_http::{HttpState, Ingest, Listener, Status, Tls, WorkerKey};
 use nightbell_ledger::{LedgerSettings, LedgerStore, Opened};
 use nightbell_trace::Tracer;
-use nightbell_worker::{
-    Control, Drained, OwnerHandle, Ports, SharedPorts, SystemClock, telemetry as owners_telemetry,
-};
+use nightbell_worker::{Control, Drained, OwnerHandle, Ports, SharedPorts, SystemClock};
 use nightbell_xmatters::Xmatters;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -80,7 +78,7 @@ impl Worker {
         let tls = listener::tls(&config.http)?.map(watch::Sender::new);
         let metrics = recorder::install().or_fail(Code::Software)?;
         telemetry::begin(env!("CARGO_PKG_VERSION"), config.connectors.iter().map(|one| &one.name));
-        owners_telemetry::describe();
+        nightbell_worker::telemetry::describe();
         nightbell_trace::describe();
         let tracer = wiring::tracer(config)?;
         wiring::tell_verification(config);

@@ -190,12 +190,9 @@ impl ApiFortress {
             Some(id) => format!("id/{}", encoded(&id.0)),
             None => format!("name/{}", encoded(&self.test.0.name)),
         };
-        let mut key =
-            format!("apifortress/{}/{}/{test}", encoded(&self.company_id.0), encoded(&self.project_name));
-        if let Some(environment) = &self.environment {
-            write!(key, "/{}", encoded(environment)).expect("a String takes all text");
-        }
-        key
+        let environment = self.environment.as_ref().map(|one| format!("/{}", encoded(one)));
+        let [company, project] = [&self.company_id.0, &self.project_name].map(|part| encoded(part));
+        format!("apifortress/{company}/{project}/{test}{}", environment.unwrap_or_default())
     }
 
     fn message(&self, status: Status) -> Option<String> {
@@ -212,15 +209,12 @@ impl ApiFortress {
     }
 
     fn details(&self) -> Option<String> {
-        let failures = self.critical_failures();
-        let mut text = String::from("Critical failures:");
-        for Object(failure) in failures {
-            write!(text, "\n- {}", failure.line()).expect("a String takes all text");
-            if let Some(extra) = shown(&failure.extra) {
-                write!(text, "\n  {}", extra.replace('\n', "\n  ")).expect("a String takes all text");
-            }
-        }
-        (!failures.is_empty()).then_some(text)
+        let one = |Object(failure): &Object<CriticalFailure>| {
+            let extra = shown(&failure.extra).map(|extra| format!("\n  {}", extra.replace('\n', "\n  ")));
+            format!("\n- {}{}", failure.line(), extra.unwrap_or_default())
+        };
+        let failures: String = self.critical_failures().iter().map(one).collect();
+        (!failures.is_empty()).then(|| format!("Critical failures:{failures}"))
     }
 
     fn labels(&self) -> BTreeMap<String, String> {
@@ -241,14 +235,9 @@ impl CriticalFailure {
     /// It in one line: `get http://www.example.com: Generic Failure (MissingPropertyException)`.
     fn line(&self) -> String {
         let what = shown(&self.expression).or_else(|| shown(&self.action)).unwrap_or("unknown step".into());
-        let mut line = what.into_owned();
-        if let Some(status) = shown(&self.status) {
-            write!(line, ": {status}").expect("a String takes all text");
-        }
-        if let Some(kind) = shown(&self.failure_type) {
-            write!(line, " ({kind})").expect("a String takes all text");
-        }
-        line.replace(['\r', '\n'], " ")
+        let status = shown(&self.status).map(|status| format!(": {status}")).unwrap_or_default();
+        let kind = shown(&self.failure_type).map(|kind| format!(" ({kind})")).unwrap_or_default();
+        format!("{what}{status}{kind}").replace(['\r', '\n'], " ")
     }
 }
 

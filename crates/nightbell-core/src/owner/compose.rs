@@ -60,7 +60,7 @@ impl Turn<'_> {
     pub(super) fn record(
         &mut self,
         tag: Tag,
-        mut one: InHand,
+        mut one: Box<InHand>,
         recording: Recording,
         happening: Happening,
         [keep_event, keep]: [Duration; 2],
@@ -104,7 +104,7 @@ impl Turn<'_> {
     pub(super) fn publish_retry(
         &mut self,
         tag: Tag,
-        one: InHand,
+        one: Box<InHand>,
         event: Arc<Event>,
         cause: Cause,
         due: UnixMillis,
@@ -122,14 +122,21 @@ impl Turn<'_> {
     }
 
     /// Publishes a copy to the dead letters.
-    pub(super) fn publish_dead(&mut self, tag: Tag, one: InHand, death: Death) {
+    pub(super) fn publish_dead(&mut self, tag: Tag, one: Box<InHand>, death: Death) {
         let death = Death { at: Some(self.now), ..death };
         let journey = Journey { due: None, left: None, death: Some(death.clone()), ..one.journey.clone() };
         self.publish(tag, one, Destination::Dead, journey, Publishing::Dead(death));
     }
 
     /// Publishes the message with this journey, the body untouched.
-    fn publish(&mut self, tag: Tag, one: InHand, to: Destination, journey: Journey, publishing: Publishing) {
+    fn publish(
+        &mut self,
+        tag: Tag,
+        one: Box<InHand>,
+        to: Destination,
+        journey: Journey,
+        publishing: Publishing,
+    ) {
         // By the clock as it was read then; one that was set back since would make it a time to come.
         let since = journey.since.min(Some(one.since));
         let mut message = one.message.clone();

@@ -48,7 +48,7 @@ impl Turn<'_> {
     }
 
     /// Asks the ledger, unless another delivery in hand already stands for the same alert key.
-    pub(super) fn consider(&mut self, tag: Tag, one: InHand, fate: Fate) {
+    pub(super) fn consider(&mut self, tag: Tag, one: Box<InHand>, fate: Fate) {
         let alerts: Vec<_> = one.identity.told_keys().collect();
         if matches!(fate, Fate::Deliver(_)) && one.stands_for_key() {
             if let Some(first) = alerts.iter().find_map(|alert| self.owner.by_alert.get(alert)) {
@@ -61,7 +61,7 @@ impl Turn<'_> {
     }
 
     /// `tag` has the alert key of `first`, under another event, and no higher severity.
-    fn meet(&mut self, tag: Tag, one: InHand, fate: Fate, first: Tag) {
+    fn meet(&mut self, tag: Tag, one: Box<InHand>, fate: Fate, first: Tag) {
         let (first, stage) = self.owner.in_hand.get_mut(&first).expect("by_alert names what is in hand");
         if let Stage::Idle(Idle::Looking { followers, .. }) = stage {
             followers.push(tag);
@@ -103,7 +103,7 @@ impl Turn<'_> {
     }
 
     /// Goes on with what the ledger says.
-    fn admit(&mut self, tag: Tag, mut one: InHand, fate: Fate, looked: &Looked) {
+    fn admit(&mut self, tag: Tag, mut one: Box<InHand>, fate: Fate, looked: &Looked) {
         let (own, replay, arrival) = (one.identity.own(), one.journey.replay, one.message.arrival);
         let admission = admit(own, replay, arrival, looked, self.owner.settings.window, self.now);
         if let Admission::PutBack(mark) = admission {
@@ -152,7 +152,7 @@ impl Turn<'_> {
     }
 
     /// Another alert stands for this one: its claim on the alert key, if it has one, must not stand for others any more.
-    fn suppress(&mut self, tag: Tag, one: InHand) {
+    fn suppress(&mut self, tag: Tag, one: Box<InHand>) {
         if let Some(claim) = one.claim_in_ledger {
             let happening = one.claimed(self.now);
             let change = Change { key: RecordKey::Alert(claim), happening, keep: Duration::ZERO };
@@ -164,7 +164,7 @@ impl Turn<'_> {
 
 impl Owner {
     /// Reads and routes a message; none: it is not for this connector.
-    fn read(&self, message: Message, now: UnixMillis) -> Option<(InHand, Fate)> {
+    fn read(&self, message: Message, now: UnixMillis) -> Option<(Box<InHand>, Fate)> {
         let mut journey = Journey::read(&message.headers);
         let anew = journey.put_back(now);
         let is_elsewhere = |to: &Connector| *to != self.settings.connector;
@@ -176,11 +176,13 @@ impl Owner {
         journey = anew.unwrap_or(journey);
         let (identity, fate) = self.identify(&message, is_put_back)?;
         let seen = journey.since.map_or(now, |since| since.min(now));
-        let accepted = self.accepted(&journey, &message, seen, now);
+        // As its stamp says, unless that can't be. A replay begins anew.
+        let stamp = message.published_at.filter(|_| journey.replay.is_none()).unwrap_or(seen);
+        let accepted = if self.skew(stamp, seen).is_some() { seen } else { stamp.min(now) };
         journey.since = Some(seen);
-        let since = self.by_this_clock(seen, now);
-        let accepted = self.by_this_clock(accepted, now);
-        Some((InHand { since, accepted, ..InHand::new(message, journey, identity, now) }, fate))
+        let [since, accepted] = [seen, accepted].map(|time| self.by_this_clock(time, now));
+        let one = InHand { since, accepted, ..InHand::new(message, journey, identity, now) };
+        Some((Box::new(one), fate))
     }
 
     /// What event a message brings, and what is to become of it; none: it is not for this connector.
@@ -214,18 +216,6 @@ impl Owner {
         }
     }
 
-    /// When a message was accepted into the queue: as its stamp says, unless that can't be. A replay begins anew.
-    fn accepted(
-        &self,
-        journey: &Journey,
-        message: &Message,
-        seen: UnixMillis,
-        now: UnixMillis,
-    ) -> UnixMillis {
-        let stamp = message.published_at.filter(|_| journey.replay.is_none()).unwrap_or(seen);
-        if self.skew(stamp, seen).is_some() { seen } else { stamp.min(now) }
-    }
-
     /// How far a stamp is from the time at which the message was first seen, if that is more than a queue or a good clock
     /// can account for.
     fn skew(&self, stamp: UnixMillis, seen: UnixMillis) -> Option<Jump> {
@@ -252,10 +242,10 @@ impl Owner {
 
 /// Another connector's dead letter, put into this one's queue by mistake: it becomes one again, under a name of its own,
 /// so that nothing that is known of the event here has to do with it.
-fn astray(message: Message, journey: Journey, death: Death, now: UnixMillis) -> (InHand, Fate) {
+fn astray(message: Message, journey: Journey, death: Death, now: UnixMillis) -> (Box<InHand>, Fate) {
     let connector = death.connector.as_ref().map_or("", Connector::as_str);
     let id = message.message_id.as_deref().unwrap_or_default();
     let name = [b"astray".as_slice(), connector.as_bytes(), id.as_bytes(), &message.body];
     let identity = Identity::of_no_event(Fingerprint::of(name));
-    (InHand::new(message, journey, identity, now), Fate::Die(death))
+    (Box::new(InHand::new(message, journey, identity, now)), Fate::Die(death))
 }

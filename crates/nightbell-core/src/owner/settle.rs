@@ -34,7 +34,14 @@ impl Turn<'_> {
     }
 
     /// Does what follows an attempt.
-    fn follow(&mut self, tag: Tag, mut one: InHand, event: Arc<Event>, verdict: Verdict, outcome: &Outcome) {
+    fn follow(
+        &mut self,
+        tag: Tag,
+        mut one: Box<InHand>,
+        event: Arc<Event>,
+        verdict: Verdict,
+        outcome: &Outcome,
+    ) {
         if one.subscription == Subscription::Lost && verdict != Verdict::Done {
             return self.hand_back(tag, one, None);
         }
@@ -119,7 +126,7 @@ impl Turn<'_> {
 
     /// The queue did not take a copy, so the delivery stays in hand: a retry is made from here when it is due, and a
     /// dead letter is published again later.
-    fn not_published(&mut self, tag: Tag, mut one: InHand, publishing: Publishing) {
+    fn not_published(&mut self, tag: Tag, mut one: Box<InHand>, publishing: Publishing) {
         if self.owner.mode == Mode::Stopping || one.subscription == Subscription::Lost {
             return self.hand_back(tag, one, None);
         }
@@ -141,7 +148,7 @@ impl Turn<'_> {
     }
 
     /// Parks an alert that has waited too long in a retry queue, without spending an attempt.
-    pub(super) fn park(&mut self, tag: Tag, one: InHand, event: Arc<Event>) {
+    pub(super) fn park(&mut self, tag: Tag, one: Box<InHand>, event: Arc<Event>) {
         let opens = self.owner.gate.opens_at().map_or(Duration::ZERO, |at| self.now.until(at));
         let parked = self.now.after(opens.max(PARKED_MIN));
         // A retry whose publish was never confirmed still waits for its own time.
@@ -150,7 +157,7 @@ impl Turn<'_> {
     }
 
     /// Records that the alert goes to a retry queue until then, and then publishes it there.
-    fn claim(&mut self, tag: Tag, one: InHand, event: Arc<Event>, cause: Cause, until: UnixMillis) {
+    fn claim(&mut self, tag: Tag, one: Box<InHand>, event: Arc<Event>, cause: Cause, until: UnixMillis) {
         let end = until.after(CLAIM_SLACK);
         let (happening, keep) = (one.claimed(end), [self.now.until(end); 2]);
         self.record(tag, one, Recording::Claim { event, cause, until }, happening, keep);

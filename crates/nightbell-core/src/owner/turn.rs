@@ -45,7 +45,7 @@ impl Turn<'_> {
         Ok(self.steps)
     }
 
-    pub(super) fn put(&mut self, tag: Tag, one: InHand, stage: Stage) {
+    pub(super) fn put(&mut self, tag: Tag, one: Box<InHand>, stage: Stage) {
         self.owner.in_hand.insert(tag, (one, stage));
     }
 
@@ -55,7 +55,7 @@ impl Turn<'_> {
         tag: Tag,
         answer: &'static str,
         fits: impl FnOnce(Stage) -> Result<T, Stage>,
-    ) -> Result<(InHand, T), Unexpected> {
+    ) -> Result<(Box<InHand>, T), Unexpected> {
         let unexpected = Unexpected { tag, answer };
         let (one, stage) = self.owner.in_hand.remove(&tag).ok_or(unexpected)?;
         match fits(stage) {
@@ -120,7 +120,7 @@ impl Turn<'_> {
     }
 
     /// Puts an alert of ours before the gate, at once or when it is due.
-    pub(super) fn wait(&mut self, tag: Tag, one: InHand, event: Arc<Event>) {
+    pub(super) fn wait(&mut self, tag: Tag, one: Box<InHand>, event: Arc<Event>) {
         match one.not_before(self.now) {
             Some(due) => drop(self.owner.delayed.insert((due, tag))),
             None => self.owner.ready.push_back(tag),
@@ -129,7 +129,7 @@ impl Turn<'_> {
     }
 
     /// Ends a delivery: it and its twins are acknowledged. Survivors come again, unless the event was delivered.
-    pub(super) fn finish(&mut self, tag: Tag, one: InHand, ending: Ending) {
+    pub(super) fn finish(&mut self, tag: Tag, one: Box<InHand>, ending: Ending) {
         self.owner.release(tag, &one);
         let again = |tag| Step::Ack { tag, ending: Ending::Duplicate };
         self.steps.push(Step::Ack { tag, ending });
@@ -140,7 +140,7 @@ impl Turn<'_> {
     }
 
     /// Puts a delivery back into the queue, with all that joined it, and with those that waited for its lookup.
-    pub(super) fn hand_back(&mut self, tag: Tag, one: InHand, stage: Option<Stage>) {
+    pub(super) fn hand_back(&mut self, tag: Tag, one: Box<InHand>, stage: Option<Stage>) {
         self.owner.release(tag, &one);
         let all = std::iter::once(tag).chain(one.twins).chain(one.survivors);
         self.steps.extend(all.map(|tag| Step::HandBack { tag }));

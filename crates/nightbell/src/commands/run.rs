@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::certificates::Lookout;
+use crate::certificates::look_out;
 use crate::config::{Config, Needs};
 use crate::exit::{Code, Failure, OrFail as _};
 use crate::listener::{self, Weakness};
@@ -109,7 +109,7 @@ async fn supervise(
     told: &mut CancellationToken,
 ) -> Asked {
     let mut config = config;
-    let mut certificates = Lookout::begin(&config);
+    let mut certificates = look_out(&config);
     let mut disk = Disk::default();
     let mut beat = interval(LOOK_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -127,7 +127,7 @@ async fn supervise(
                         telemetry::config_reloaded(true);
                         tell_changes(&config.changed(&new));
                         config = new;
-                        certificates.follow(&config);
+                        drop(std::mem::replace(&mut certificates, look_out(&config)));
                     }
                     Err(failure) => {
                         telemetry::config_reloaded(false);
