@@ -199,7 +199,12 @@ impl Driver {
                     let counts = self.owners[lane].counts.clone();
                     self.world.drained(lane, &counts);
                 }
-                Heard::Told(Told::Delivery(message, token)) => self.receive(lane, message, token),
+                // A worker that stops takes nothing more from its queue.
+                Heard::Told(Told::Delivery(message, token)) => {
+                    if self.owners[lane].stage == Stage::AtWork {
+                        self.receive(lane, message, token);
+                    }
+                }
                 Heard::Told(Told::Lost) => self.lose(lane),
                 Heard::Attempted(tag, outcome) => {
                     let chance = Chance::new(self.world.chances.unit());
