@@ -27,7 +27,7 @@ pub enum TopologyError {
         object.kind
     )]
     Mismatch {
-        /// What differs.
+        /// The exchange or queue that differs.
         object: Object,
         /// In which argument.
         argument: String,
@@ -50,7 +50,7 @@ pub enum TopologyError {
     Forbidden {
         /// What was tried.
         action: &'static str,
-        /// On what.
+        /// The exchange or queue.
         object: Object,
         /// What the broker said.
         source: lapin::Error,
@@ -60,7 +60,7 @@ pub enum TopologyError {
     TimedOut {
         /// What was tried.
         action: &'static str,
-        /// On what.
+        /// The exchange or queue.
         object: Object,
         /// How long it was waited for.
         wait: Duration,
@@ -70,9 +70,9 @@ pub enum TopologyError {
     Failed {
         /// What was tried.
         action: &'static str,
-        /// On what.
+        /// The exchange or queue.
         object: Object,
-        /// What happened.
+        /// What lapin says of it.
         source: lapin::Error,
     },
 }
@@ -82,7 +82,7 @@ pub enum TopologyError {
 pub struct Object {
     /// What it is.
     pub kind: ObjectKind,
-    /// Its name.
+    /// Its name in the broker.
     pub name: Arc<str>,
 }
 

@@ -41,7 +41,7 @@ pub enum Shape {
     Missing,
     /// It is there with another argument, the first that the broker names.
     Otherwise {
-        /// Which.
+        /// Its name, such as `x-overflow`.
         argument: String,
         /// What the broker has.
         found: String,
@@ -57,9 +57,9 @@ pub enum Shape {
 /// A permission that was tried on an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Right {
-    /// Which.
+    /// The permission that it takes.
     pub action: Action,
-    /// On what.
+    /// The exchange or queue.
     pub object: Object,
     /// Whether the user has it.
     pub is_granted: bool,

@@ -17,7 +17,7 @@ pub enum AmqpError {
     Unreachable {
         /// Host and port.
         place: String,
-        /// What happened.
+        /// What lapin says of it.
         source: lapin::Error,
     },
     /// The broker took the connection and then did not answer in time.
@@ -35,7 +35,7 @@ pub enum AmqpError {
     Tls {
         /// Host and port.
         place: String,
-        /// Why.
+        /// What an operator can change.
         fault: TlsFault,
     },
     /// None of several addresses took the connection.

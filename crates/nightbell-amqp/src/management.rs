@@ -59,7 +59,7 @@ pub enum ManagementError {
     Unreachable {
         /// Host and port.
         place: String,
-        /// What happened.
+        /// What the HTTP client says, without the URL.
         source: reqwest::Error,
     },
     /// The user or the password is wrong, or the user lacks the tag `management`.
@@ -67,7 +67,7 @@ pub enum ManagementError {
     Refused {
         /// Host and port.
         place: String,
-        /// Whom.
+        /// The user that was refused.
         user: String,
         /// 401 or 403.
         status: u16,
@@ -77,7 +77,7 @@ pub enum ManagementError {
     Strange {
         /// Host and port.
         place: String,
-        /// With what.
+        /// The status of the answer.
         status: u16,
     },
 }

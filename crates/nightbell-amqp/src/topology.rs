@@ -32,11 +32,11 @@ pub struct Topology {
 /// An exchange or a queue, as it must be. All are durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declared {
-    /// Its name.
+    /// Its name in the broker.
     pub name: String,
     /// What it is.
     pub kind: Kind,
-    /// Its arguments.
+    /// What it is declared with.
     pub arguments: BTreeMap<&'static str, Argument>,
 }
 

@@ -48,7 +48,7 @@ pub enum ClientError {
     /// It did not answer in time.
     #[error("the worker at {at} did not answer within {} s", limit.as_secs())]
     TimedOut {
-        /// Where.
+        /// Where it was asked.
         at: SocketAddr,
         /// How long it was given.
         limit: Duration,
@@ -58,7 +58,7 @@ pub enum ClientError {
         "what listens at {at} is not known to be the worker of this configuration: {problem}; nothing was given to it"
     )]
     Foreign {
-        /// Where.
+        /// Where it was asked.
         at: SocketAddr,
         /// Why it is not known.
         problem: String,
@@ -69,7 +69,7 @@ pub enum ClientError {
     /// It does not do what it was asked.
     #[error("the worker at {at} answered with HTTP {status}: {error}")]
     Refused {
-        /// Where.
+        /// Where it was asked.
         at: SocketAddr,
         /// The answer's status.
         status: u16,
@@ -82,15 +82,15 @@ pub enum ClientError {
          for 30 s: write a long answer to a file"
     )]
     BrokeOff {
-        /// Where.
+        /// Where it was asked.
         at: SocketAddr,
-        /// What happened.
+        /// How the answer ended.
         problem: String,
     },
     /// It answered, but not as a worker does.
     #[error("what listens at {at} is no Nightbell worker: {problem}")]
     Strange {
-        /// Where.
+        /// Where it was asked.
         at: SocketAddr,
         /// What it did.
         problem: String,
@@ -122,7 +122,7 @@ pub enum Trust {
 }
 
 /// One request to a worker.
-struct Ask<'a> {
+struct WorkerRequest<'a> {
     worker: &'a WorkerAt,
     method: Method,
     path: &'a str,
@@ -133,7 +133,7 @@ struct Ask<'a> {
 }
 
 /// An answer whose body is yet to come, and the task that moves its bytes.
-struct Answer {
+struct PendingAnswer {
     answer: Response<Incoming>,
     driver: Driver,
 }
@@ -151,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 /// [`ClientError`] says why there is no answer.
 pub async fn get(worker: &WorkerAt, path: &str) -> Result<Bytes, ClientError> {
     let at = worker.at;
-    let (status, body) = Ask::new(worker, Method::GET, path).whole(GET_MAX).await?;
+    let (status, body) = WorkerRequest::new(worker, Method::GET, path).whole(GET_MAX).await?;
     match status {
         StatusCode::OK => Ok(body),
         StatusCode::UNAUTHORIZED => Err(ClientError::Unauthorized(at)),
@@ -167,7 +167,7 @@ pub async fn get(worker: &WorkerAt, path: &str) -> Result<Bytes, ClientError> {
 pub async fn health(worker: &WorkerAt, ready: bool) -> Result<Option<String>, ClientError> {
     let path = if ready { "/readyz" } else { "/healthz" };
     let is_harmless = matches!(worker.trust, Trust::Nothing(_));
-    let ask = Ask { is_harmless, ..Ask::new(worker, Method::GET, path) };
+    let ask = WorkerRequest { is_harmless, ..WorkerRequest::new(worker, Method::GET, path) };
     let (status, body) = ask.whole(GET_MAX).await?;
     match status {
         StatusCode::OK => Ok(None),
@@ -182,7 +182,7 @@ pub async fn health(worker: &WorkerAt, ready: bool) -> Result<Option<String>, Cl
 /// [`ClientError`]: it is not there.
 pub async fn is_there(worker: &WorkerAt) -> Result<(), ClientError> {
     let worker = WorkerAt { token: None, ..worker.clone() };
-    let (status, _) = Ask::new(&worker, Method::GET, "/healthz").whole(GET_MAX).await?;
+    let (status, _) = WorkerRequest::new(&worker, Method::GET, "/healthz").whole(GET_MAX).await?;
     match status {
         StatusCode::OK => Ok(()),
         StatusCode::MISDIRECTED_REQUEST => Err(foreign(worker.at, "it has another queue")),
@@ -194,7 +194,7 @@ pub async fn is_there(worker: &WorkerAt) -> Result<(), ClientError> {
 /// Nothing is given away, and what it says is believed, since it can only stop us.
 pub async fn is_another(worker: &WorkerAt) -> bool {
     let worker = WorkerAt { queue: Some(String::new()), ..worker.clone() };
-    let ask = Ask { is_harmless: true, ..Ask::new(&worker, Method::GET, "/healthz") };
+    let ask = WorkerRequest { is_harmless: true, ..WorkerRequest::new(&worker, Method::GET, "/healthz") };
     ask.whole(GET_MAX).await.is_ok_and(|(status, _)| status == StatusCode::MISDIRECTED_REQUEST)
 }
 
@@ -216,12 +216,12 @@ pub async fn post(
     headers: &[(&str, &str)],
     body: Bytes,
 ) -> Result<(u16, Bytes), ClientError> {
-    let ask = Ask { headers, body, ..Ask::new(worker, Method::POST, path) };
+    let ask = WorkerRequest { headers, body, ..WorkerRequest::new(worker, Method::POST, path) };
     let (status, body) = ask.whole(POST_MAX).await?;
     Ok((status.as_u16(), body))
 }
 
-impl<'a> Ask<'a> {
+impl<'a> WorkerRequest<'a> {
     fn new(worker: &'a WorkerAt, method: Method, path: &'a str) -> Self {
         Self { worker, method, path, headers: &[], body: Bytes::new(), is_harmless: false }
     }
@@ -230,7 +230,7 @@ impl<'a> Ask<'a> {
     async fn whole(self, limit: Duration) -> Result<(StatusCode, Bytes), ClientError> {
         let at = self.worker.at;
         let exchange = async {
-            let Answer { answer, driver: _driver } = self.send().await?;
+            let PendingAnswer { answer, driver: _driver } = self.send().await?;
             let status = answer.status();
             let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
             let body = body.map_err(|error| strange(at, &error.to_string()))?;
@@ -240,7 +240,7 @@ impl<'a> Ask<'a> {
     }
 
     /// Makes sure whom it asks, and asks on the same connection.
-    async fn send(self) -> Result<Answer, ClientError> {
+    async fn send(self) -> Result<PendingAnswer, ClientError> {
         let at = self.worker.at;
         let mut connection = Connection::open(self.worker).await?;
         if !self.is_harmless {
@@ -256,7 +256,7 @@ impl<'a> Ask<'a> {
         }
         let request = request.body(Full::new(self.body)).map_err(|error| strange(at, &error.to_string()))?;
         let answer = connection.send(request).await?;
-        Ok(Answer { answer, driver: connection.driver })
+        Ok(PendingAnswer { answer, driver: connection.driver })
     }
 }
 

@@ -100,7 +100,7 @@ fn refused(error: LettersError) -> Problem {
 
 async fn list_all(mut browse: Browse<impl DeadLetters>, lines: Lines) -> Result<(), LettersError> {
     while let Some((letter, _removal)) = browse.next().await? {
-        if !send(&lines, Line::Item(letter.view())).await {
+        if let Err(ReaderGone) = send(&lines, Line::Item(letter.view())).await {
             break;
         }
     }
@@ -114,7 +114,9 @@ async fn act_on_all(
 ) -> Result<(), LettersError> {
     let acted = loop {
         match acting.next().await {
-            Ok(Some(done)) => drop(send(&lines, Line::Item(done)).await),
+            Ok(Some(done)) => {
+                let _goes_on = send(&lines, Line::Item(done)).await;
+            }
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }
@@ -131,7 +133,7 @@ where
     let done = work(lines.clone());
     tokio::spawn(async move {
         if let Err(error) = done.await {
-            send(&lines, Line::<Done>::Broken { error: in_one_line(&error) }).await;
+            let _ended = send(&lines, Line::<Done>::Broken { error: in_one_line(&error) }).await;
         }
     });
     let stream = futures::stream::poll_fn(move |context| written.poll_recv(context));
@@ -139,12 +141,13 @@ where
     ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
 }
 
-/// False: nobody reads any more.
-async fn send(lines: &Lines, line: Line<impl Serialize>) -> bool {
-    // What we serialize has string keys only.
-    let Ok(mut json) = serde_json::to_vec(&line) else { return false };
+/// Nobody reads the answer any more.
+struct ReaderGone;
+
+async fn send(lines: &Lines, line: Line<impl Serialize>) -> Result<(), ReaderGone> {
+    let mut json = serde_json::to_vec(&line).expect("a line is plain data");
     json.push(b'\n');
-    lines.send(json.into()).await.is_ok()
+    lines.send(json.into()).await.map_err(|_| ReaderGone)
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub enum TraceError {
     /// The exporter does not take the settings, or one of the environment's `OTEL_…`.
     #[error("failed to build the exporter of traces")]
     Exporter {
-        /// Why.
+        /// What the exporter says.
         source: opentelemetry_otlp::ExporterBuildError,
     },
 }

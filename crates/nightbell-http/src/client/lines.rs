@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::{Method, StatusCode};
 use tokio::time::timeout;
 
-use super::{ANSWER_BYTES_MAX, Answer, Ask, ClientError, Driver, WorkerAt, strange};
+use super::{ANSWER_BYTES_MAX, ClientError, Driver, PendingAnswer, WorkerAt, WorkerRequest, strange};
 
 /// The longest time to wait for the next piece of an answer.
 const PIECE_MAX: Duration = Duration::from_secs(60);
@@ -35,9 +35,10 @@ pub struct Lines {
 /// # Errors
 /// [`ClientError`] says why there is no such answer.
 pub async fn lines(worker: &WorkerAt, method: Method, path: &str) -> Result<Lines, ClientError> {
-    let (at, ask) = (worker.at, Ask::new(worker, method, path));
+    let (at, ask) = (worker.at, WorkerRequest::new(worker, method, path));
     let asked = timeout(PIECE_MAX, ask.send()).await;
-    let Answer { answer, driver } = asked.map_err(|_| ClientError::TimedOut { at, limit: PIECE_MAX })??;
+    let PendingAnswer { answer, driver } =
+        asked.map_err(|_| ClientError::TimedOut { at, limit: PIECE_MAX })??;
     let (status, body) = (answer.status(), answer.into_body());
     match status {
         StatusCode::OK => {

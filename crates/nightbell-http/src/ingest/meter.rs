@@ -26,13 +26,9 @@ impl Route {
         }
     }
 
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Events => "events",
-            Self::Reports => "reports",
-            Self::Junit => "junit",
-            Self::ApiFortress => "apifortress",
-        }
+    /// Its label in the metric.
+    fn label(self) -> &'static str {
+        self.path().trim_start_matches("/v1/")
     }
 }
 
@@ -62,7 +58,7 @@ impl Meters {
         );
         let of = |route: Route, code: StatusCode| {
             let counter = counter!(
-                "nightbell_ingest_requests_total", "route" => route.as_str(), "code" => code.as_str().to_owned(),
+                "nightbell_ingest_requests_total", "route" => route.label(), "code" => code.as_str().to_owned(),
             );
             counter.increment(0);
             ((route, code), counter)

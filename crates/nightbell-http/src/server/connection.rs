@@ -1,4 +1,4 @@
-//! The requests of one connection: each enters and leaves its stages, so that it is known what the connection is doing.
+//! The requests of one connection: each enters and leaves its activities, so that it is known what the connection is doing.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,7 +17,7 @@ use hyper::service::Service as HyperService;
 use hyper_util::service::TowerToHyperService;
 use tokio::time::timeout;
 
-use super::places::{Place, Stage};
+use super::places::{Activity, Place};
 use super::{LIVES, METRICS, READY};
 use crate::answer::Problem;
 use crate::proof::{self, CameIn};
@@ -46,20 +46,20 @@ impl Service {
         request.extensions_mut().insert(place.peer);
         came_in.and_then(|came_in| request.extensions_mut().insert(came_in));
         let answer = if matches!(request.uri().path(), METRICS | LIVES | READY | proof::PATH) {
-            place.enter(Stage::Working);
+            place.enter(Activity::Working);
             routes.call(request).await
         } else {
-            place.enter(Stage::Waiting);
+            place.enter(Activity::Waiting);
             match timeout(TURN_MAX, place.places().requests().take(place.peer, 1, 1)).await {
                 Ok(_turn) => {
-                    place.enter(Stage::Working);
+                    place.enter(Activity::Working);
                     routes.call(request).await
                 }
                 Err(_) => Ok(too_many()),
             }
         };
         let Ok(answer) = answer;
-        place.enter(Stage::Answering);
+        place.enter(Activity::Answering);
         answer.map(|body| Body::new(Answering { body, place }))
     }
 }
@@ -109,6 +109,6 @@ impl AnyBody for Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.place.enter(Stage::Idle);
+        self.place.enter(Activity::Idle);
     }
 }

@@ -31,19 +31,19 @@ struct Inner {
 struct Taken {
     /// Counts what happens, so that the older of two can be told.
     now: u64,
-    held: HashMap<u64, Held>,
+    occupants: HashMap<u64, Occupant>,
 }
 
-struct Held {
+struct Occupant {
     peer: Peer,
-    stage: Stage,
+    activity: Activity,
     since: u64,
     leave: CancellationToken,
 }
 
 /// What a connection is doing; the first to make room stands first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
+pub(crate) enum Activity {
     /// A head is awaited, or the last answer's end is on its way.
     Idle,
     /// An answer is being sent.
@@ -91,15 +91,15 @@ impl Places {
     /// A place for this peer's new connection; none: all are worked on.
     pub(crate) fn take(&self, peer: Peer) -> Option<Place> {
         let mut taken = self.taken();
-        let own = taken.held.values().filter(|held| held.peer == peer).count();
+        let own = taken.occupants.values().filter(|occupant| occupant.peer == peer).count();
         if own >= self.0.most.div_ceil(2) {
-            taken.make_room(|held| held.peer == peer)?;
-        } else if taken.held.len() >= self.0.most {
+            taken.make_room(|occupant| occupant.peer == peer)?;
+        } else if taken.occupants.len() >= self.0.most {
             taken.make_room(|_| true)?;
         }
         let (number, leave) = (taken.tick(), CancellationToken::new());
-        let held = Held { peer, stage: Stage::Idle, since: number, leave: leave.clone() };
-        taken.held.insert(number, held);
+        let occupant = Occupant { peer, activity: Activity::Idle, since: number, leave: leave.clone() };
+        taken.occupants.insert(number, occupant);
         drop(taken);
         Some(Place { places: self.clone(), number, peer, leave })
     }
@@ -115,10 +115,13 @@ impl Taken {
         self.now
     }
 
-    fn make_room(&mut self, may_go: impl Fn(&Held) -> bool) -> Option<()> {
-        let idle = self.held.iter().filter(|(_, held)| held.stage != Stage::Working && may_go(held));
-        let (&number, _) = idle.min_by_key(|(_, held)| (held.stage, held.since))?;
-        self.held.remove(&number)?.leave.cancel();
+    fn make_room(&mut self, may_go: impl Fn(&Occupant) -> bool) -> Option<()> {
+        let idle = self
+            .occupants
+            .iter()
+            .filter(|(_, occupant)| occupant.activity != Activity::Working && may_go(occupant));
+        let (&number, _) = idle.min_by_key(|(_, occupant)| (occupant.activity, occupant.since))?;
+        self.occupants.remove(&number)?.leave.cancel();
         Some(())
     }
 }
@@ -129,18 +132,18 @@ impl Place {
     }
 
     /// Says what the connection does from now on.
-    pub(crate) fn enter(&self, stage: Stage) {
+    pub(crate) fn enter(&self, activity: Activity) {
         let mut taken = self.places.taken();
         let now = taken.tick();
-        if let Some(held) = taken.held.get_mut(&self.number) {
-            (held.stage, held.since) = (stage, now);
+        if let Some(occupant) = taken.occupants.get_mut(&self.number) {
+            (occupant.activity, occupant.since) = (activity, now);
         }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.taken().held.remove(&self.number);
+        self.places.taken().occupants.remove(&self.number);
     }
 }
 
@@ -157,20 +160,20 @@ mod tests {
         let places = Places::new(4);
         let [worked_on, asked_since, idle, answering] =
             [1, 2, 3, 4].map(|last| places.take(peer(last)).unwrap());
-        worked_on.enter(Stage::Working);
-        answering.enter(Stage::Answering);
-        asked_since.enter(Stage::Working);
-        asked_since.enter(Stage::Idle);
+        worked_on.enter(Activity::Working);
+        answering.enter(Activity::Answering);
+        asked_since.enter(Activity::Working);
+        asked_since.enter(Activity::Idle);
         let gone = || [&worked_on, &asked_since, &idle, &answering].map(|place| place.leave.is_cancelled());
         let one = places.take(peer(5)).unwrap();
         assert_eq!(gone(), [false, false, true, false]);
-        one.enter(Stage::Working);
+        one.enter(Activity::Working);
         let two = places.take(peer(6)).unwrap();
         assert_eq!(gone(), [false, true, true, false]);
-        two.enter(Stage::Working);
+        two.enter(Activity::Working);
         let three = places.take(peer(7)).unwrap();
         assert_eq!(gone(), [false, true, true, true]);
-        three.enter(Stage::Working);
+        three.enter(Activity::Working);
         assert!(places.take(peer(8)).is_none(), "all are worked on");
         drop(worked_on);
         assert!(places.take(peer(8)).is_some());
