@@ -125,10 +125,10 @@ pub enum Step {
 /// [`SetupError`] says which setting is wrong. What is wrong with a server is in its [`Probe`].
 pub async fn probe(settings: &DestinationSettings, clock: &impl Clock) -> Result<Vec<Probe>, SetupError> {
     let mut probes = Vec::new();
-    for path in paths(settings)? {
-        let (mut probe, stream) = path.walk(settings.connect_timeout, clock).await;
+    for way in tls_ways(settings)? {
+        let (mut probe, stream) = way.walk(settings.connect_timeout, clock).await;
         if let Some(mut stream) = stream {
-            let head = talk::ask_head(&mut *stream, &path.way.url, path.way.via.as_ref());
+            let head = talk::ask_head(&mut *stream, &way.way.url, way.way.via.as_ref());
             let theirs = timeout(HEAD_WAIT_MAX, head).await.ok().flatten();
             probe.time = theirs.map(|theirs| TwoClocks { theirs, ours: clock.now() });
         }
@@ -147,9 +147,9 @@ pub async fn certificate_end(
     clock: &impl Clock,
 ) -> Result<Option<Shown>, SetupError> {
     let mut first: Option<Shown> = None;
-    for path in paths(settings)? {
-        if path.way.url.scheme() == "https" {
-            let (probe, _) = path.walk(settings.connect_timeout, clock).await;
+    for way in tls_ways(settings)? {
+        if way.way.url.scheme() == "https" {
+            let (probe, _) = way.walk(settings.connect_timeout, clock).await;
             let both = [first, probe.certificate].into_iter().flatten();
             first = both.min_by_key(|shown| shown.validity.until);
         }
@@ -159,8 +159,8 @@ pub async fn certificate_end(
 
 /// What a proxy says instead of opening a tunnel to a destination's servers; none: it opens them, or could not be asked.
 pub(crate) async fn refused_tunnel(settings: &DestinationSettings, clock: &impl Clock) -> Option<String> {
-    for path in paths(settings).ok()? {
-        let (probe, _) = path.walk(settings.connect_timeout, clock).await;
+    for way in tls_ways(settings).ok()? {
+        let (probe, _) = way.walk(settings.connect_timeout, clock).await;
         if let Some(Obstacle::Tunnel { said, .. }) = probe.obstacle {
             return Some(said);
         }
@@ -168,27 +168,27 @@ pub(crate) async fn refused_tunnel(settings: &DestinationSettings, clock: &impl 
     None
 }
 
-/// The paths to a destination's servers, of which the trigger's and the token endpoint's may be one.
-fn paths(settings: &DestinationSettings) -> Result<Vec<Path>, SetupError> {
+/// The ways to a destination's servers; where tokens come from the trigger's own server, one is enough.
+fn tls_ways(settings: &DestinationSettings) -> Result<Vec<TlsWay>, SetupError> {
     let Ways { trigger, token } = Ways::of(settings)?;
     let token = token.map(|(way, _)| way).filter(|way| way.url.origin() != trigger.url.origin());
-    let path = |way: Way| {
+    let tls_way = |way: Way| {
         let sight = Sight::open();
         let mut config = tls::config(&settings.network, way.has_tls(), &sight)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Path { way, tls: TlsConnector::from(Arc::new(config)), sight })
+        Ok(TlsWay { way, tls: TlsConnector::from(Arc::new(config)), sight })
     };
-    std::iter::once(trigger).chain(token).map(path).collect()
+    std::iter::once(trigger).chain(token).map(tls_way).collect()
 }
 
-/// The way to one server, with what it takes to go there.
-struct Path {
+/// The way to one server, with what TLS takes.
+struct TlsWay {
     way: Way,
     tls: TlsConnector,
     sight: Sight,
 }
 
-impl Path {
+impl TlsWay {
     /// What is seen on the way, and the connection if it came about.
     async fn walk(&self, limit: Duration, clock: &impl Clock) -> (Probe, Option<Box<dyn Duplex>>) {
         let Way { endpoint, url, via } = &self.way;
