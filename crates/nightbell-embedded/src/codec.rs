@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nightbell_core::message::{HeaderValue, Headers, Message};
 use nightbell_core::time::UnixMillis;
+use nightbell_store::{ByteReader, Unreadable};
 
 const VERSION: u8 = 1;
 
@@ -54,23 +55,6 @@ impl Retry {
     }
 }
 
-/// Bytes that are no record of a version that is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Unreadable {
-    /// Written by a later version.
-    #[error("its version {0} is not known")]
-    Version(u8),
-    /// It ends too early.
-    #[error("it ends too early")]
-    Short,
-    /// There is none.
-    #[error("it is missing")]
-    Missing,
-    /// A byte that means nothing, or bytes left over.
-    #[error("it is malformed")]
-    Malformed,
-}
-
 impl Entry {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION, if self.retry.is_some() { IS_RETRY } else { 0 }];
@@ -85,14 +69,12 @@ impl Entry {
     }
 
     pub(crate) fn decode(value: &[u8]) -> Result<Self, Unreadable> {
-        let mut rest = Rest::new(value)?;
+        let mut rest = ByteReader::versioned(value, VERSION)?;
         let flags = rest.flags(IS_RETRY)?;
-        let message = rest.number()?;
-        let bytes = u32::from_be_bytes(rest.array()?);
+        let (message, bytes) = (rest.u64()?, rest.u32()?);
         let deliveries = u16::from_be_bytes(rest.array()?);
         let retry = if flags == IS_RETRY {
-            let due = UnixMillis(rest.number()?);
-            Some(Retry { due, wait_ms: u32::from_be_bytes(rest.array()?) })
+            Some(Retry { due: UnixMillis(rest.u64()?), wait_ms: rest.u32()? })
         } else {
             None
         };
@@ -138,18 +120,18 @@ pub(crate) fn encode(message: &Message) -> Option<Vec<u8>> {
 
 /// Reads a message.
 pub(crate) fn decode(record: &[u8]) -> Result<Message, Unreadable> {
-    let mut rest = Rest::new(record)?;
+    let mut rest = ByteReader::versioned(record, VERSION)?;
     let flags = rest.flags(MESSAGE_FLAGS)?;
-    let routing_key = rest.text()?;
-    let published_at = if flags & HAS_TIME != 0 { Some(UnixMillis(rest.number()?)) } else { None };
+    let routing_key = text(&mut rest)?;
+    let published_at = if flags & HAS_TIME != 0 { Some(UnixMillis(rest.u64()?)) } else { None };
     let mut texts = [const { None }; HAS_TEXT.len()];
-    for (text, flag) in texts.iter_mut().zip(HAS_TEXT) {
+    for (optional, flag) in texts.iter_mut().zip(HAS_TEXT) {
         if flags & flag != 0 {
-            *text = Some(rest.text()?);
+            *optional = Some(text(&mut rest)?);
         }
     }
-    let headers = rest.headers()?;
-    let body = Bytes::copy_from_slice(rest.bytes()?);
+    let headers = headers(&mut rest)?;
+    let body = Bytes::copy_from_slice(bytes(&mut rest)?);
     rest.end()?;
     let [message_id, content_type, correlation_id, kind, app_id] = texts;
     Ok(Message {
@@ -178,74 +160,33 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// What has not been read yet.
-struct Rest<'a>(&'a [u8]);
+/// The next bytes, behind their length.
+fn bytes<'a>(rest: &mut ByteReader<'a>) -> Result<&'a [u8], Unreadable> {
+    let length = rest.u32()?;
+    rest.take(usize::try_from(length).map_err(|_| Unreadable::Malformed)?)
+}
 
-impl<'a> Rest<'a> {
-    /// All of a record behind its version.
-    fn new(record: &'a [u8]) -> Result<Self, Unreadable> {
-        match record.split_first() {
-            Some((&VERSION, rest)) => Ok(Self(rest)),
-            Some((version, _)) => Err(Unreadable::Version(*version)),
-            None => Err(Unreadable::Short),
+fn text(rest: &mut ByteReader<'_>) -> Result<String, Unreadable> {
+    Ok(str::from_utf8(bytes(rest)?).map_err(|_| Unreadable::Malformed)?.to_owned())
+}
+
+fn headers(rest: &mut ByteReader<'_>) -> Result<Headers, Unreadable> {
+    let mut headers = Headers::new();
+    for _ in 0..rest.u32()? {
+        let name = text(rest)?;
+        let value = match rest.byte()? {
+            TEXT => HeaderValue::Text(text(rest)?),
+            NUMBER => HeaderValue::Number(i64::from_be_bytes(rest.array()?)),
+            FLAG => HeaderValue::Flag(rest.flags(1)? == 1),
+            _ => return Err(Unreadable::Malformed),
+        };
+        // They are written in order, each once.
+        if headers.last_key_value().is_some_and(|(last, _)| *last >= name) {
+            return Err(Unreadable::Malformed);
         }
+        headers.insert(name, value);
     }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Unreadable> {
-        let (head, tail) = self.0.split_first_chunk().ok_or(Unreadable::Short)?;
-        self.0 = tail;
-        Ok(*head)
-    }
-
-    fn flags(&mut self, known: u8) -> Result<u8, Unreadable> {
-        let [flags] = self.array()?;
-        if flags & !known == 0 { Ok(flags) } else { Err(Unreadable::Malformed) }
-    }
-
-    fn number(&mut self) -> Result<u64, Unreadable> {
-        self.array().map(u64::from_be_bytes)
-    }
-
-    fn bytes(&mut self) -> Result<&'a [u8], Unreadable> {
-        let length = u32::from_be_bytes(self.array()?);
-        let length = usize::try_from(length).map_err(|_| Unreadable::Malformed)?;
-        let (head, tail) = self.0.split_at_checked(length).ok_or(Unreadable::Short)?;
-        self.0 = tail;
-        Ok(head)
-    }
-
-    fn text(&mut self) -> Result<String, Unreadable> {
-        Ok(str::from_utf8(self.bytes()?).map_err(|_| Unreadable::Malformed)?.to_owned())
-    }
-
-    fn headers(&mut self) -> Result<Headers, Unreadable> {
-        let count = u32::from_be_bytes(self.array()?);
-        let mut headers = Headers::new();
-        for _ in 0..count {
-            let name = self.text()?;
-            let [kind] = self.array()?;
-            let value = match kind {
-                TEXT => HeaderValue::Text(self.text()?),
-                NUMBER => HeaderValue::Number(i64::from_be_bytes(self.array()?)),
-                FLAG => match self.array()? {
-                    [0] => HeaderValue::Flag(false),
-                    [1] => HeaderValue::Flag(true),
-                    [_] => return Err(Unreadable::Malformed),
-                },
-                _ => return Err(Unreadable::Malformed),
-            };
-            // They are written in order, each once.
-            if headers.last_key_value().is_some_and(|(last, _)| *last >= name) {
-                return Err(Unreadable::Malformed);
-            }
-            headers.insert(name, value);
-        }
-        Ok(headers)
-    }
-
-    fn end(&self) -> Result<(), Unreadable> {
-        if self.0.is_empty() { Ok(()) } else { Err(Unreadable::Malformed) }
-    }
+    Ok(headers)
 }
 
 #[cfg(test)]

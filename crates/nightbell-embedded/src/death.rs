@@ -6,8 +6,9 @@ use nightbell_core::dead::Reason;
 use nightbell_core::journey::{Death, Journey};
 use nightbell_core::message::Message;
 use nightbell_core::time::UnixMillis;
+use nightbell_store::Unreadable;
 
-use crate::codec::{Unreadable, decode};
+use crate::codec::decode;
 
 /// Marks a message that no queue wanted. `connector` is the one that it was meant for, if it was for one alone.
 pub(crate) fn unrouted(message: &mut Message, connector: Option<Connector>, at: UnixMillis) {

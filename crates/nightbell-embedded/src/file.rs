@@ -1,12 +1,12 @@
 //! The queue's file: opening it alone and checked, and keeping it small.
 
-use std::any::Any;
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use nightbell_core::connector::Connector;
 use nightbell_core::time::UnixMillis;
+use nightbell_store::panic_text;
 use redb::{
     Builder, Database, Durability, Error, ReadableDatabase as _, ReadableTable as _, TableError,
     WriteTransaction,
@@ -18,7 +18,7 @@ use crate::keys::{self, ENTRIES, FACTS, FORMAT, MESSAGES, in_use, read_in_use};
 use crate::limits::{CACHE_BYTES, COMPACT_FILE_BYTES_MIN, COMPACT_USED_BYTES_MAX};
 use crate::memory::{Change, Memory, Now};
 use crate::queue::Slot;
-use crate::telemetry::{Compacted, EntriesKept, NotClosed, WasEmpty};
+use crate::telemetry;
 use crate::timeline::Moment;
 
 /// The format of the tables that this version reads and writes.
@@ -46,12 +46,6 @@ pub(crate) fn open(path: &Path, wall: UnixMillis) -> Result<Opened, OpenError> {
     let synced = File::open(parent).and_then(|folder| folder.sync_all());
     synced.map_err(|source| OpenError::io("sync the folder", parent, source))?;
     Ok(opened)
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it said nothing")
 }
 
 /// Begins a durable change. Its commit also writes down which pages are free, so that opening the file after a crash
@@ -91,7 +85,7 @@ pub(crate) fn compact(db: &mut Database, path: &Path, memory: &Memory) -> Result
         return Ok(());
     }
     if db.compact()? {
-        Compacted { path, before, after: fs::metadata(path)?.len() }.emit();
+        telemetry::compacted(path, before, fs::metadata(path)?.len());
     }
     Ok(())
 }
@@ -99,7 +93,7 @@ pub(crate) fn compact(db: &mut Database, path: &Path, memory: &Memory) -> Result
 fn read(path: &Path, wall: UnixMillis) -> Result<Opened, OpenError> {
     let damage = |error| OpenError::of(error, path);
     if fs::metadata(path).is_ok_and(|file| file.len() == 0) {
-        WasEmpty(path).emit();
+        telemetry::was_empty(path);
     }
     let db = Builder::new().set_cache_size(CACHE_BYTES).create(path);
     let mut db = db.map_err(|error| damage(error.into()))?;
@@ -184,7 +178,7 @@ fn load(db: &Database, now: Now) -> Result<Memory, Error> {
         memory.never_again(last.value());
     }
     if kept > 0 {
-        EntriesKept { count: kept, why }.emit();
+        telemetry::entries_kept(kept, &why);
     }
     Ok(memory)
 }
@@ -203,7 +197,7 @@ fn note_open(
         let mut change = Change::begin(memory, &transaction, now)?;
         for (connector, in_hand) in in_use {
             let suspects = change.memory.queue(Some(connector)).take_suspects(*in_hand);
-            NotClosed { connector, suspects: suspects.len() }.emit();
+            telemetry::not_closed(connector, suspects.len());
             for (spot, slot) in suspects {
                 change.came_back(connector, spot, slot)?;
             }

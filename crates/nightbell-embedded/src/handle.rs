@@ -1,18 +1,15 @@
 //! The handle that everybody holds, and the life of the thread behind it.
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 
 use nightbell_core::connector::Connector;
 use nightbell_core::ports::{Clock, Depths, QueueState};
 use nightbell_core::time::UnixMillis;
+use nightbell_store::{Mailbox, Requests, StoreThread, mailbox};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::browse::{Drain, EmbeddedDeadLetters};
@@ -23,12 +20,12 @@ use crate::limits::{
 };
 use crate::memory::Memory;
 use crate::outlet::EmbeddedOutlet;
-use crate::place::Place;
-use crate::queue::{Consumer, Hand};
-use crate::request::{Ask, Lane, Request, Write};
-use crate::shared::Shared;
+use crate::queue::{Consumer, Lease};
+use crate::queue_file::QueueFile;
+use crate::request::{Ask, Request, Write};
+use crate::status::Status;
 use crate::subscription::EmbeddedSubscription;
-use crate::telemetry::{CloseTimedOut, LeftOver};
+use crate::telemetry;
 use crate::timeline::Timeline;
 use crate::writer::{self, Bounds, Writer};
 
@@ -75,21 +72,14 @@ pub struct EmbeddedQueue {
 
 /// What all handles share.
 pub(crate) struct Inner {
-    /// None only while it is dropped.
-    lane: Option<Lane>,
-    pub(crate) shared: Arc<Shared>,
+    mailbox: Mailbox<Request>,
+    pub(crate) status: Arc<Status>,
     pub(crate) publishing: Arc<Semaphore>,
     pub(crate) connectors: Arc<[Connector]>,
     pub(crate) clock: Arc<dyn Fn() -> UnixMillis + Send + Sync>,
     consumers: AtomicU64,
-    place: Arc<Place>,
-    thread: Mutex<Option<Thread>>,
-}
-
-struct Thread {
-    handle: JoinHandle<()>,
-    /// Hangs up when the thread has ended.
-    ended: Receiver<Infallible>,
+    file: Arc<QueueFile>,
+    thread: Mutex<Option<StoreThread>>,
 }
 
 impl EmbeddedQueue {
@@ -105,15 +95,15 @@ impl EmbeddedQueue {
         let wall = clock();
         let prefetch = settings.prefetch.max(1);
         let file::Opened { db, mut memory } = file::open(&settings.path, wall)?;
-        let place =
-            Place::of(&settings.path).map_err(|source| OpenError::io("open", &settings.path, source))?;
-        let place = Arc::new(place);
+        let file =
+            QueueFile::of(&settings.path).map_err(|source| OpenError::io("open", &settings.path, source))?;
+        let file = Arc::new(file);
         let connectors = line_up(&settings.connectors, &mut memory);
-        let shared = Arc::new(Shared::new(writer::depths(&memory)));
+        let status = Arc::new(Status::new(writer::depths(&memory)));
         let writer = Writer {
             db,
             memory,
-            place: Arc::clone(&place),
+            file: Arc::clone(&file),
             bounds: Bounds {
                 prefetch: usize::from(prefetch),
                 messages_max: settings.messages_max,
@@ -121,21 +111,21 @@ impl EmbeddedQueue {
             },
             timeline: Timeline::new(wall),
             clock: Arc::clone(&clock),
-            shared: Arc::clone(&shared),
+            status: Arc::clone(&status),
             enough: 1,
             in_use: BTreeSet::new(),
         };
-        let (lane, requests) = channel();
-        let thread = spawn(writer, requests, Arc::clone(&shared))
+        let (mailbox, requests) = mailbox();
+        let thread = spawn(writer, requests, Arc::clone(&status))
             .map_err(|source| OpenError::io("start a thread for", &settings.path, source))?;
         let inner = Inner {
-            lane: Some(lane),
-            shared,
+            mailbox,
+            status,
             publishing: Arc::new(Semaphore::new(PUBLISHES_WAITING_MAX)),
             connectors,
             clock,
             consumers: AtomicU64::new(0),
-            place,
+            file,
             thread: Mutex::new(Some(thread)),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -146,10 +136,10 @@ impl EmbeddedQueue {
     pub fn subscribe(&self, connector: Connector) -> EmbeddedSubscription {
         let id = self.inner.consumers.fetch_add(1, Ordering::Relaxed);
         let (sink, deliveries) = mpsc::unbounded_channel();
-        let hand = Arc::new(Hand::default());
-        let consumer = Consumer { id, sink, hand: Arc::clone(&hand) };
+        let lease = Arc::new(Lease::default());
+        let consumer = Consumer { id, sink, lease: Arc::clone(&lease) };
         self.inner.send(Request::Ask(Ask::Subscribe { connector: connector.clone(), consumer }));
-        EmbeddedSubscription::new(Arc::clone(&self.inner), connector, id, deliveries, hand)
+        EmbeddedSubscription::new(Arc::clone(&self.inner), connector, id, deliveries, lease)
     }
 
     /// The way into the queues.
@@ -161,29 +151,29 @@ impl EmbeddedQueue {
     /// The queue's file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.inner.place.path()
+        self.inner.file.path()
     }
 
     /// How many messages wait in each queue, now.
     #[must_use]
     pub fn depths(&self) -> Depths {
-        self.inner.shared.depths()
+        self.inner.status.depths()
     }
 
     /// What made the queue unusable for good, if anything did: it must be closed and opened anew. It looks whether the file
     /// is still in its place.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
-        if let Err(error) = self.inner.place.check() {
-            self.inner.shared.fail(error.to_string());
+        if let Err(error) = self.inner.file.check() {
+            self.inner.status.fail(&error.to_string());
         }
-        self.inner.shared.failure().err()
+        self.inner.status.failure().err()
     }
 
     /// Whether the queue can be used. A write that failed makes it unusable for good.
     #[must_use]
     pub fn state(&self) -> QueueState {
-        self.inner.shared.state()
+        self.inner.status.state()
     }
 
     /// The dead letters that are there now, in the order in which they died.
@@ -212,11 +202,11 @@ impl EmbeddedQueue {
         // A second closer waits here for the first.
         let mut thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(thread) = thread.take() else { return Ok(()) };
-        self.inner.send(Request::Close);
-        let shared = &self.inner.shared;
+        self.inner.mailbox.close();
+        let status = &self.inner.status;
         self.inner.join(thread);
-        let failure = shared.failure().map_err(EmbeddedError::Failed);
-        shared.closed();
+        let failure = status.failure().map_err(EmbeddedError::Failed);
+        status.closed();
         failure
     }
 }
@@ -224,7 +214,7 @@ impl EmbeddedQueue {
 impl Inner {
     /// Sends a request. If that is in vain, the writer has ended.
     pub(crate) fn send(&self, request: Request) -> bool {
-        self.lane.as_ref().is_some_and(|lane| lane.send(request).is_ok())
+        self.mailbox.send(request)
     }
 
     /// Sends a question and waits for its answer.
@@ -244,11 +234,14 @@ impl Inner {
     }
 
     /// Waits for the thread's end, and sees to the file.
-    fn join(&self, thread: Thread) {
-        thread.join(&self.shared);
-        if let Err(error) = self.place.check() {
-            self.shared.fail(error.to_string());
-            self.place.put_back((self.clock)());
+    fn join(&self, thread: StoreThread) {
+        if thread.join(CLOSE_WAIT_MAX).is_err() {
+            telemetry::close_timed_out(CLOSE_WAIT_MAX);
+            self.status.fail("failed to close in time");
+        }
+        if let Err(error) = self.file.check() {
+            self.status.fail(&error.to_string());
+            self.file.put_back((self.clock)());
         }
     }
 
@@ -256,8 +249,8 @@ impl Inner {
         &self,
         request: impl FnOnce(oneshot::Sender<A>) -> Request,
     ) -> Result<A, EmbeddedError> {
-        let failed = || EmbeddedError::Failed(self.shared.why());
-        self.shared.failure().map_err(EmbeddedError::Failed)?;
+        let failed = || EmbeddedError::Failed(self.status.why());
+        self.status.failure().map_err(EmbeddedError::Failed)?;
         let (answer, answered) = oneshot::channel();
         if !self.send(request(answer)) {
             return Err(failed());
@@ -269,11 +262,11 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.lane = None;
+        self.mailbox.abandon();
         let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             self.join(thread);
-            self.shared.closed();
+            self.status.closed();
         }
     }
 }
@@ -284,22 +277,11 @@ impl fmt::Debug for Inner {
     }
 }
 
-impl Thread {
-    fn join(self, shared: &Shared) {
-        if let Err(RecvTimeoutError::Timeout) = self.ended.recv_timeout(CLOSE_WAIT_MAX) {
-            CloseTimedOut(CLOSE_WAIT_MAX).emit();
-            return shared.fail("failed to close in time".to_owned());
-        }
-        // A thread that panicked has made that the sticky failure.
-        let _panicked = self.handle.join();
-    }
-}
-
 /// Makes a queue for each connector, and says for whom else messages wait.
 fn line_up(connectors: &[Connector], memory: &mut Memory) -> Arc<[Connector]> {
     for (connector, queue) in &memory.queues {
         if !connectors.contains(connector) {
-            LeftOver { connector, messages: queue.ready() + queue.delayed() }.emit();
+            telemetry::left_over(connector, queue.ready() + queue.delayed());
         }
     }
     let connectors: BTreeSet<_> = connectors.iter().cloned().collect();
@@ -310,14 +292,7 @@ fn line_up(connectors: &[Connector], memory: &mut Memory) -> Arc<[Connector]> {
 }
 
 /// Starts the writer. If it panics, that becomes the sticky failure.
-fn spawn(writer: Writer, requests: Receiver<Request>, shared: Arc<Shared>) -> std::io::Result<Thread> {
-    let (ending, ended): (Sender<Infallible>, _) = channel();
-    let handle = thread::Builder::new().name("queue-writer".to_owned()).spawn(move || {
-        let caught = catch_unwind(AssertUnwindSafe(|| writer.run(&requests)));
-        if let Err(panic) = caught {
-            shared.fail(format!("a panic in the queue's thread: {}", file::panic_text(panic.as_ref())));
-        }
-        drop((requests, ending));
-    })?;
-    Ok(Thread { handle, ended })
+fn spawn(writer: Writer, requests: Requests<Request>, status: Arc<Status>) -> std::io::Result<StoreThread> {
+    let panicked = move |panic: &str| status.fail(&format!("a panic in the queue's thread: {panic}"));
+    StoreThread::spawn("queue-writer", requests, |requests| writer.run(requests), panicked)
 }

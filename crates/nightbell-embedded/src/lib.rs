@@ -24,23 +24,22 @@ mod codec;
 mod death;
 mod error;
 mod file;
-mod group;
 mod handle;
 mod keys;
 mod limits;
-mod line;
 mod memory;
 mod outlet;
-mod place;
 mod queue;
+mod queue_file;
 mod request;
-mod shared;
+mod sorted_runs;
+mod status;
 mod subscription;
 mod telemetry;
 mod timeline;
 mod writer;
 
-pub use self::browse::{Drain, EmbeddedDeadLetters, EmbeddedRemoval, Waiting, Waits};
+pub use self::browse::{Browser, Drain, EmbeddedDeadLetters, EmbeddedRemoval, Waiting, Waits};
 pub use self::error::{EmbeddedError, OpenError};
 pub use self::handle::{EmbeddedQueue, EmbeddedSettings};
 pub use self::limits::{

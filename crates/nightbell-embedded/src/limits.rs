@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nightbell_store::GroupBounds;
+
 /// The default of [`crate::EmbeddedSettings::messages_max`]. Each message that waits takes some 60 bytes of
 /// memory.
 pub const MESSAGES_MAX_DEFAULT: u64 = 500_000;
@@ -26,11 +28,8 @@ pub const DELIVERIES_MAX: u16 = 50;
 /// How many publishes wait for the writer or are in its hands; further ones wait without blocking.
 pub(crate) const PUBLISHES_WAITING_MAX: usize = 1024;
 
-/// The most requests that become durable together.
-pub(crate) const GROUP_REQUESTS_MAX: usize = 2048;
-
-/// The most bytes that become durable together, save that one message is never divided.
-pub(crate) const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What becomes durable together at most: so many requests, and so many bytes of messages.
+pub(crate) const GROUP_BOUNDS: GroupBounds = GroupBounds { requests_max: 2048, weight_max: 8 * 1024 * 1024 };
 
 /// How long a group waits for others to join that are expected. One sync for many is what makes them cheap.
 pub(crate) const JOIN_WAIT: Duration = Duration::from_millis(1);
@@ -43,9 +42,6 @@ pub(crate) const IDLE_WAIT: Duration = Duration::from_secs(60);
 
 /// How far the clock may drift from the time that passed before it counts as set.
 pub(crate) const CLOCK_SLACK: Duration = Duration::from_secs(1);
-
-/// How long a write may be under way before the queue counts as unwell.
-pub(crate) const STALLED_AFTER: Duration = Duration::from_secs(30);
 
 /// How long closing waits for the writer. It may have a full queue before it, on a slow disk.
 pub(crate) const CLOSE_WAIT_MAX: Duration = Duration::from_secs(30);

@@ -14,7 +14,7 @@ use crate::death::{self, Broken};
 use crate::keys::{ENTRIES, MESSAGES, key};
 use crate::limits::DELIVERIES_MAX;
 use crate::queue::{Queue, Slot, Spot};
-use crate::telemetry::{CameBackTooOften, Salvaged};
+use crate::telemetry;
 use crate::timeline::{Moment, left};
 
 /// All queues, as the file has them.
@@ -23,7 +23,7 @@ pub(crate) struct Memory {
     pub(crate) queues: BTreeMap<Connector, Queue>,
     pub(crate) dead: Queue,
     /// How many places a message has that has more than one.
-    shared: HashMap<u64, u32>,
+    places: HashMap<u64, u32>,
     /// Places that are taken.
     messages: u64,
     /// The bytes of all messages, each counted once.
@@ -96,7 +96,7 @@ impl Memory {
             let (message, bytes) = places[0];
             self.bytes += u64::from(bytes);
             if places.len() > 1 {
-                self.shared.insert(message, u32::try_from(places.len()).unwrap_or(u32::MAX));
+                self.places.insert(message, u32::try_from(places.len()).unwrap_or(u32::MAX));
             }
         }
     }
@@ -130,10 +130,10 @@ impl Memory {
     /// Gives one place of a message up. True if it was the last.
     fn forget(&mut self, entry: &Entry) -> bool {
         self.messages -= 1;
-        if let Some(times) = self.shared.get_mut(&entry.message) {
+        if let Some(times) = self.places.get_mut(&entry.message) {
             *times -= 1;
             if *times == 1 {
-                self.shared.remove(&entry.message);
+                self.places.remove(&entry.message);
             }
             return false;
         }
@@ -169,9 +169,9 @@ impl<'a, 'txn> Change<'a, 'txn> {
         let entry = Entry { message, bytes, deliveries: 0, retry: None };
         match to {
             To::Events(connectors) => {
-                let places = u32::try_from(connectors.len()).expect("connectors are few");
-                if places > 1 {
-                    self.memory.shared.insert(message, places);
+                let copies = u32::try_from(connectors.len()).expect("connectors are few");
+                if copies > 1 {
+                    self.memory.places.insert(message, copies);
                 }
                 for connector in connectors.iter() {
                     self.enter(Some(connector), entry)?;
@@ -216,7 +216,7 @@ impl<'a, 'txn> Change<'a, 'txn> {
     ) -> Result<(), Error> {
         slot.entry.deliveries = slot.entry.deliveries.saturating_add(1);
         if slot.entry.deliveries > DELIVERIES_MAX {
-            CameBackTooOften { connector }.emit();
+            telemetry::came_back_too_often(connector);
             let mut message = match self.read(slot)? {
                 Ok(message) => message,
                 Err(broken) => return self.salvage(Some(connector), slot, broken),
@@ -236,7 +236,7 @@ impl<'a, 'txn> Change<'a, 'txn> {
         slot: Slot,
         broken: Broken,
     ) -> Result<(), Error> {
-        Salvaged { connector, number: slot.entry.message, why: broken.why }.emit();
+        telemetry::salvaged(connector, slot.entry.message, broken.why);
         let message = death::salvaged(broken, connector.cloned(), self.now.wall);
         self.bury(connector, slot, &message)
     }

@@ -35,13 +35,13 @@ impl EmbeddedOutlet {
 
 impl Outlet for EmbeddedOutlet {
     async fn publish(&self, to: Destination, mut message: Message) -> Result<(), PublishError> {
-        let Inner { shared, publishing, connectors, clock, .. } = &*self.inner;
-        shared.failure().map_err(PublishError::Unavailable)?;
+        let Inner { status, publishing, connectors, clock, .. } = &*self.inner;
+        status.failure().map_err(PublishError::Unavailable)?;
         let to = address(connectors, to, &mut message, clock());
         let record = encode(&message).filter(|record| record.len() <= bytes_max(&to));
         let Some(record) = record else { return Err(PublishError::Refused) };
         let permit = Arc::clone(publishing).acquire_owned().await;
-        let permit = permit.map_err(|_| PublishError::Unavailable(shared.why()))?;
+        let permit = permit.map_err(|_| PublishError::Unavailable(status.why()))?;
         let publish = |answer| Write::Publish(Publish { to, record, answer, permit });
         match self.inner.write(publish).await {
             Ok(published) => published,

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::codec::Entry;
 use crate::limits::HAND_BYTES_MAX;
-use crate::line::Line;
+use crate::sorted_runs::SortedRuns;
 use crate::timeline::Moment;
 
 /// A message's place in the file, and what is known of it.
@@ -26,23 +26,23 @@ pub(crate) struct Consumer {
     pub(crate) id: u64,
     /// Where deliveries go. There are never more in it than the prefetch allows.
     pub(crate) sink: UnboundedSender<(u64, Message)>,
-    pub(crate) hand: Arc<Hand>,
+    pub(crate) lease: Arc<Lease>,
 }
 
-/// What a subscription and its settlers know of each other.
+/// The right to settle what a subscription was given, shared by the subscription, its settlers and the queue.
 #[derive(Debug, Default)]
-pub(crate) struct Hand {
+pub(crate) struct Lease {
     /// Nothing may be settled any more, since everything went back.
-    gone: AtomicBool,
+    ended: AtomicBool,
 }
 
-impl Hand {
-    pub(crate) fn give_up(&self) {
-        self.gone.store(true, Ordering::Release);
+impl Lease {
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
     }
 
-    pub(crate) fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 }
 
@@ -50,7 +50,7 @@ impl Hand {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// By the order in which they are to be delivered.
-    ready: Line<Slot>,
+    ready: SortedRuns<Slot>,
     /// By the moment at which they become ready, then by place.
     delayed: BTreeMap<(Moment, u64), Slot>,
     /// The order of what has waited for its time and is ready or in hand, by place.
@@ -96,7 +96,7 @@ impl Queue {
 
     /// Lets somebody consume, once all before have left. One that has gone meanwhile has said so already.
     pub(crate) fn subscribe(&mut self, consumer: Consumer) {
-        if !consumer.hand.is_gone() {
+        if !consumer.lease.has_ended() {
             self.consumers.push_back(consumer);
         }
     }
@@ -106,7 +106,7 @@ impl Queue {
         let (_, next) = self.ready.first()?;
         let fits = self.hand_bytes + u64::from(next.entry.bytes) <= HAND_BYTES_MAX;
         let room = self.in_hand.len() < prefetch && (fits || self.in_hand.is_empty());
-        self.consumers.front().filter(|consumer| room && !consumer.hand.is_gone())
+        self.consumers.front().filter(|consumer| room && !consumer.lease.has_ended())
     }
 
     /// Takes the next into the consumer's hand.
@@ -152,7 +152,7 @@ impl Queue {
     /// Lets all consumers go; what they have stays in hand for ever. It is the end.
     pub(crate) fn dismiss(&mut self) {
         for consumer in self.consumers.drain(..) {
-            consumer.hand.give_up();
+            consumer.lease.end();
         }
     }
 
@@ -248,7 +248,7 @@ mod tests {
 
     fn consumer(id: u64) -> (Consumer, UnboundedReceiver<(u64, Message)>) {
         let (sink, deliveries) = unbounded_channel();
-        (Consumer { id, sink, hand: Arc::default() }, deliveries)
+        (Consumer { id, sink, lease: Arc::default() }, deliveries)
     }
 
     fn places(queue: &Queue) -> Vec<u64> {

@@ -1,6 +1,5 @@
-//! What the writer is asked for, and how it is asked.
-
-use std::sync::mpsc::Sender;
+//! What the writer is asked for. What passes is bounded: publishes by their permits, acks by the prefetch, and all others wait
+//! for their answer.
 
 use nightbell_core::connector::Connector;
 use nightbell_core::message::Message;
@@ -17,8 +16,27 @@ pub(crate) enum Request {
     Write(Write),
     /// It does not; it sees all that was written before.
     Ask(Ask),
-    /// Nothing that comes later is dealt with.
-    Close,
+}
+
+impl nightbell_store::Request for Request {
+    /// The bytes of a message that is published.
+    fn weight(&self) -> usize {
+        self.publish().map_or(0, |publish| publish.record.len())
+    }
+
+    /// Publishers wait, and one sync for many is what makes them cheap.
+    fn joins(&self) -> bool {
+        self.publish().is_some()
+    }
+}
+
+impl Request {
+    pub(crate) fn publish(&self) -> Option<&Publish> {
+        match self {
+            Self::Write(Write::Publish(publish)) => Some(publish),
+            Self::Write(Write::Ack { .. } | Write::Lost { .. } | Write::Remove { .. }) | Self::Ask(_) => None,
+        }
+    }
 }
 
 pub(crate) enum Write {
@@ -98,7 +116,3 @@ pub(crate) struct Found {
     /// It can't be read: the message is what is left of it, marked as a dead letter.
     pub(crate) is_broken: bool,
 }
-
-/// The way to the writer. What passes is bounded: publishes by their permits, acks by the prefetch, and all others wait
-/// for their answer.
-pub(crate) type Lane = Sender<Request>;

@@ -8,7 +8,7 @@ use nightbell_core::ports::{Incoming, SettleError, Settler, Subscription};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::handle::Inner;
-use crate::queue::Hand;
+use crate::queue::Lease;
 use crate::request::{Ask, Request, Write};
 
 /// A connector's queue as its owner consumes it. Dropped without [`Subscription::leave`], it hands back what it has as
@@ -19,13 +19,13 @@ pub struct EmbeddedSubscription {
     connector: Connector,
     id: u64,
     deliveries: UnboundedReceiver<(u64, Message)>,
-    hand: Arc<Hand>,
-    stage: Stage,
+    lease: Arc<Lease>,
+    state: SubscriptionState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Here,
+enum SubscriptionState {
+    Consuming,
     /// The queue has ended, and said so.
     Lost,
     Left,
@@ -38,7 +38,7 @@ pub struct EmbeddedSettler {
     connector: Connector,
     consumer: u64,
     place: u64,
-    hand: Arc<Hand>,
+    lease: Arc<Lease>,
 }
 
 impl EmbeddedSubscription {
@@ -47,9 +47,9 @@ impl EmbeddedSubscription {
         connector: Connector,
         id: u64,
         deliveries: UnboundedReceiver<(u64, Message)>,
-        hand: Arc<Hand>,
+        lease: Arc<Lease>,
     ) -> Self {
-        Self { inner, connector, id, deliveries, hand, stage: Stage::Here }
+        Self { inner, connector, id, deliveries, lease, state: SubscriptionState::Consuming }
     }
 }
 
@@ -57,30 +57,30 @@ impl Subscription for EmbeddedSubscription {
     type Settler = EmbeddedSettler;
 
     async fn next(&mut self) -> Incoming<EmbeddedSettler> {
-        if self.stage == Stage::Here {
+        if self.state == SubscriptionState::Consuming {
             if let Some((place, message)) = self.deliveries.recv().await {
                 let settler = EmbeddedSettler {
                     inner: Arc::clone(&self.inner),
                     connector: self.connector.clone(),
                     consumer: self.id,
                     place,
-                    hand: Arc::clone(&self.hand),
+                    lease: Arc::clone(&self.lease),
                 };
                 return Incoming::Delivery(message, settler);
             }
             // It failed or was closed; whatever was delivered comes again when it is next opened.
-            self.stage = Stage::Lost;
+            self.state = SubscriptionState::Lost;
             return Incoming::Lost;
         }
         std::future::pending().await
     }
 
     async fn leave(&mut self) {
-        let stage = std::mem::replace(&mut self.stage, Stage::Left);
-        if stage == Stage::Left {
+        let state = std::mem::replace(&mut self.state, SubscriptionState::Left);
+        if state == SubscriptionState::Left {
             return;
         }
-        self.hand.give_up();
+        self.lease.end();
         let (connector, consumer) = (self.connector.clone(), self.id);
         // A queue that has ended has taken all back already.
         let _ended = self.inner.ask(|answer| Ask::Leave { connector, consumer, answer }).await;
@@ -90,8 +90,8 @@ impl Subscription for EmbeddedSubscription {
 
 impl Drop for EmbeddedSubscription {
     fn drop(&mut self) {
-        if self.stage != Stage::Left {
-            self.hand.give_up();
+        if self.state != SubscriptionState::Left {
+            self.lease.end();
             let (connector, consumer) = (self.connector.clone(), self.id);
             let _ended = self.inner.send(Request::Write(Write::Lost { connector, consumer }));
         }
@@ -115,7 +115,7 @@ impl Settler for EmbeddedSettler {
 impl EmbeddedSettler {
     /// The answer need not be waited for: what is lost of it comes again, and is recognised by the ledger.
     fn settle(self, request: Request) -> Result<(), SettleError> {
-        if self.hand.is_gone() || !self.inner.send(request) {
+        if self.lease.has_ended() || !self.inner.send(request) {
             return Err(SettleError::Gone);
         }
         Ok(())

@@ -1,9 +1,7 @@
 //! The one thread that has the file: it takes what waits, makes it durable, wakes the waiters, and delivers.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 use std::vec;
 
@@ -11,19 +9,19 @@ use nightbell_core::connector::Connector;
 use nightbell_core::message::Message;
 use nightbell_core::ports::{Depths, PublishError};
 use nightbell_core::time::UnixMillis;
+use nightbell_store::{Ended, Joining, Requests};
 use redb::{AccessGuard, Database, Error, ReadOnlyTable, ReadableDatabase as _};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::death::{self, Broken};
 use crate::file;
-use crate::group::Group;
 use crate::keys::MESSAGES;
-use crate::limits::{CLOCK_LOOK_EVERY, IDLE_WAIT, READ_AHEAD_BYTES};
+use crate::limits::{CLOCK_LOOK_EVERY, GROUP_BOUNDS, IDLE_WAIT, JOIN_WAIT, READ_AHEAD_BYTES};
 use crate::memory::{Change, Memory, Now, To};
-use crate::place::Place;
 use crate::queue::Slot;
+use crate::queue_file::QueueFile;
 use crate::request::{Ask, At, Found, Publish, Request, Write};
-use crate::shared::Shared;
+use crate::status::Status;
 use crate::timeline::Timeline;
 
 /// The bounds that a queue is opened with.
@@ -38,12 +36,13 @@ pub(crate) struct Bounds {
 pub(crate) struct Writer {
     pub(crate) db: Database,
     pub(crate) memory: Memory,
-    pub(crate) place: Arc<Place>,
+    pub(crate) file: Arc<QueueFile>,
     pub(crate) bounds: Bounds,
     pub(crate) timeline: Timeline,
     pub(crate) clock: Arc<dyn Fn() -> UnixMillis + Send + Sync>,
-    pub(crate) shared: Arc<Shared>,
-    /// How many publishes came together last.
+    pub(crate) status: Arc<Status>,
+    /// How many publishes came together last. Once there are as many again, nobody waits for more: a single publisher never
+    /// waits, and many share one sync.
     pub(crate) enough: usize,
     /// The queues of which something was delivered, as the file knows.
     pub(crate) in_use: BTreeSet<Connector>,
@@ -54,60 +53,45 @@ type Answers = Vec<(oneshot::Sender<Result<(), PublishError>>, OwnedSemaphorePer
 
 impl Writer {
     /// Works until it is closed, all handles are gone, or a write fails. What was not closed counts as an unclean end.
-    pub(crate) fn run(mut self, requests: &Receiver<Request>) {
-        let mut closing = false;
-        let mut failure = None;
-        while !closing {
+    pub(crate) fn run(mut self, requests: &Requests<Request>) {
+        let ended = loop {
             match self.turn(requests) {
-                Ok(ControlFlow::Continue(())) => {}
-                Ok(ControlFlow::Break(Ended::Closed)) => closing = true,
-                Ok(ControlFlow::Break(Ended::Abandoned)) => break,
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
+                Ok(None) => {}
+                Ok(Some(ended)) => break Ok(ended),
+                Err(error) => break Err(error),
             }
-        }
+        };
         for queue in self.memory.queues.values_mut() {
             queue.dismiss();
         }
-        let shared = Arc::clone(&self.shared);
-        if let Some(error) = failure {
-            shared.fail(in_full(&error));
-        } else if let Err(error) = self.end(closing) {
-            shared.fail(format!("failed to close: {}", in_full(&error)));
+        let status = Arc::clone(&self.status);
+        match ended.map(|ended| self.end(ended)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => status.fail(&format!("failed to close: {}", in_full(&error))),
+            Err(error) => status.fail(&in_full(&error)),
         }
     }
 
-    fn end(mut self, closing: bool) -> Result<(), Error> {
-        if closing {
+    fn end(mut self, ended: Ended) -> Result<(), Error> {
+        if ended == Ended::Closed {
             file::note_closed(&self.db)?;
-            file::compact(&mut self.db, self.place.path(), &self.memory)?;
+            file::compact(&mut self.db, self.file.path(), &self.memory)?;
         }
         Ok(self.db.close()?)
     }
 
     /// One group, and what became ready meanwhile.
-    fn turn(&mut self, requests: &Receiver<Request>) -> Result<ControlFlow<Ended>, Error> {
-        let mut ended = ControlFlow::Continue(());
-        match requests.recv_timeout(self.idle()) {
-            Ok(first) => {
-                let group = Group::gather(first, requests, self.enough);
-                if group.closing {
-                    ended = ControlFlow::Break(Ended::Closed);
-                }
-                self.perform(group)?;
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Ok(ControlFlow::Break(Ended::Abandoned)),
-        }
+    fn turn(&mut self, requests: &Requests<Request>) -> Result<Option<Ended>, Error> {
+        let joining = Joining { enough: self.enough, wait: JOIN_WAIT };
+        let group = requests.gather(self.idle(), joining, GROUP_BOUNDS);
+        self.perform(group.requests)?;
         let now = self.now();
         self.memory.release(now.moment);
-        if ended.is_continue() {
+        if group.ended.is_none() {
             self.deliver()?;
         }
-        self.shared.set_depths(depths(&self.memory));
-        Ok(ended)
+        self.status.set_depths(depths(&self.memory));
+        Ok(group.ended)
     }
 
     fn now(&mut self) -> Now {
@@ -121,10 +105,18 @@ impl Writer {
         self.now().moment.until(due).min(CLOCK_LOOK_EVERY)
     }
 
-    fn perform(&mut self, group: Group) -> Result<(), Error> {
-        let Group { writes, asks, publishes, .. } = group;
+    /// Writes first, and answers then, each in their order.
+    fn perform(&mut self, requests: Vec<Request>) -> Result<(), Error> {
+        let publishes = requests.iter().filter_map(Request::publish).count();
         if publishes > 0 {
             self.enough = publishes;
+        }
+        let (mut writes, mut asks) = (Vec::new(), Vec::new());
+        for request in requests {
+            match request {
+                Request::Write(write) => writes.push(write),
+                Request::Ask(ask) => asks.push(ask),
+            }
         }
         if !writes.is_empty() {
             for (answer, _permit) in self.write(writes)? {
@@ -137,13 +129,14 @@ impl Writer {
 
     fn write(&mut self, writes: Vec<Write>) -> Result<Answers, Error> {
         let (mut writes, mut answers) = (writes.into_iter(), Answers::new());
-        self.shared.write_begins();
-        let written = self.commit(&mut writes, &mut answers);
-        // What is durable in a file that nobody finds again was not taken in.
-        let written = written.and_then(|()| Ok(self.place.check()?));
-        self.shared.write_ended();
+        let status = Arc::clone(&self.status);
+        let written = status.while_writing(|| {
+            self.commit(&mut writes, &mut answers)?;
+            // What is durable in a file that nobody finds again was not taken in.
+            Ok(self.file.check()?)
+        });
         // The failure must be known before the waiters learn that they get no answer.
-        written.inspect_err(|error| self.shared.fail(in_full(error)))?;
+        written.inspect_err(|error| status.fail(&in_full(error)))?;
         Ok(answers)
     }
 
@@ -258,14 +251,6 @@ impl Writer {
     fn messages(&self) -> Result<ReadOnlyTable<u64, &'static [u8]>, Error> {
         Ok(self.db.begin_read()?.open_table(MESSAGES)?)
     }
-}
-
-/// Why the writer ends.
-enum Ended {
-    /// It was asked to.
-    Closed,
-    /// There is nobody left to work for.
-    Abandoned,
 }
 
 fn apply(

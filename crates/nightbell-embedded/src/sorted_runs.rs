@@ -10,18 +10,18 @@ const RUN_MAX: usize = 256;
 
 /// Entries by their order, in runs that follow each other. No run is empty.
 #[derive(Debug)]
-pub(crate) struct Line<T> {
+pub(crate) struct SortedRuns<T> {
     runs: VecDeque<VecDeque<(u64, T)>>,
     len: usize,
 }
 
-impl<T> Default for Line<T> {
+impl<T> Default for SortedRuns<T> {
     fn default() -> Self {
         Self { runs: VecDeque::new(), len: 0 }
     }
 }
 
-impl<T> Line<T> {
+impl<T> SortedRuns<T> {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -125,7 +125,7 @@ mod tests {
 
     /// Does the same with a `BTreeMap` and compares all that can be seen.
     fn compare(acts: Vec<Act>) {
-        let (mut line, mut map) = (Line::default(), BTreeMap::new());
+        let (mut line, mut map) = (SortedRuns::default(), BTreeMap::new());
         for (value, act) in acts.into_iter().enumerate() {
             match act {
                 Act::Append(step) => {
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn few_that_are_left_of_many_take_little() {
-        let mut line = Line::default();
+        let mut line = SortedRuns::default();
         (0..100_000).for_each(|order| line.insert(order, order));
         (0..100_000)
             .filter(|order| order % 100 != 0)
