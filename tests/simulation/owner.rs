@@ -26,6 +26,7 @@ use crate::world::{Order, Went, World};
 
 /// What an owner is to hear.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "few wait at one time, and most are of the largest kind")]
 enum Heard {
     Told(Told),
     Answer(Input),
@@ -202,7 +203,7 @@ impl Driver {
                 // A worker that stops takes nothing more from its queue.
                 Heard::Told(Told::Delivery(message, token)) => {
                     if self.owners[lane].stage == Stage::AtWork {
-                        self.receive(lane, message, token);
+                        self.receive(lane, *message, token);
                     }
                 }
                 Heard::Told(Told::Lost) => self.lose(lane),
@@ -373,7 +374,7 @@ impl Driver {
         match (self.world.bug, to == Destination::Dead) {
             (Some(Bug::AckBeforeConfirm), false) => self.ack_early(lane, tag, Ending::Retried),
             (Some(Bug::DeadAckedBeforeConfirm), true) => {
-                self.ack_early(lane, tag, Ending::Dead(Reason::Refused))
+                self.ack_early(lane, tag, Ending::Dead(Reason::Refused));
             }
             _ => {}
         }

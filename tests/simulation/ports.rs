@@ -44,7 +44,7 @@ impl Shared {
             let incoming = match told {
                 Told::Lost => Incoming::Lost,
                 Told::Delivery(message, token) => {
-                    Incoming::Delivery(message, SimSettler { world: world.clone(), token, settled: false })
+                    Incoming::Delivery(*message, SimSettler { world: world.clone(), token, settled: false })
                 }
             };
             drop(owner.send(incoming));

@@ -25,7 +25,7 @@ pub(crate) struct Token {
 /// What a subscription is told.
 #[derive(Debug)]
 pub(crate) enum Told {
-    Delivery(Message, Token),
+    Delivery(Box<Message>, Token),
     Lost,
 }
 
@@ -237,7 +237,7 @@ impl World {
         state.unacked.insert(number, InHand { copy, received: now, routing, leaving: false });
         state.life.rights += 1;
         if let Some(Inbox(hear)) = &state.life.inbox {
-            hear(Told::Delivery(message, Token { life: self.life, lane, session, number }));
+            hear(Told::Delivery(Box::new(message), Token { life: self.life, lane, session, number }));
         }
         if let Some(wait) = self.plan.consumer_timeout {
             self.after(wait, Happens::TimedOut { lane, session, number });

@@ -38,8 +38,7 @@ fn live(seed: u64, bug: Option<Bug>, traced: bool) -> Went {
         let sooner = Arc::clone(&shared.lock().sooner);
         let mut process = Process { shared, sooner, owners: Vec::new() };
         process.run().await;
-        let went = process.shared.lock().went();
-        went
+        process.shared.lock().went()
     })
 }
 

@@ -17,7 +17,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Looks at the certificates of all destinations, at once and then every hour, until what it gives is dropped. Must be
 /// called within a tokio runtime.
-#[must_use]
 pub fn look_out(config: &Config) -> AbortOnDropHandle<()> {
     let destination = |one: &ConnectorConfig| (one.name.clone(), one.destination.clone());
     AbortOnDropHandle::new(tokio::spawn(look(config.connectors.iter().map(destination).collect())))

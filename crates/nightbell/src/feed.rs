@@ -54,7 +54,11 @@ pub async fn feed<O: Outlet>(
         async move { publish_unless(|_| false, outlet, to, message, timeout).await.map(|()| item) }
     });
     let tries = tries.buffer_unordered(PUBLISHES_MAX);
-    tries.try_for_each(|item| ready(Ok(confirmed(&item)))).await
+    let heard = tries.try_for_each(|item| {
+        confirmed(&item);
+        ready(Ok(()))
+    });
+    heard.await
 }
 
 /// Publishes one message, again and again while the queue does not confirm it, for `timeout` at the most; but not after an

@@ -4,7 +4,6 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
-use nightbell_core::ports::DeadLetters as _;
 use nightbell_embedded::OpenError;
 use redb::{Database, TableDefinition};
 

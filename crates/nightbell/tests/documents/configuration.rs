@@ -9,7 +9,7 @@ use crate::program::{nightbell, printed};
 /// What looks like a key of a table of ours and is none.
 const OTHERS: [&str; 3] = ["queue.redb", "worker.key", "labels.x"];
 /// Keys of other programs' files that are shown.
-const FOREIGN: [&str; 1] = ["path"];
+const FOREIGN: [&str; 2] = ["path", "frame_max"];
 
 /// A certificate of an authority that signs nothing, good until 2126.
 const AUTHORITY: &str = include_str!("authority.pem");
