@@ -56,7 +56,9 @@ impl Driver {
                 let in_time = ending == Ending::Parked || age < world.plan.give_up + 5 * MINUTE;
                 claimed && in_time && case.live + case.dead > 0
             }
-            Ending::Duplicate => truth.is_kept(&world.plan, event, held.received),
+            Ending::Duplicate => {
+                truth.is_kept(&world.plan, event, held.received) || world.is_claimed_by_dead(lane, held)
+            }
         }
     }
 

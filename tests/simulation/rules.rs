@@ -64,7 +64,12 @@ impl World {
         let delivered = case.accepted > 0 && matches!(known, Some(State::Delivered { .. }));
         let recorded = matches!(known, Some(State::Dead { .. } | State::Delivered { .. }));
         let dead = case.dead > 0 && (recorded || !plotted.valid);
-        let kept = filtered || delivered || dead || case.live > 0 || self.is_repeat(lane, held);
+        let kept = filtered
+            || delivered
+            || dead
+            || case.live > 0
+            || self.is_repeat(lane, held)
+            || self.is_claimed_by_dead(lane, held);
         let shown = format!("{case:?}, {known:?}");
         let first = delivered && !self.is_delivered(lane, event);
         let end = if filtered { Some(End::Filtered) } else { first.then_some(End::Delivered) };
@@ -107,6 +112,20 @@ impl World {
             && (0..self.plan.events.len()).any(|other| {
                 other != held.copy.event && self.plan.events[other].key == plotted.key && stands(other)
             })
+    }
+
+    /// Whether another event of its alert key has claimed that, and the broker made it a dead letter meanwhile, for it came back
+    /// too often. No owner hears of that before the claim is over, so until then the dead letter stands for both.
+    pub(crate) fn is_claimed_by_dead(&self, lane: usize, held: &InHand) -> bool {
+        let (plan, own) = (&self.plan.events, held.copy.event);
+        let claims = |event: usize| {
+            let record = self.store.durably(lane, plan[event].name, held.received);
+            matches!(record.map(|record| &record.state), Some(State::InFlight { .. }))
+        };
+        (0..plan.len()).any(|other| {
+            let stands = plan[other].key == plan[own].key && plan[other].severity >= plan[own].severity;
+            other != own && stands && self.lanes[lane].truth.cases[other].dead > 0 && claims(other)
+        })
     }
 
     /// What an owner says of its end agrees with what its ports saw.
