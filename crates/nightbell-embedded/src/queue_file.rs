@@ -18,7 +18,7 @@ pub(crate) struct QueueFile(FileInPlace);
 impl QueueFile {
     /// Remembers which file is open.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self(FileInPlace::new(path.to_owned(), File::open(path)?)))
+        FileInPlace::new(path.to_owned(), File::open(path)?).map(Self)
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -8,6 +8,7 @@ use nightbell_core::dead::Reason;
 use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::record::{Record, State};
 use nightbell_core::time::UnixMillis;
+use nightbell_store::{ByteReader, Unreadable};
 
 /// The longest `requestId` that is kept, in bytes; a longer one is cut. One byte holds its length.
 pub(crate) const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -31,20 +32,6 @@ pub(crate) struct Stored {
     pub(crate) record: Record,
     /// From this time on it counts as forgotten.
     pub(crate) expires: UnixMillis,
-}
-
-/// A value that is no record of a version that is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Unreadable {
-    /// Written by a later version.
-    #[error("its version {0} is not known")]
-    Version(u8),
-    /// It ends too early.
-    #[error("it ends too early")]
-    Short,
-    /// A byte that means nothing, or bytes left over.
-    #[error("it is malformed")]
-    Malformed,
 }
 
 impl Stored {
@@ -81,68 +68,37 @@ impl Stored {
     }
 
     pub(crate) fn decode(value: &[u8]) -> Result<Self, Unreadable> {
-        let mut rest = Rest(value);
-        let version = rest.byte()?;
-        if version != VERSION {
-            return Err(Unreadable::Version(version));
-        }
-        let (kind, flags) = (rest.byte()?, rest.byte()?);
-        if flags & !FLAGS != 0 || (flags & HAS_REQUEST_ID != 0 && kind != DELIVERED) {
+        let mut rest = ByteReader::versioned(value, VERSION)?;
+        let (kind, flags) = (rest.byte()?, rest.flags(FLAGS)?);
+        if flags & HAS_REQUEST_ID != 0 && kind != DELIVERED {
             return Err(Unreadable::Malformed);
         }
-        let expires = rest.time()?;
+        let expires = time(&mut rest)?;
         let event = Fingerprint(rest.array()?);
-        let at = rest.time()?;
-        let repeats = u32::from_be_bytes(rest.array()?);
+        let at = time(&mut rest)?;
+        let repeats = rest.u32()?;
         let reason = if kind == DEAD { Some(read_reason(rest.byte()?)?) } else { None };
-        let replay = if flags & HAS_REPLAY != 0 { Some(rest.time()?) } else { None };
-        let last_repeat = if flags & HAS_LAST_REPEAT != 0 { Some(rest.time()?) } else { None };
-        let request_id = if flags & HAS_REQUEST_ID != 0 { Some(rest.text()?) } else { None };
+        let replay = if flags & HAS_REPLAY != 0 { Some(time(&mut rest)?) } else { None };
+        let last_repeat = if flags & HAS_LAST_REPEAT != 0 { Some(time(&mut rest)?) } else { None };
+        let request_id = if flags & HAS_REQUEST_ID != 0 { Some(read_request_id(&mut rest)?) } else { None };
         let state = match (kind, reason) {
             (IN_FLIGHT, _) => State::InFlight { until: at },
             (DELIVERED, _) => State::Delivered { at, request_id },
             (DEAD, Some(reason)) => State::Dead { at, reason },
             _ => return Err(Unreadable::Malformed),
         };
-        if !rest.0.is_empty() {
-            return Err(Unreadable::Malformed);
-        }
+        rest.end()?;
         Ok(Self { record: Record { event, replay, state, repeats, last_repeat }, expires })
     }
 }
 
-/// What has not been read yet.
-struct Rest<'a>(&'a [u8]);
+fn time(rest: &mut ByteReader<'_>) -> Result<UnixMillis, Unreadable> {
+    rest.u64().map(UnixMillis)
+}
 
-impl<'a> Rest<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Unreadable> {
-        let (head, tail) = self.0.split_at_checked(count).ok_or(Unreadable::Short)?;
-        self.0 = tail;
-        Ok(head)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Unreadable> {
-        let (head, tail) = self.0.split_first_chunk().ok_or(Unreadable::Short)?;
-        self.0 = tail;
-        Ok(*head)
-    }
-
-    fn byte(&mut self) -> Result<u8, Unreadable> {
-        self.array().map(|[byte]| byte)
-    }
-
-    fn time(&mut self) -> Result<UnixMillis, Unreadable> {
-        self.array().map(u64::from_be_bytes).map(UnixMillis)
-    }
-
-    fn text(&mut self) -> Result<String, Unreadable> {
-        let length = usize::from(self.byte()?);
-        if length > REQUEST_ID_BYTES_MAX {
-            return Err(Unreadable::Malformed);
-        }
-        let text = str::from_utf8(self.take(length)?).map_err(|_| Unreadable::Malformed)?;
-        Ok(text.to_owned())
-    }
+fn read_request_id(rest: &mut ByteReader<'_>) -> Result<String, Unreadable> {
+    let length = usize::from(rest.byte()?);
+    if length > REQUEST_ID_BYTES_MAX { Err(Unreadable::Malformed) } else { rest.text(length) }
 }
 
 /// As much of `text` as is kept, cut between characters.

@@ -1,10 +1,9 @@
 //! Making what was applied durable.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
 use std::sync::Arc;
+
+use nightbell_store::{FileInPlace, Misplaced};
 
 use crate::fault::Fault;
 use crate::witness::Witness;
@@ -20,32 +19,23 @@ pub(crate) trait Disk: Send + 'static {
     fn witness(&mut self, _next: u64) {}
 }
 
-/// The database file, opened a second time beside sled's own handle, and the witness.
-#[derive(Debug)]
+/// The database file, opened a second time beside sled's own handle, and the witness. Clones are for other threads.
+#[derive(Debug, Clone)]
 pub(crate) struct DatabaseFile {
-    pub(crate) path: PathBuf,
-    pub(crate) file: File,
+    pub(crate) file: Arc<FileInPlace>,
     pub(crate) witness: Arc<Witness>,
 }
 
 impl DatabaseFile {
-    /// The same file for another thread.
-    pub(crate) fn again(&self) -> io::Result<Self> {
-        let (path, file) = (self.path.clone(), self.file.try_clone()?);
-        Ok(Self { path, file, witness: Arc::clone(&self.witness) })
-    }
-
     /// Whether the file is still where the next process looks for it: what is written to one that was removed or moved away
     /// is not durable.
     fn check(&self) -> io::Result<()> {
-        let gone = || io::Error::other("the ledger was removed or moved away while it was in use");
-        let ours = self.file.metadata()?;
-        match fs::metadata(&self.path) {
-            Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(()),
-            Ok(_) => Err(gone()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(gone()),
-            Err(error) => Err(error),
-        }
+        self.file.check().map_err(|misplaced| match misplaced {
+            Misplaced::Gone | Misplaced::Replaced => {
+                io::Error::other("the ledger was removed or moved away while it was in use")
+            }
+            Misplaced::Unknown(error) => error,
+        })
     }
 }
 
@@ -54,7 +44,7 @@ impl Disk for DatabaseFile {
         db.flush()?;
         // On Linux sled's flush ends with `sync_file_range`, which syncs neither metadata nor the disk's own
         // cache. A sync is per file, so it does not matter through which handle the bytes were written.
-        self.file.sync_data().and_then(|()| self.check()).map_err(Fault::System)
+        self.file.file().sync_data().and_then(|()| self.check()).map_err(Fault::System)
     }
 
     fn witness(&mut self, next: u64) {

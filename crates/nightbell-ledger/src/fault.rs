@@ -1,11 +1,12 @@
 //! Is it the store that is damaged, or the system that fails? A damaged store is moved aside, since it will
 //! never open; a full disk or a missing permission is an error, since a new store would fare no better.
 
-use std::any::Any;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+
+use nightbell_store::panic_text;
 
 use crate::telemetry::NoteFailed;
 
@@ -44,12 +45,6 @@ impl From<sled::Error> for Fault {
 pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     let caught = catch_unwind(AssertUnwindSafe(work));
     caught.unwrap_or_else(|panic| Err(Fault::Damaged(format!("a panic: {}", panic_text(panic.as_ref())))))
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it said nothing")
 }
 
 /// Writes down that the store in this folder is damaged.

@@ -1,22 +1,20 @@
 //! The handle that everybody holds, and the life of the threads behind it.
 
-use std::convert::Infallible;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nightbell_core::connector::Connector;
 use nightbell_core::fingerprint::Fingerprint;
 use nightbell_core::ports::{Clock, Ledger, LedgerError};
 use nightbell_core::record::{Change, Looked, RecordKey};
 use nightbell_core::time::UnixMillis;
+use nightbell_store::{StoreThread, TimedOut};
 
 use crate::disk::{DatabaseFile, Disk};
 use crate::entry::Id;
-use crate::fault::{self, Fault};
+use crate::fault::Fault;
 use crate::group::NamedChange;
 use crate::index::Index;
 use crate::keeper::{Clockwork, Keeper, TABLES_WAITING_MAX};
@@ -55,17 +53,9 @@ struct Inner {
 
 #[derive(Debug)]
 struct Threads {
-    handles: Vec<JoinHandle<()>>,
-    /// Hangs up when all threads have ended.
-    ended: Receiver<Infallible>,
+    /// Each holds the lock until its end.
+    all: [StoreThread; 3],
     lock: Arc<Lock>,
-}
-
-/// What a thread holds until its end.
-#[derive(Clone)]
-struct Stay {
-    _lock: Arc<Lock>,
-    _ending: Sender<Infallible>,
 }
 
 impl LedgerStore {
@@ -83,7 +73,7 @@ impl LedgerStore {
         let Ready { loaded, file, lock } = ready;
         let shared = Arc::new(Shared::new(settings.path.clone()));
         let start = |file: DatabaseFile| {
-            let disks = (file.again()?, file);
+            let disks = (file.clone(), file);
             Self::start(loaded, disks, lock, shared, Box::new(move || clock.now()))
         };
         let ledger =
@@ -99,9 +89,7 @@ impl LedgerStore {
         clock: Clockwork,
     ) -> io::Result<Self> {
         let Loaded { db, manifest, journal, journalled, index } = loaded;
-        let (ending, ended) = channel();
         let lock = Arc::new(lock);
-        let stay = Stay { _lock: Arc::clone(&lock), _ending: ending };
         let (writer, commits) = Lane::new(COMMITS_WAITING_MAX);
         let (reader, looks) = Lane::new(LOOKS_WAITING_MAX);
         let (freezing, tables) = sync_channel(TABLES_WAITING_MAX);
@@ -110,12 +98,12 @@ impl LedgerStore {
         let index = Arc::clone(&store.index);
         let writing = Writer::new(store.clone(), writing, journal, journalled, freezing);
         let keeping = Keeper::new(store.clone(), keeping, clock, manifest);
-        let handles = vec![
-            spawn("ledger-writer", &shared, stay.clone(), commits, |commits| writing.run(commits))?,
-            spawn("ledger-keeper", &shared, stay.clone(), tables, |tables| keeping.run(tables))?,
-            spawn("ledger-reader", &shared, stay, looks, move |looks| reader::run(&store, looks))?,
+        let all = [
+            spawn("ledger-writer", &shared, &lock, commits, |commits| writing.run(commits))?,
+            spawn("ledger-keeper", &shared, &lock, tables, |tables| keeping.run(tables))?,
+            spawn("ledger-reader", &shared, &lock, looks, move |looks| reader::run(&store, looks))?,
         ];
-        let threads = Mutex::new(Some(Threads { handles, ended, lock }));
+        let threads = Mutex::new(Some(Threads { all, lock }));
         Ok(Self { inner: Arc::new(Inner { writer, reader, index, shared, threads }) })
     }
 
@@ -200,19 +188,19 @@ impl Inner {
     fn close(&self) -> Result<(), LedgerError> {
         // A second closer waits here for the first.
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Threads { handles, ended, lock }) = threads.take() else { return Ok(()) };
+        let Some(Threads { all, lock }) = threads.take() else { return Ok(()) };
         self.writer.close();
         self.reader.close();
-        if let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(CLOSE_WAIT_MAX) {
-            CloseTimedOut(CLOSE_WAIT_MAX).emit();
-            let late = io::Error::from(io::ErrorKind::TimedOut);
-            self.shared.fail("failed to close", &Fault::System(late));
-        } else {
-            for handle in handles {
-                // A thread that panicked has made that the sticky failure.
-                let _panicked = handle.join();
+        let until = Instant::now() + CLOSE_WAIT_MAX;
+        let mut joined =
+            all.into_iter().map(|thread| thread.join(until.saturating_duration_since(Instant::now())));
+        match joined.try_for_each(|ended| ended) {
+            Ok(()) => place::wait_until_released(self.shared.folder()),
+            Err(TimedOut) => {
+                CloseTimedOut(CLOSE_WAIT_MAX).emit();
+                let late = io::Error::from(io::ErrorKind::TimedOut);
+                self.shared.fail("failed to close", &Fault::System(late));
             }
-            place::wait_until_released(self.shared.folder());
         }
         drop(lock);
         let failure = self.shared.failure();
@@ -228,23 +216,17 @@ impl Drop for Inner {
     }
 }
 
-/// Starts a thread that works on what it is sent. If it panics, that becomes the sticky failure
-/// before the waiters learn that they will have no answer.
+/// Starts a thread that works on what it is sent. If it panics, that becomes the sticky failure.
 fn spawn<T: Send + 'static>(
-    name: &str,
+    name: &'static str,
     shared: &Arc<Shared>,
-    stay: Stay,
+    lock: &Arc<Lock>,
     requests: Receiver<T>,
     work: impl FnOnce(&Receiver<T>) + Send + 'static,
-) -> io::Result<JoinHandle<()>> {
-    let (shared, thread) = (Arc::clone(shared), name.to_owned());
-    Builder::new().name(name.to_owned()).spawn(move || {
-        let caught = catch_unwind(AssertUnwindSafe(|| work(&requests)));
-        if let Err(panic) = caught {
-            let problem = fault::panic_text(panic.as_ref());
-            shared.fail(&format!("a panic in {thread}"), &Fault::Damaged(problem.to_owned()));
-        }
-        drop(requests);
-        drop(stay);
-    })
+) -> io::Result<StoreThread> {
+    let shared = Arc::clone(shared);
+    let panicked = move |problem: &str| {
+        shared.fail(&format!("a panic in {name}"), &Fault::Damaged(problem.to_owned()));
+    };
+    StoreThread::spawn(name, (requests, Arc::clone(lock)), |(requests, _lock)| work(requests), panicked)
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nightbell_core::time::UnixMillis;
+use nightbell_store::FileInPlace;
 
 use crate::disk::{DatabaseFile, Disk};
 use crate::fault::{self, Fault, caught};
@@ -182,7 +183,8 @@ fn attempt(settings: &LedgerSettings) -> Result<Attempt, OpenError> {
     let file = options.open(&name).map_err(|source| OpenError::io("open for writing", &name, source))?;
     let said = Witness::read(path).map_err(failed("read the witness in"))?;
     let witness = Witness::open(path).map_err(failed("write the witness in"))?;
-    let file = DatabaseFile { path: name, file, witness: Arc::new(witness) };
+    let file = FileInPlace::new(name, file).map_err(failed("look at the database in"))?;
+    let file = DatabaseFile { file: Arc::new(file), witness: Arc::new(witness) };
     match caught(|| checked(settings, file, said)) {
         Ok(checked) => {
             place::sync_folders(path).map_err(failed("sync the folder"))?;

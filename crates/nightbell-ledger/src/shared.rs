@@ -1,20 +1,15 @@
 //! What the handles and the threads share.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use nightbell_core::ports::LedgerError;
-use nightbell_core::time::millis;
+use nightbell_store::StoreHealth;
 
 use crate::codec::Stored;
 use crate::entry::Id;
 use crate::fault::{self, Fault};
 use crate::telemetry::{Entries, Failed, UnreadableRecord};
-
-/// How long a write may be under way before the ledger counts as unwell.
-const STALLED_AFTER: Duration = Duration::from_secs(30);
 
 /// What fails in the threads that write, in the sticky failure's words.
 pub(crate) const WRITING: &str = "failed to write the store";
@@ -23,23 +18,18 @@ pub(crate) const WRITING: &str = "failed to write the store";
 #[derive(Debug)]
 pub(crate) struct Shared {
     folder: PathBuf,
-    failed: OnceLock<LedgerError>,
+    health: StoreHealth,
     entries: AtomicU64,
     unreadable_seen: AtomicBool,
-    started: Instant,
-    /// When the write under way began, in milliseconds since `started` and one more; 0 when there is none.
-    writing_since: AtomicU64,
 }
 
 impl Shared {
     pub(crate) fn new(folder: PathBuf) -> Self {
         Self {
             folder,
-            failed: OnceLock::new(),
+            health: StoreHealth::default(),
             entries: AtomicU64::new(0),
             unreadable_seen: AtomicBool::new(false),
-            started: Instant::now(),
-            writing_since: AtomicU64::new(0),
         }
     }
 
@@ -50,37 +40,22 @@ impl Shared {
 
     /// The sticky failure, if there was one.
     pub(crate) fn failure(&self) -> Result<(), LedgerError> {
-        self.failed.get().map_or(Ok(()), |failure| Err(failure.clone()))
+        self.health.failure().map_err(LedgerError)
     }
 
     /// Why a request was not answered.
     pub(crate) fn why(&self) -> LedgerError {
-        self.failed.get().cloned().unwrap_or_else(|| LedgerError("it was closed".into()))
+        self.failure().err().unwrap_or_else(|| LedgerError("it was closed".into()))
     }
 
     /// The sticky failure, or a write that takes too long.
     pub(crate) fn health(&self) -> Result<(), LedgerError> {
-        self.failure()?;
-        self.stalled(self.started.elapsed())
+        self.health.check().map_err(LedgerError)
     }
 
-    fn stalled(&self, elapsed: Duration) -> Result<(), LedgerError> {
-        let Some(since) = self.writing_since.load(Ordering::Relaxed).checked_sub(1) else { return Ok(()) };
-        let took = elapsed.saturating_sub(Duration::from_millis(since));
-        if took < STALLED_AFTER {
-            return Ok(());
-        }
-        Err(LedgerError(format!("a write has been under way for {} s", took.as_secs()).into()))
-    }
-
-    /// Marks that a write begins.
-    pub(crate) fn write_begins(&self) {
-        self.writing_since.store(millis(self.started.elapsed()).saturating_add(1), Ordering::Relaxed);
-    }
-
-    /// Marks that a write has ended.
-    pub(crate) fn write_ended(&self) {
-        self.writing_since.store(0, Ordering::Relaxed);
+    /// Does a write, and counts its time.
+    pub(crate) fn while_writing<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.health.while_writing(write)
     }
 
     /// The number of records.
@@ -99,7 +74,7 @@ impl Shared {
     pub(crate) fn fail(&self, doing: &str, fault: &Fault) {
         let problem = format!("{doing}: {fault}");
         let damaged = matches!(fault, Fault::Damaged(_));
-        if self.failed.set(LedgerError(problem.as_str().into())).is_err() {
+        if !self.health.fail(&problem) {
             return;
         }
         Failed { problem: &problem, damaged }.emit();
@@ -111,7 +86,7 @@ impl Shared {
     /// Makes all later calls fail, without it being a fault.
     pub(crate) fn closed(&self) {
         // A failure that came before says more.
-        let _failed_before = self.failed.set(LedgerError("it was closed".into()));
+        self.health.fail("it was closed");
     }
 
     /// Reads a record; none if it can't be read, which is logged. The first is loud, because a thousand more
@@ -130,16 +105,6 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_write_that_takes_too_long_shows_in_health_and_passes() {
-        let shared = Shared::new(PathBuf::new());
-        shared.write_begins();
-        assert_eq!(shared.health(), Ok(()));
-        assert!(shared.stalled(STALLED_AFTER * 2).is_err());
-        shared.write_ended();
-        assert_eq!(shared.stalled(STALLED_AFTER * 2), Ok(()));
-    }
 
     #[test]
     fn the_first_failure_stays() {

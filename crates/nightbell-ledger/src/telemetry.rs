@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use metrics::Unit;
+use nightbell_store::Unreadable;
 
-use crate::codec::Unreadable;
 use crate::entry::Id;
 
 const COMMIT_DURATION: &str = "nightbell_ledger_commit_duration_seconds";

@@ -88,14 +88,13 @@ impl<D: Disk> Writer<D> {
     fn commit(&mut self, gathered: Gathered) -> ControlFlow<()> {
         let Gathered { changes, waiters, closing } = gathered;
         let began = Instant::now();
-        self.store.shared.write_begins();
+        let shared = Arc::clone(&self.store.shared);
         // A panic must not drop the waiters before the failure is sticky.
-        let written = caught(|| self.write(changes));
-        self.store.shared.write_ended();
+        let written = shared.while_writing(|| caught(|| self.write(changes)));
         let commits = waiters.len();
         let answer = written.or_else(|fault| {
-            self.store.shared.fail(WRITING, &fault);
-            self.store.shared.failure()
+            shared.fail(WRITING, &fault);
+            shared.failure()
         });
         if answer.is_ok() && commits > 0 {
             Committed { commits, took: began.elapsed() }.emit();

@@ -1,6 +1,6 @@
 //! A file that is open, and the path under which the next process looks for it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 pub struct FileInPlace {
     path: PathBuf,
     file: File,
+    /// What names the file on this machine, wherever it is.
+    name: (u64, u64),
 }
 
 /// Why a file is not in its place.
@@ -28,9 +30,12 @@ pub enum Misplaced {
 
 impl FileInPlace {
     /// A file that was opened under this path.
-    #[must_use]
-    pub fn new(path: PathBuf, file: File) -> Self {
-        Self { path, file }
+    ///
+    /// # Errors
+    /// The system does not say which it is.
+    pub fn new(path: PathBuf, file: File) -> io::Result<Self> {
+        let name = name(&file.metadata()?);
+        Ok(Self { path, file, name })
     }
 
     /// The path.
@@ -50,14 +55,17 @@ impl FileInPlace {
     /// # Errors
     /// [`Misplaced`]: it is not, or the system does not say.
     pub fn check(&self) -> Result<(), Misplaced> {
-        let ours = self.file.metadata().map_err(Misplaced::Unknown)?;
         match fs::metadata(&self.path) {
-            Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(()),
+            Ok(there) if name(&there) == self.name => Ok(()),
             Ok(_) => Err(Misplaced::Replaced),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Misplaced::Gone),
             Err(error) => Err(Misplaced::Unknown(error)),
         }
     }
+}
+
+fn name(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
 #[cfg(test)]
@@ -68,7 +76,7 @@ mod tests {
     fn a_file_that_was_moved_or_replaced_is_told_from_one_in_its_place() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db");
-        let placed = FileInPlace::new(path.clone(), File::create(&path).unwrap());
+        let placed = FileInPlace::new(path.clone(), File::create(&path).unwrap()).unwrap();
         assert!(placed.check().is_ok());
         fs::rename(&path, folder.path().join("away")).unwrap();
         assert!(matches!(placed.check(), Err(Misplaced::Gone)));

@@ -1,4 +1,4 @@
-//! What a store in one file is built on: one thread that owns it.
+//! What the ledger and the embedded queue are built on: threads that own a store.
 //!
 //! Requests go into a [`Mailbox`] and are taken out in groups, so that the thread is woken once for many of them. What goes
 //! wrong for good is kept by [`StoreHealth`], which everybody may ask without waiting. A [`StoreThread`] turns a panic into
