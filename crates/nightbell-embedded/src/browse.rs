@@ -3,21 +3,18 @@
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
 
 use nightbell_core::connector::Connector;
 use nightbell_core::journey::Death;
 use nightbell_core::message::Message;
-use nightbell_core::ports::{DeadLetter, DeadLetters, MessageQueue, QueueError, QueueView};
+use nightbell_core::ports::{DeadLetter, DeadLetters, QueueError};
 use nightbell_core::time::UnixMillis;
 
 use crate::death;
 use crate::error::EmbeddedError;
-use crate::handle::{EmbeddedQueue, Inner};
+use crate::handle::Inner;
 use crate::limits::READ_AHEAD;
-use crate::outlet::EmbeddedOutlet;
 use crate::request::{Ask, At, Found, Request, Write};
-use crate::subscription::EmbeddedSubscription;
 
 /// What waited when it was opened, in its order. Nothing is held: what is not removed stays, and several may be open at once,
 /// beside a running worker.
@@ -175,28 +172,5 @@ impl DeadLetters for EmbeddedDeadLetters {
 
     async fn close(self) -> Result<(), QueueError> {
         Self::close(self).await.map_err(QueueError::of)
-    }
-}
-
-impl MessageQueue for EmbeddedQueue {
-    type Subscription = EmbeddedSubscription;
-    type Outlet = EmbeddedOutlet;
-    type DeadLetters = EmbeddedDeadLetters;
-
-    fn subscribe(&self, connector: Connector) -> EmbeddedSubscription {
-        Self::subscribe(self, connector)
-    }
-
-    fn outlet(&self) -> EmbeddedOutlet {
-        Self::outlet(self)
-    }
-
-    async fn dead_letters(&self) -> Result<EmbeddedDeadLetters, QueueError> {
-        Self::dead_letters(self).await.map_err(QueueError::of)
-    }
-
-    /// All is counted at any time.
-    fn view(&self) -> QueueView {
-        QueueView { state: self.state(), depths: self.depths(), counted_ago: Some(Duration::ZERO) }
     }
 }

@@ -5,9 +5,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use nightbell_core::connector::Connector;
-use nightbell_core::ports::{Clock, Depths, QueueState};
+use nightbell_core::ports::{Clock, Depths, MessageQueue, QueueError, QueueState, QueueView};
 use nightbell_core::time::UnixMillis;
 use nightbell_store::{Mailbox, Requests, StoreThread, mailbox};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -131,23 +132,6 @@ impl EmbeddedQueue {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Consumes a connector's queue. If somebody does already, it waits until they leave.
-    #[must_use]
-    pub fn subscribe(&self, connector: Connector) -> EmbeddedSubscription {
-        let id = self.inner.consumers.fetch_add(1, Ordering::Relaxed);
-        let (sink, deliveries) = mpsc::unbounded_channel();
-        let lease = Arc::new(Lease::default());
-        let consumer = Consumer { id, sink, lease: Arc::clone(&lease) };
-        self.inner.send(Request::Ask(Ask::Subscribe { connector: connector.clone(), consumer }));
-        EmbeddedSubscription::new(Arc::clone(&self.inner), connector, id, deliveries, lease)
-    }
-
-    /// The way into the queues.
-    #[must_use]
-    pub fn outlet(&self) -> EmbeddedOutlet {
-        EmbeddedOutlet::new(Arc::clone(&self.inner))
-    }
-
     /// The queue's file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -176,14 +160,6 @@ impl EmbeddedQueue {
         self.inner.status.state()
     }
 
-    /// The dead letters that are there now, in the order in which they died.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Failed`].
-    pub async fn dead_letters(&self) -> Result<EmbeddedDeadLetters, EmbeddedError> {
-        EmbeddedDeadLetters::open(Arc::clone(&self.inner)).await
-    }
-
     /// All that waits now, so that it can be handed over to another queue. What somebody has in hand is not there.
     ///
     /// # Errors
@@ -208,6 +184,36 @@ impl EmbeddedQueue {
         let failure = status.failure().map_err(EmbeddedError::Failed);
         status.closed();
         failure
+    }
+}
+
+impl MessageQueue for EmbeddedQueue {
+    type Subscription = EmbeddedSubscription;
+    type Outlet = EmbeddedOutlet;
+    type DeadLetters = EmbeddedDeadLetters;
+
+    /// If somebody consumes it already, this waits until they leave.
+    fn subscribe(&self, connector: Connector) -> EmbeddedSubscription {
+        let id = self.inner.consumers.fetch_add(1, Ordering::Relaxed);
+        let (sink, deliveries) = mpsc::unbounded_channel();
+        let lease = Arc::new(Lease::default());
+        let consumer = Consumer { id, sink, lease: Arc::clone(&lease) };
+        self.inner.send(Request::Ask(Ask::Subscribe { connector: connector.clone(), consumer }));
+        EmbeddedSubscription::new(Arc::clone(&self.inner), connector, id, deliveries, lease)
+    }
+
+    fn outlet(&self) -> EmbeddedOutlet {
+        EmbeddedOutlet::new(Arc::clone(&self.inner))
+    }
+
+    /// In the order in which they died.
+    async fn dead_letters(&self) -> Result<EmbeddedDeadLetters, QueueError> {
+        EmbeddedDeadLetters::open(Arc::clone(&self.inner)).await.map_err(QueueError::of)
+    }
+
+    /// All is counted at any time.
+    fn view(&self) -> QueueView {
+        QueueView { state: self.state(), depths: self.depths(), counted_ago: Some(Duration::ZERO) }
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use nightbell_core::connector::Connector;
 use nightbell_core::message::Message;
-use nightbell_core::ports::{Clock, Destination, Incoming, Outlet, PublishError, Settler, Subscription};
+use nightbell_core::ports::{
+    Clock, Destination, Incoming, MessageQueue as _, Outlet, PublishError, Settler, Subscription,
+};
 use nightbell_core::rung::Rung;
 use nightbell_core::time::UnixMillis;
 use nightbell_embedded::{

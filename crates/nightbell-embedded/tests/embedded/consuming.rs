@@ -1,6 +1,6 @@
 //! Consuming: order, prefetch, one consumer at a time, and every way to give something back.
 
-use nightbell_core::ports::{Incoming, Outlet, SettleError, Settler, Subscription};
+use nightbell_core::ports::{Incoming, MessageQueue as _, Outlet, SettleError, Settler, Subscription};
 use nightbell_embedded::{EmbeddedQueue, EmbeddedSettings};
 
 use crate::common::{

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use nightbell_core::ports::{Incoming, Outlet, PublishError, Settler, Subscription};
+use nightbell_core::ports::{Incoming, MessageQueue as _, Outlet, PublishError, Settler, Subscription};
 use nightbell_embedded::{EmbeddedQueue, EmbeddedSettings, EmbeddedSubscription, OpenError, Waits};
 
 use crate::common::{Hand, Place, acked, becomes, close, connector, events, message, publish_all, text};

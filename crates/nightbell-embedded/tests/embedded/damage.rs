@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
+use nightbell_core::ports::MessageQueue as _;
 use nightbell_embedded::OpenError;
 use redb::{Database, TableDefinition};
 

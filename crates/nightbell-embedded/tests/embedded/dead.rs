@@ -3,7 +3,7 @@
 use nightbell_core::dead::Reason;
 use nightbell_core::journey::{Death, Journey};
 use nightbell_core::message::Message;
-use nightbell_core::ports::{Destination, Outlet, Settler};
+use nightbell_core::ports::{Destination, MessageQueue as _, Outlet, Settler};
 use nightbell_core::time::UnixMillis;
 use nightbell_embedded::{EmbeddedQueue, Waits};
 

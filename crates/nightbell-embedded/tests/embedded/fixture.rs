@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nightbell_core::ports::Destination;
+use nightbell_core::ports::{Destination, MessageQueue as _};
 use nightbell_core::time::UnixMillis;
 use nightbell_embedded::EmbeddedQueue;
 

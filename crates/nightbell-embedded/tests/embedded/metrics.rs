@@ -1,7 +1,7 @@
 //! The metrics by their public names.
 
 use metrics_exporter_prometheus::PrometheusBuilder;
-use nightbell_core::ports::Destination;
+use nightbell_core::ports::{Destination, MessageQueue as _};
 
 use crate::common::{Place, acked, becomes, close, connector, publish, publish_all};
 

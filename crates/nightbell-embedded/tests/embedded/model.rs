@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use nightbell_core::ports::{Settler, Subscription};
+use nightbell_core::ports::{MessageQueue as _, Settler, Subscription};
 use nightbell_core::time::UnixMillis;
 use nightbell_embedded::{EmbeddedQueue, EmbeddedSettings, EmbeddedSettler, EmbeddedSubscription};
 use proptest::collection::vec;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use nightbell_core::message::{HeaderValue, Headers, Message};
-use nightbell_core::ports::{Destination, Outlet, PublishError, Settler};
+use nightbell_core::ports::{Destination, MessageQueue as _, Outlet, PublishError, Settler};
 use nightbell_core::time::UnixMillis;
 use nightbell_embedded::{EmbeddedQueue, EmbeddedSettings, MESSAGE_BYTES_MAX};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use nightbell_core::ports::Subscription;
+use nightbell_core::ports::{MessageQueue as _, Subscription};
 use nightbell_core::time::UnixMillis;
 use nightbell_embedded::{DELIVERIES_MAX, EmbeddedQueue, EmbeddedSettings, OpenError};
 
