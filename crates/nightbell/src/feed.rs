@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use nightbell_core::event::Event;
+use nightbell_core::limits::PUBLISHES_MAX;
 use nightbell_core::message::{Message, routing_key};
 use nightbell_core::ports::{Destination, Outlet, PublishError};
 use nightbell_core::time::UnixMillis;
 use tokio::time::Instant;
-
-/// The most publishes that wait for their confirms at one time.
-pub const PUBLISHES_MAX: usize = 32;
 
 /// The wait between two tries of one publish.
 const RETRY_EVERY: Duration = Duration::from_millis(500);

@@ -9,7 +9,6 @@ use nightbell_core::connector::Connector;
 use nightbell_core::owner::Settings;
 use nightbell_core::policy::Chance;
 use nightbell_core::ports::Dice;
-use nightbell_core::routing::Routing;
 use nightbell_trace::{TraceSettings, Tracer};
 use nightbell_worker::SystemClock;
 use nightbell_xmatters::{ClientCertificate, Pem, Verification, Xmatters};
@@ -23,10 +22,10 @@ use crate::telemetry;
 
 /// What the owner of a connector works by.
 #[must_use]
-pub fn owner_settings(config: &Config, connector: &ConnectorConfig, routing: &Arc<Routing>) -> Settings {
+pub fn owner_settings(config: &Config, connector: &ConnectorConfig) -> Settings {
     Settings {
         connector: connector.name.clone(),
-        routing: Arc::clone(routing),
+        routing: Arc::clone(&config.routing),
         window: config.dedup.window,
         retention: config.dedup.retention,
         by: config.dedup.by.as_slice().into(),

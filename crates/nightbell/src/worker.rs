@@ -85,7 +85,7 @@ impl Worker {
         let queue = Queue::open_soon(config).await?;
         let ledger = open_ledger(config).await?;
 
-        let owners = owners(config, senders, &queue, &ledger, &tracer)?;
+        let owners = owners(config, senders, &queue, &ledger, &tracer);
         let status = state::source(&queue, &ledger, &owners);
         let listener = listener.into_std().or_fail(Code::Software)?;
         let (http, stop_http) = serve(config, &listener, tls.as_ref(), (&metrics, &status), &queue, &tracer)?;
@@ -124,7 +124,7 @@ impl Worker {
         self.try_ledger(config).await?;
         self.stop_http.cancel();
         drop((&mut self.http).await);
-        self.owners = owners(config, senders, &self.queue, &self.ledger, &self.tracer)?;
+        self.owners = owners(config, senders, &self.queue, &self.ledger, &self.tracer);
         self.status = state::source(&self.queue, &self.ledger, &self.owners);
         let shown = (&self.metrics, &self.status);
         let served = serve(config, &self.listener, self.tls.as_ref(), shown, &self.queue, &self.tracer)?;
@@ -202,8 +202,7 @@ fn owners(
     queue: &Queue,
     ledger: &LedgerStore,
     tracer: &Tracer,
-) -> Result<Vec<Owner>, Failure> {
-    let routing = Arc::clone(&config.routing);
+) -> Vec<Owner> {
     let ports = SharedPorts::<WorkerPorts> {
         outlet: queue.outlet(),
         ledger: ledger.clone(),
@@ -212,11 +211,11 @@ fn owners(
         tracer: tracer.clone(),
     };
     let one = |(connector, sender): (&ConnectorConfig, _)| {
-        let settings = wiring::owner_settings(config, connector, &routing);
+        let settings = wiring::owner_settings(config, connector);
         let subscription = queue.subscribe(connector.name.clone());
         nightbell_worker::spawn(settings, subscription, sender, ports.clone())
     };
-    Ok(config.connectors.iter().zip(senders).map(one).collect())
+    config.connectors.iter().zip(senders).map(one).collect()
 }
 
 /// Serves the HTTP face until it is told to stop; the listener stays open, so that it can be served anew.

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use nightbell_http::Tls;
@@ -229,11 +228,10 @@ async fn reload(
     if let Some(ended) = new_tls.as_ref().and_then(|tls| listener::ended(&new.http, tls)) {
         return Err(Failure::new(Code::Config, format!("{}: {}; {}", ended.what, ended.finding, ended.cure)));
     }
-    let routing = Arc::clone(&new.routing);
     let mut controls = Vec::new();
     for owner in owners {
         let Some(connector) = new.connectors.iter().find(|one| one.name == owner.connector) else { continue };
-        let settings = wiring::owner_settings(&new, connector, &routing);
+        let settings = wiring::owner_settings(&new, connector);
         controls.push((owner, Control::Reload(Box::new(settings), wiring::sender(connector)?)));
     }
     for (owner, control) in controls {

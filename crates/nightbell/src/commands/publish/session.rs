@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressStyle};
+use nightbell_core::limits::PUBLISHES_MAX;
 use nightbell_core::ports::{Clock as _, Outlet};
 use nightbell_reports::Summary;
 use nightbell_worker::SystemClock;
@@ -12,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::source::{Outcome, Send};
 use crate::exit::{Code, Failure, OrFail as _};
-use crate::feed::{Item, PUBLISHES_MAX, feed};
+use crate::feed::{Item, feed};
 use crate::output::{count, print_json, print_line};
 
 /// The most ids that `--json` lists; beyond it they are only counted.
